@@ -1,0 +1,43 @@
+"""Opaque page tokens: the sort key of the last row, so that pages stay stable while rows are added."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+
+from chassis.errors import InvalidArgument
+
+LIMIT = 512
+"""Characters that a token may have."""
+
+
+class PageTokenInvalid(InvalidArgument):
+    """The page token was not made by this list. Take it from `next_page_token` unchanged, or begin without one."""
+
+    reason = "PAGE_TOKEN_INVALID"
+    message = "The page token is not one that this list gave out."
+
+
+def encode(values: tuple[str, ...]) -> str:
+    """Make a token of a row's sort key."""
+    text = json.dumps(values, separators=(",", ":"))
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def decode(token: str) -> tuple[str, ...]:
+    """Read a token; an empty one gives `()`. Raises PageTokenInvalid."""
+    if not token:
+        return ()
+    if len(token) > LIMIT:
+        raise PageTokenInvalid
+    try:
+        values = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+    except (binascii.Error, UnicodeDecodeError, ValueError, RecursionError):
+        raise PageTokenInvalid from None
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise PageTokenInvalid
+    return tuple(values)
+
+
+__all__ = ["LIMIT", "PageTokenInvalid", "decode", "encode"]

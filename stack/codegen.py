@@ -1,0 +1,48 @@
+"""Generated code: everything under gen/, made from protos/ and from nothing else.
+
+Python stubs with types (`*_pb2.py`, `*_pb2_grpc.py`, `*.pyi`), the descriptor set that Envoy transcodes by
+(`parley.binpb`) and the OpenAPI document (`openapi.json`). The same input gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
+
+from stack import openapi
+
+ROOT = Path(__file__).resolve().parent.parent
+DESCRIPTORS = "parley.binpb"
+
+
+def main(out: Path = ROOT / "gen") -> None:
+    """Generate all of gen/ into `out`.
+
+    Raises subprocess.CalledProcessError when buf refuses the protos (it has said why on standard error).
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    buf("generate", "--output", str(out))
+    buf("build", "--as-file-descriptor-set", "-o", str(out / DESCRIPTORS))
+    descriptors = FileDescriptorSet.FromString((out / DESCRIPTORS).read_bytes())
+    document = json.dumps(openapi.document(descriptors), indent=2, ensure_ascii=False)
+    (out / "openapi.json").write_text(document + "\n")
+
+
+def buf(*arguments: str) -> None:
+    """Run the environment's buf in the repository, with the environment's plugins on its PATH."""
+    tools = Path(sys.executable).parent
+    environment = {
+        **os.environ,
+        "PATH": f"{tools}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        "PYTHONPATH": str(ROOT),
+    }
+    subprocess.run([str(tools / "buf"), *arguments], cwd=ROOT, env=environment, check=True)
+
+
+if __name__ == "__main__":
+    main()
