@@ -62,7 +62,7 @@ async def serving(
     name: str,
     identity: ServiceIdentity,
     verifier: UserTokenVerifier | None,
-    servicers: Mapping[Callable[[Any, Any], None], object],
+    servicers: Mapping[Any, object],
     checks: Sequence[Check] = (),
     on_drain: Callable[[], Awaitable[None]] | None = None,
 ) -> AsyncIterator[Server]:

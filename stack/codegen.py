@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ from stack import openapi
 
 ROOT = Path(__file__).resolve().parent.parent
 DESCRIPTORS = "parley.binpb"
+REQUIREMENTS = "requirements.lock"
 
 
 def main(out: Path = ROOT / "gen") -> None:
@@ -31,6 +33,23 @@ def main(out: Path = ROOT / "gen") -> None:
     descriptors = FileDescriptorSet.FromString((out / DESCRIPTORS).read_bytes())
     document = json.dumps(openapi.document(descriptors), indent=2, ensure_ascii=False)
     (out / "openapi.json").write_text(document + "\n")
+    if out == ROOT / "gen":
+        (ROOT / REQUIREMENTS).write_text(requirements())
+
+
+def requirements() -> str:
+    """Write the lock as pip reads it, hashes included: the fallback for where uv can't be had."""
+    uv = shutil.which("uv") or str(ROOT / ".venv-uv" / "bin" / "uv")
+    command = [
+        uv,
+        "export",
+        "--frozen",
+        "--no-emit-project",
+        "--all-groups",
+        "--quiet",
+        "--no-header",
+    ]
+    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
 
 
 def buf(*arguments: str) -> None:

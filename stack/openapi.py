@@ -1,1 +1,2 @@
-def document(x): return {}
+def document(x):
+    return {}

@@ -1,0 +1,47 @@
+"""The meeting service, put together."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+
+from parley.meeting.v1 import meeting_pb2_grpc
+
+from chassis import channels, db, server
+from chassis.auth import ServiceIdentity, UserTokenVerifier
+from chassis.clock import Clock, SystemClock
+from chassis.keys import published_keys
+from services.meeting.config import Config
+from services.meeting.peers import Peers
+from services.meeting.servicer import MeetingServicer, PresenceServicer
+from services.meeting.store import Store
+from services.meeting.tickets import Tickets
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+@asynccontextmanager
+async def running(config: Config, clock: Clock | None = None) -> AsyncIterator[server.Server]:
+    """Run the meeting service until the block ends."""
+    clock = clock or SystemClock()
+    identity = ServiceIdentity.load(config, "meeting")
+    async with (
+        db.connected(config.database_url, MIGRATIONS) as database,
+        channels.mesh(config, identity) as mesh,
+    ):
+        store = Store(database)
+        tickets = Tickets(identity, timedelta(seconds=config.ticket_seconds))
+        signaling_url = f"ws{config.public_url.removeprefix('http')}/ws/signaling"
+        meetings = MeetingServicer(
+            store, Peers(mesh), tickets, clock, signaling_url, config.ice_urls
+        )
+        servicers = {
+            meeting_pb2_grpc.add_MeetingServiceServicer_to_server: meetings,
+            meeting_pb2_grpc.add_PresenceServiceServicer_to_server: PresenceServicer(store, clock),
+        }
+        verifier = UserTokenVerifier(published_keys(mesh))
+        checks = [database.ping]
+        async with server.serving(config, "meeting", identity, verifier, servicers, checks) as it:
+            yield it

@@ -1,0 +1,223 @@
+"""The rules of meetings: what state they are in, and who may join. Pure: no I/O, no proto.
+
+A meeting is SCHEDULED until somebody connects, then ACTIVE, and ENDED for good. A participant is JOINING until its
+ticket is used, then CONNECTED, and LEFT for good: whoever comes back is a new participant. A JOINING participant holds
+a place until its ticket expires.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import Enum
+from uuid import UUID
+
+from chassis.errors import FailedPrecondition, NotFound, PermissionDenied, ResourceExhausted
+
+DEFAULT_CAPACITY = 100
+LETTERS = "abcdefghijkmnopqrstuvwxyz"
+"""No l, which looks like I: 25 letters in ten places are 2 ** 46 codes."""
+
+
+class MeetingNotFound(NotFound):
+    """There is no meeting with this code. Check the code; it is three letters, four, and three."""
+
+    reason = "MEETING_NOT_FOUND"
+    message = "There is no meeting with this code."
+
+
+class ParticipantNotFound(NotFound):
+    """There is no such participant, or it is not the caller's own."""
+
+    reason = "PARTICIPANT_NOT_FOUND"
+    message = "There is no such participant."
+
+
+class MeetingEnded(FailedPrecondition):
+    """The meeting is over, for good. Start another."""
+
+    reason = "MEETING_ENDED"
+    message = "The meeting is over."
+
+
+class MeetingLocked(FailedPrecondition):
+    """The host lets nobody new in. Ask the host."""
+
+    reason = "MEETING_LOCKED"
+    message = "The meeting is locked."
+
+
+class ParticipantGone(FailedPrecondition):
+    """The participant has left. Join again for a new ticket."""
+
+    reason = "PARTICIPANT_GONE"
+    message = "You have left this meeting: join again."
+
+
+class WrongPasscode(PermissionDenied):
+    """The meeting has a passcode, and this is not it."""
+
+    reason = "WRONG_PASSCODE"
+    message = "The passcode is wrong."
+
+
+class NotHost(PermissionDenied):
+    """Only the meeting's host may do this."""
+
+    reason = "NOT_HOST"
+    message = "Only the host may do this."
+
+
+class NotParticipant(PermissionDenied):
+    """Only those who have joined the meeting may see this."""
+
+    reason = "NOT_PARTICIPANT"
+    message = "Only those who have joined may see this."
+
+
+class MeetingFull(ResourceExhausted):
+    """As many are in the meeting as it takes. Try again when somebody has left."""
+
+    reason = "MEETING_FULL"
+    message = "The meeting is full."
+
+
+class MeetingState(Enum):
+    """Where a meeting is in its life."""
+
+    SCHEDULED = "scheduled"
+    ACTIVE = "active"
+    ENDED = "ended"
+
+
+class ParticipantState(Enum):
+    """Where a participant is."""
+
+    JOINING = "joining"
+    CONNECTED = "connected"
+    LEFT = "left"
+
+
+class ParticipantRole(Enum):
+    """What a participant may do."""
+
+    HOST = "host"
+    PARTICIPANT = "participant"
+
+
+@dataclass(frozen=True, slots=True)
+class Meeting:
+    """A meeting. `revision` counts its changes."""
+
+    id: UUID
+    code: str
+    title: str
+    description: str
+    host_id: UUID
+    state: MeetingState
+    passcode: str
+    capacity: int
+    locked: bool
+    voice_activity: bool
+    create_time: datetime
+    update_time: datetime
+    start_time: datetime | None = None
+    end_time: datetime | None = None
+    revision: int = 1
+
+    @property
+    def name(self) -> str:
+        """The resource name, `meetings/{code}`."""
+        return f"meetings/{self.code}"
+
+    def started(self, now: datetime) -> Meeting:
+        """Somebody has connected. Raises MeetingEnded."""
+        if self.state is MeetingState.ENDED:
+            raise MeetingEnded(meeting=self.name)
+        if self.state is MeetingState.ACTIVE:
+            return self
+        return self._changed(now, state=MeetingState.ACTIVE, start_time=now)
+
+    def ended(self, by: UUID, now: datetime) -> Meeting:
+        """End it; ending twice changes nothing. Raises NotHost."""
+        if by != self.host_id:
+            raise NotHost(meeting=self.name)
+        if self.state is MeetingState.ENDED:
+            return self
+        return self._changed(now, state=MeetingState.ENDED, end_time=now)
+
+    def _changed(self, now: datetime, **values: object) -> Meeting:
+        return replace(self, update_time=now, revision=self.revision + 1, **values)  # type: ignore[arg-type]  # replace() takes any field
+
+
+@dataclass(frozen=True, slots=True)
+class Participant:
+    """Someone's presence in a meeting."""
+
+    id: UUID
+    meeting_id: UUID
+    meeting_code: str
+    user_id: UUID
+    display_name: str
+    role: ParticipantRole
+    state: ParticipantState
+    join_time: datetime
+    leave_time: datetime | None = None
+
+    @property
+    def name(self) -> str:
+        """The resource name, `meetings/{code}/participants/{id}`."""
+        return f"meetings/{self.meeting_code}/participants/{self.id}"
+
+    def connected(self) -> Participant:
+        """Its ticket was used. Raises ParticipantGone."""
+        if self.state is ParticipantState.LEFT:
+            raise ParticipantGone(participant=self.name)
+        return replace(self, state=ParticipantState.CONNECTED)
+
+    def left(self, now: datetime) -> Participant:
+        """It is gone; leaving twice changes nothing."""
+        if self.state is ParticipantState.LEFT:
+            return self
+        return replace(self, state=ParticipantState.LEFT, leave_time=now)
+
+    def holds_place(self, now: datetime, ticket_lifetime: timedelta) -> bool:
+        """Tell whether it counts against the capacity."""
+        if self.state is ParticipantState.JOINING:
+            return now < self.join_time + ticket_lifetime
+        return self.state is ParticipantState.CONNECTED
+
+
+def new_code() -> str:
+    """Make a meeting code that can't be guessed, `abc-defg-hij`."""
+    letters = "".join(secrets.choice(LETTERS) for _ in range(10))
+    return f"{letters[:3]}-{letters[3:7]}-{letters[7:]}"
+
+
+def admit(
+    meeting: Meeting,
+    present: Iterable[Participant],
+    user_id: UUID,
+    passcode: str,
+    now: datetime,
+    ticket_lifetime: timedelta,
+) -> ParticipantRole:
+    """Decide whether a user may join, and as what.
+
+    Raises MeetingEnded, WrongPasscode, MeetingLocked, MeetingFull. The host needs no passcode and passes the lock.
+    """
+    if meeting.state is MeetingState.ENDED:
+        raise MeetingEnded(meeting=meeting.name)
+    is_host = user_id == meeting.host_id
+    is_right = hmac.compare_digest(meeting.passcode.encode(), passcode.encode())
+    if meeting.passcode and not is_host and not is_right:
+        raise WrongPasscode(meeting=meeting.name)
+    if meeting.locked and not is_host:
+        raise MeetingLocked(meeting=meeting.name)
+    taken = sum(participant.holds_place(now, ticket_lifetime) for participant in present)
+    if taken >= meeting.capacity:
+        raise MeetingFull(meeting=meeting.name, capacity=str(meeting.capacity))
+    return ParticipantRole.HOST if is_host else ParticipantRole.PARTICIPANT

@@ -1,0 +1,61 @@
+"""The other services, as the meeting service speaks to them: signaling and media.
+
+The database is the truth; these calls tell others of it. One that fails is tried again a little later, then logged:
+signaling and media find out by themselves when a client next asks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import grpc
+from parley.media.v1 import media_pb2, media_pb2_grpc
+from parley.signaling.v1 import signaling_pb2, signaling_pb2_grpc
+
+from chassis import logs
+
+ATTEMPTS = 3
+FIRST_DELAY_SECONDS = 0.2
+TIMEOUT_SECONDS = 2.0
+
+log = logs.get("meeting.peers")
+
+
+class Peers:
+    """Tells signaling and media what the meeting service has decided."""
+
+    def __init__(self, mesh: grpc.aio.Channel) -> None:
+        self._events = signaling_pb2_grpc.EventServiceStub(mesh)
+        self._rooms = media_pb2_grpc.RoomServiceStub(mesh)
+
+    async def meeting_ended(self, meeting: str) -> None:
+        """Tell everyone in a meeting that it is over, and close its media."""
+        ended = signaling_pb2.ServerMessage(meeting_ended=signaling_pb2.MeetingEnded())
+        event = signaling_pb2.Event(message=ended)
+        await self._publish(meeting, event)
+        request = media_pb2.CloseRoomRequest(meeting=meeting)
+        await _told(lambda: self._rooms.CloseRoom(request, timeout=TIMEOUT_SECONDS))
+
+    async def participant_left(self, meeting: str, participant: str) -> None:
+        """Tell a participant's own connection that it has left; signaling tells the rest."""
+        left = signaling_pb2.Disconnected(reason=signaling_pb2.DISCONNECT_REASON_LEFT)
+        message = signaling_pb2.ServerMessage(disconnected=left)
+        await self._publish(meeting, signaling_pb2.Event(participant=participant, message=message))
+
+    async def _publish(self, meeting: str, event: signaling_pb2.Event) -> None:
+        request = signaling_pb2.PublishEventsRequest(meeting=meeting, events=[event])
+        await _told(lambda: self._events.PublishEvents(request, timeout=TIMEOUT_SECONDS))
+
+
+async def _told(call: Callable[[], Awaitable[object]]) -> None:
+    delay = FIRST_DELAY_SECONDS
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            await call()
+        except grpc.aio.AioRpcError as error:
+            log.warning("peer not told", code=error.code().name, attempt=attempt)
+            await asyncio.sleep(delay)
+            delay *= 2
+        else:
+            return

@@ -1,0 +1,46 @@
+"""The user service, put together."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+
+from parley.user.v1 import user_pb2_grpc
+
+from chassis import db, server
+from chassis.auth import ServiceIdentity, UserTokenVerifier
+from chassis.clock import Clock, SystemClock
+from services.user.config import Config
+from services.user.passwords import Passwords
+from services.user.servicer import AuthServicer, UserServicer
+from services.user.store import Store
+from services.user.tokens import AccessTokens, fresh_key
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+@asynccontextmanager
+async def running(config: Config, clock: Clock | None = None) -> AsyncIterator[server.Server]:
+    """Run the user service until the block ends."""
+    clock = clock or SystemClock()
+    identity = ServiceIdentity.load(config, "user")
+    async with db.connected(config.database_url, MIGRATIONS) as database:
+        store = Store(database)
+        passwords = Passwords(config.hashing_threads, config.hashing_queue)
+        rows = await store.signing_keys(fresh_key(clock.now()))
+        tokens = AccessTokens(rows, timedelta(seconds=config.access_token_seconds))
+        lifetime = timedelta(seconds=config.session_seconds)
+        auth = AuthServicer(store, passwords, tokens, clock, lifetime)
+        servicers = {
+            user_pb2_grpc.add_AuthServiceServicer_to_server: auth,
+            user_pb2_grpc.add_UserServiceServicer_to_server: UserServicer(store, clock),
+        }
+        verifier = UserTokenVerifier(tokens.keys)
+        checks = [database.ping]
+        async with server.serving(
+            config, "user", identity, verifier, servicers, checks
+        ) as running_server:
+            yield running_server
+        passwords.close()

@@ -1,0 +1,177 @@
+"""The commands of `./parley`, as a person types them."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from stack import bench, checks, codegen, doctor, testing
+from stack.errors import StackError
+from stack.report import table
+from stack.state import State, default_root
+from stack.topology import MAX_MEDIA_WORKERS
+from stack.up import Options, down, fetch_models, up, up_detached
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command. Returns the exit status: 0 well, 1 not, 2 wrong usage."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    parser = _parser()
+    parsed, rest = parser.parse_known_args(given)
+    if rest and parsed.command not in ("test", "bench"):
+        parser.error(f"unknown arguments: {' '.join(rest)}")
+    parsed.rest = [*getattr(parsed, "rest", []), *rest]
+    try:
+        return _COMMANDS[parsed.command](parsed)
+    except StackError as error:
+        print(f"parley: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="./parley", description="Parley on one machine.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, text: str) -> argparse.ArgumentParser:
+        return commands.add_parser(name, help=text, description=text)
+
+    def with_state(name: str, text: str) -> argparse.ArgumentParser:
+        sub = command(name, text)
+        sub.add_argument(
+            "--state",
+            type=Path,
+            default=default_root(ROOT),
+            metavar="DIR",
+            help="where all state lies (default: %(default)s)",
+        )
+        return sub
+
+    begin = with_state("up", "Set everything up and run it; Ctrl-C stops it.")
+    begin.add_argument(
+        "--port-offset", type=int, default=0, metavar="N", help="add N to every port"
+    )
+    begin.add_argument(
+        "--listen",
+        default="127.0.0.1",
+        metavar="ADDR",
+        help="where to listen (default: this machine alone)",
+    )
+    begin.add_argument(
+        "--advertise", metavar="ADDR", help="this machine's address, as browsers reach it for media"
+    )
+    begin.add_argument(
+        "--media-workers",
+        type=int,
+        default=min(2, os.cpu_count() or 1),
+        metavar="N",
+        help=f"media processes, 1 to {MAX_MEDIA_WORKERS} (default: one per core, at most 2)",
+    )
+    begin.add_argument(
+        "--detach", action="store_true", help="return when it is ready, and leave it running"
+    )
+    with_state("down", "Stop what `up` has started.")
+    with_state("status", "Show how each process does; fails when one is not ready.")
+    logs = with_state("logs", "Show a process's log.")
+    logs.add_argument(
+        "name", metavar="NAME", help="a process of `status`, or nginx.access, envoy.access, stack"
+    )
+    logs.add_argument("-f", "--follow", action="store_true", help="go on as it grows")
+    logs.add_argument(
+        "-n", "--lines", type=int, default=100, help="how many lines (default: %(default)s)"
+    )
+    with_state("models", "Fetch the models that the ai service runs on, and check them.")
+    test = command("test", "Run the tests; further arguments go to pytest.")
+    test.add_argument("rest", nargs="*", help=argparse.SUPPRESS)
+    command("check", "Format, lint, types, imports, protos, generated code, web, shell scripts.")
+    command("gen", "Generate all of gen/ from protos/.")
+    benches = command("bench", "Measure; prints tables and keeps JSON under loadtest/results/.")
+    benches.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"of: {', '.join(bench.names())} (default: all)"
+    )
+    command("doctor", "Tell whether this machine has what Parley needs, and what to do if not.")
+    return parser
+
+
+def _up(parsed: argparse.Namespace) -> int:
+    advertise = parsed.advertise or (
+        "127.0.0.1" if parsed.listen in ("127.0.0.1", "::1") else parsed.listen
+    )
+    if advertise in ("0.0.0.0", "::"):
+        raise StackError(
+            "With --listen on every address, name this machine's own with --advertise ADDR."
+        )
+    options = Options(
+        parsed.state.absolute(), parsed.port_offset, parsed.listen, advertise, parsed.media_workers
+    )
+    if not parsed.detach:
+        return up(options)
+    again = ["--state", str(options.state), "--port-offset", str(options.port_offset)]
+    again += ["--listen", options.listen, "--advertise", advertise]
+    return up_detached(options, [*again, "--media-workers", str(options.media_workers)])
+
+
+def _status(parsed: argparse.Namespace) -> int:
+    state = State(parsed.state)
+    status = state.read_status()
+    if not state.is_running() or status is None:
+        print(f"Nothing is running on {state.root}. Start it with ./parley up.")
+        return 1
+    print(table(status, state))
+    return 0 if all(process.state == "ready" for process in status.processes) else 1
+
+
+def _logs(parsed: argparse.Namespace) -> int:
+    state = State(parsed.state)
+    path = state.log(parsed.name)
+    if not path.is_file():
+        names = ", ".join(sorted(found.stem for found in state.logs.glob("*.log"))) or "none yet"
+        raise StackError(f"There is no log of {parsed.name!r} in {state.logs}. There are: {names}.")
+    with path.open("rb") as log:
+        sys.stdout.buffer.write(b"".join(log.readlines()[-parsed.lines :]))
+        sys.stdout.flush()
+        while parsed.follow:
+            if path.stat().st_size < log.tell():
+                log.seek(0)
+            sys.stdout.buffer.write(log.read())
+            sys.stdout.flush()
+            time.sleep(0.2)
+    return 0
+
+
+def _models(parsed: argparse.Namespace) -> int:
+    state = State(parsed.state)
+    state.create()
+    fetch_models(state)
+    environment = {**os.environ, "PARLEY_MODELS": str(state.cache / "models")}
+    command = [sys.executable, "-m", "services.ai.models", "list"]
+    return subprocess.run(command, env=environment, check=False).returncode
+
+
+def _gen(_parsed: argparse.Namespace) -> int:
+    codegen.main()
+    return 0
+
+
+_COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "up": _up,
+    "down": lambda parsed: down(State(parsed.state)),
+    "status": _status,
+    "logs": _logs,
+    "models": _models,
+    "test": lambda parsed: testing.run(parsed.rest),
+    "check": lambda _: checks.run(),
+    "gen": _gen,
+    "bench": lambda parsed: bench.run(parsed.names + parsed.rest),
+    "doctor": lambda _: doctor.run(),
+}
+
+__all__ = ["main"]
