@@ -20,6 +20,7 @@ from chassis import logs
 from chassis.auth import SERVICE_TOKEN_METADATA, ServiceIdentity
 from chassis.calls import REQUEST_ID_METADATA, deadline
 from chassis.config import ServiceConfig
+from chassis.errors import DomainError, Unavailable
 
 UNARY_TIMEOUT_SECONDS = 5.0
 MESSAGE_LIMIT = 4 * 1024 * 1024
@@ -73,6 +74,27 @@ def reason(error: grpc.aio.AioRpcError) -> str:
             if detail.Unpack(info):
                 return str(info.reason)
     return ""
+
+
+class Relayed(DomainError):
+    """What another service answered, passed on as it is."""
+
+    reason = "RELAYED"
+    message = "Another service refused."
+
+    def __init__(self, status: Status, code: grpc.StatusCode, reason: str) -> None:
+        super().__init__(text=status.message)
+        self.status = status
+        self.code = code  # type: ignore[misc]  # the peer's own, not this class's
+        self.reason = reason  # type: ignore[misc]
+
+
+def relayed(error: grpc.aio.AioRpcError) -> DomainError:
+    """Turn a peer's error into one for the caller: the peer's own, or Unavailable where it gave none."""
+    found = status(error)
+    if found is None:
+        return Unavailable()
+    return Relayed(found, error.code(), reason(error))
 
 
 Amend = Callable[[grpc.aio.ClientCallDetails, bool], grpc.aio.ClientCallDetails]
@@ -134,4 +156,4 @@ class _StreamStream(_Interceptor, grpc.aio.StreamStreamClientInterceptor):
         return await continuation(self._amend(client_call_details, False), request_iterator)
 
 
-__all__ = ["MESSAGE_LIMIT", "OPTIONS", "direct", "mesh", "reason", "status"]
+__all__ = ["MESSAGE_LIMIT", "OPTIONS", "Relayed", "direct", "mesh", "reason", "relayed", "status"]

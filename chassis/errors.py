@@ -58,6 +58,8 @@ class DomainError(Exception):
         self.fields = dict(fields or {})
         self.retry_after = retry_after
         self.metadata = metadata
+        self.status: Status | None = None
+        """The whole Status, where somebody else made it; else it is made of the rest."""
 
 
 class InvalidArgument(DomainError):
@@ -168,6 +170,8 @@ class Internal(DomainError):
 
 def to_status(error: DomainError) -> Status:
     """Put an error into the one form that gRPC, gRPC-Web and REST clients all get (google/rpc/status.proto)."""
+    if error.status is not None:
+        return error.status
     details: list[Message] = [
         ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata)
     ]

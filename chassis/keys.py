@@ -21,7 +21,9 @@ def published_keys(mesh: grpc.aio.Channel) -> KeySource:
         try:
             published = await stub.GetJsonWebKeySet(user_pb2.GetJsonWebKeySetRequest())
         except grpc.aio.AioRpcError as error:
-            raise Unavailable(text="The keys that verify tokens can't be had: try again.") from error
+            raise Unavailable(
+                text="The keys that verify tokens can't be had: try again."
+            ) from error
         return {key.kid: jwt.PyJWK(MessageToDict(key), ALGORITHM) for key in published.keys}
 
     return fetch

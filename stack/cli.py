@@ -15,7 +15,7 @@ from stack.errors import StackError
 from stack.report import table
 from stack.state import State, default_root
 from stack.topology import MAX_MEDIA_WORKERS
-from stack.up import Options, down, fetch_models, up, up_detached
+from stack.up import Options, down, up, up_detached
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -88,7 +88,8 @@ def _parser() -> argparse.ArgumentParser:
     logs.add_argument(
         "-n", "--lines", type=int, default=100, help="how many lines (default: %(default)s)"
     )
-    with_state("models", "Fetch the models that the ai service runs on, and check them.")
+    models = with_state("models", "List, fetch or verify the models that the ai service runs on.")
+    models.add_argument("action", nargs="?", default="list", choices=("list", "fetch", "verify"))
     test = command("test", "Run the tests; further arguments go to pytest.")
     test.add_argument("rest", nargs="*", help=argparse.SUPPRESS)
     command("check", "Format, lint, types, imports, protos, generated code, web, shell scripts.")
@@ -150,9 +151,8 @@ def _logs(parsed: argparse.Namespace) -> int:
 def _models(parsed: argparse.Namespace) -> int:
     state = State(parsed.state)
     state.create()
-    fetch_models(state)
     environment = {**os.environ, "PARLEY_MODELS": str(state.cache / "models")}
-    command = [sys.executable, "-m", "services.ai.models", "list"]
+    command = [sys.executable, "-m", "services.ai.models", parsed.action]
     return subprocess.run(command, env=environment, check=False).returncode
 
 

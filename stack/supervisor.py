@@ -1,8 +1,8 @@
 """Starts the processes of a stack in order of readiness, keeps them running, and stops them in reverse.
 
 A process that dies is started again after a delay that doubles up to RESTART_MAX_SECONDS; the rest are left alone.
-Nothing outlives the supervisor: each child gets a signal from the kernel when the supervisor's main thread ends
-(PR_SET_PDEATHSIG, prctl(2)), which is why everything is spawned from that thread.
+Nothing outlives the supervisor: on Linux each child gets a signal from the kernel when the supervisor's main thread
+ends (PR_SET_PDEATHSIG, prctl(2)), which is why everything is spawned from that thread.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import asyncio
 import ctypes
 import os
 import signal
+import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,20 +23,25 @@ from stack.state import ProcessStatus
 PR_SET_PDEATHSIG = 1
 READY_SECONDS = 60.0
 POLL_SECONDS = 0.05
+WATCH_SECONDS = 5.0
+"""How often a process that is ready is asked again."""
 STOP_SECONDS = 15.0
 RESTART_MIN_SECONDS = 0.2
 RESTART_MAX_SECONDS = 5.0
 STEADY_SECONDS = 20.0
 """A process that ran this long is started again without delay."""
-LOG_LIMIT_BYTES = 20_000_000
 FIRST_START_ATTEMPTS = 3
-
-_libc = ctypes.CDLL(None)
+LOG_LIMIT_BYTES = 20_000_000
+ROTATE_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """How a process is run. `ready` returns True once it answers; `before` prepares what it runs on."""
+    """How a process is run.
+
+    `ready` returns True once it answers. `before` prepares what it runs on, before each start; `preparation` tells
+    people what that is, and is empty where it takes no time worth telling.
+    """
 
     name: str
     command: Sequence[str | Path]
@@ -46,46 +52,46 @@ class Unit:
     stop_signal: signal.Signals = signal.SIGTERM
     user: int | None = None
     before: Callable[[], Awaitable[None]] | None = None
+    preparation: str = ""
 
 
 class Supervisor:
-    """Runs units. `changed` is called whenever one's state changes."""
+    """Runs units, each with a log of its own in `logs`. `changed` is called whenever the state of one changes."""
 
-    def __init__(
-        self, units: Sequence[Unit], log_of: Callable[[str], Path], changed: Callable[[], None]
-    ) -> None:
-        self._runners = {unit.name: _Runner(unit, log_of(unit.name), changed) for unit in units}
+    def __init__(self, units: Sequence[Unit], logs: Path, changed: Callable[[], None]) -> None:
+        self._logs = logs
+        self._runners = {
+            unit.name: _Runner(unit, logs / f"{unit.name}.log", changed) for unit in units
+        }
 
     def statuses(self) -> tuple[ProcessStatus, ...]:
         """Tell how each process does."""
         return tuple(runner.status() for runner in self._runners.values())
 
-    async def run(self, stop: asyncio.Event, started: Callable[[], None]) -> None:
-        """Run everything until `stop`, calling `started` once all are ready; then stop all in reverse order.
+    async def run(self, stop: asyncio.Event, started: Callable[[], Awaitable[None]]) -> None:
+        """Run everything until `stop`, awaiting `started` once all are ready; then stop all in reverse order.
 
         Raises StackError when a process can't be started.
         """
-        keepers = [
+        stopping = asyncio.create_task(stop.wait())
+        tasks: list[asyncio.Task[None]] = [
             asyncio.create_task(runner.keep([self._runners[need].up for need in runner.unit.needs]))
             for runner in self._runners.values()
         ]
-        rotating = asyncio.create_task(self._rotate_logs())
-        ready = asyncio.create_task(self._all_up())
-        stopping = asyncio.create_task(stop.wait())
+        tasks.append(asyncio.create_task(self._rotate_logs()))
+        tasks.append(asyncio.create_task(self._start(started)))
         try:
-            await _first([ready, stopping, *keepers])
-            if not stop.is_set():
-                started()
-                await _first([stopping, *keepers])
+            await _first_problem(stopping, tasks)
         finally:
-            for task in (*keepers, rotating, ready, stopping):
+            for task in (stopping, *tasks):
                 task.cancel()
-            await asyncio.gather(*keepers, rotating, ready, stopping, return_exceptions=True)
+            await asyncio.gather(stopping, *tasks, return_exceptions=True)
             await self._stop_all()
 
-    async def _all_up(self) -> None:
+    async def _start(self, started: Callable[[], Awaitable[None]]) -> None:
         for runner in self._runners.values():
             await runner.up.wait()
+        await started()
 
     async def _stop_all(self) -> None:
         waiting = dict(self._runners)
@@ -96,16 +102,18 @@ class Supervisor:
 
     async def _rotate_logs(self) -> None:
         while True:
-            await asyncio.sleep(30)
-            for runner in self._runners.values():
-                rotate(runner.log)
+            await asyncio.sleep(ROTATE_SECONDS)
+            for log in self._logs.glob("*.log"):
+                rotate(log)
 
 
 class _Runner:
+    """One unit, from its first start to its last stop."""
+
     def __init__(self, unit: Unit, log: Path, changed: Callable[[], None]) -> None:
         self.unit = unit
-        self.log = log
         self.up = asyncio.Event()
+        self._log = log
         self._changed = changed
         self._state = "waiting"
         self._restarts = 0
@@ -118,28 +126,24 @@ class _Runner:
         )
 
     async def keep(self, needs: Sequence[asyncio.Event]) -> None:
+        """Start the process when what it needs is up, and again whenever it dies. Raises StackError, at first only."""
         for need in needs:
             await need.wait()
-        attempt, delay = 1, RESTART_MIN_SECONDS
+        delay = RESTART_MIN_SECONDS
         while True:
             began = time.monotonic()
-            self._set("starting" if not self._restarts else "restarting")
-            process = await self._spawn()
-            if await self._becomes_ready(process):
-                self.up.set()
-                self._set("ready")
-                await process.wait()
-            elif not self.up.is_set() and attempt >= FIRST_START_ATTEMPTS:
+            await self._run_once()
+            self._restarts += 1
+            if not self.up.is_set() and self._restarts >= FIRST_START_ATTEMPTS:
                 self._set("failed")
                 raise StackError(self._failure())
-            attempt += 1
-            self._restarts += 1
             self._set("restarting")
             steady = time.monotonic() - began > STEADY_SECONDS
             delay = RESTART_MIN_SECONDS if steady else min(delay * 2, RESTART_MAX_SECONDS)
             await asyncio.sleep(delay)
 
     async def stop(self) -> None:
+        """Ask the process to stop, and after STOP_SECONDS see to it."""
         process = self._process
         if process is not None and process.returncode is None:
             self._set("stopping")
@@ -148,14 +152,36 @@ class _Runner:
                 async with asyncio.timeout(STOP_SECONDS):
                     await process.wait()
             except TimeoutError:
+                self._note(f"did not stop within {STOP_SECONDS:.0f} s and was killed")
                 _kill_group(process.pid)
                 await process.wait()
         self._set("stopped")
 
+    async def _run_once(self) -> None:
+        """Run the process from its preparation to its end."""
+        try:
+            process = await self._spawn()
+        except (OSError, StackError) as error:
+            if not self.up.is_set():
+                raise StackError(f"{self.unit.name} can't be started: {error}") from None
+            self._note(f"can't be started: {error}")
+            return
+        try:
+            if await self._becomes_ready(process):
+                self.up.set()
+                self._set("ready")
+                await self._watch(process)
+        finally:
+            if process.returncode is not None:
+                _kill_group(process.pid)  # what it leaves behind, such as a dead Nginx's workers
+        self._note(f"ended with status {process.returncode}")
+
     async def _spawn(self) -> asyncio.subprocess.Process:
         if self.unit.before is not None:
+            self._set("preparing")
             await self.unit.before()
-        with self.log.open("ab") as log:
+        self._set("starting")
+        with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *map(str, self.unit.command),
                 stdin=asyncio.subprocess.DEVNULL,
@@ -163,7 +189,7 @@ class _Runner:
                 stderr=log,
                 env={**os.environ, **self.unit.environment},
                 start_new_session=True,
-                preexec_fn=_die_with_parent(self.unit.stop_signal),
+                preexec_fn=_dying_with(os.getpid(), self.unit.stop_signal),
                 user=self.unit.user,
                 group=self.unit.user,
                 extra_groups=None if self.unit.user is None else [],
@@ -178,18 +204,33 @@ class _Runner:
                         return True
                     await asyncio.sleep(POLL_SECONDS)
         except TimeoutError:
+            self._note(f"was not ready after {READY_SECONDS:.0f} s and was killed")
             process.kill()
             await process.wait()
         return False
 
+    async def _watch(self, process: asyncio.subprocess.Process) -> None:
+        """Wait for the process to end, and say meanwhile whether it still answers."""
+        while process.returncode is None:
+            try:
+                async with asyncio.timeout(WATCH_SECONDS):
+                    await process.wait()
+            except TimeoutError:
+                self._set("ready" if await self.unit.ready() else "unwell")
+
     def _failure(self) -> str:
-        lines = self.log.read_text(errors="replace").splitlines()[-3:]
-        last = " | ".join(line.strip() for line in lines if line.strip())
-        return f"{self.unit.name} does not start. Its log, {self.log}, ends: {last[-600:]}"
+        lines = self._log.read_text(errors="replace").splitlines()
+        told = [line.strip() for line in lines if line.strip() and not line.startswith("parley: ")]
+        return f"{self.unit.name} does not start. Its log, {self._log}, ends: {' | '.join(told[-2:])[-500:]}"
+
+    def _note(self, text: str) -> None:
+        with self._log.open("a") as log:
+            log.write(f"parley: {self.unit.name} {text}\n")
 
     def _set(self, state: str) -> None:
-        self._state = state
-        self._changed()
+        if state != self._state:
+            self._state = state
+            self._changed()
 
 
 def rotate(log: Path, limit: int = LOG_LIMIT_BYTES) -> None:
@@ -204,15 +245,25 @@ def rotate(log: Path, limit: int = LOG_LIMIT_BYTES) -> None:
         return
 
 
-async def _first(tasks: Sequence[asyncio.Task[None] | asyncio.Task[bool]]) -> None:
-    done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    for task in done:
-        task.result()
+async def _first_problem(stopping: asyncio.Task[bool], tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Wait until told to stop, or until one of the tasks fails."""
+    waiting: set[asyncio.Task[bool] | asyncio.Task[None]] = {stopping, *tasks}
+    while not stopping.done():
+        done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
 
 
-def _die_with_parent(number: signal.Signals) -> Callable[[], None]:
+def _dying_with(parent: int, number: signal.Signals) -> Callable[[], None] | None:
+    """Make a child ask for a signal when the parent's spawning thread ends."""
+    if sys.platform != "linux":
+        return None
+    prctl = ctypes.CDLL(None).prctl
+
     def ask() -> None:
-        _libc.prctl(PR_SET_PDEATHSIG, int(number), 0, 0, 0)
+        prctl(PR_SET_PDEATHSIG, int(number), 0, 0, 0)
+        if os.getppid() != parent:  # it ended before we could ask
+            os._exit(1)
 
     return ask
 
@@ -220,7 +271,7 @@ def _die_with_parent(number: signal.Signals) -> Callable[[], None]:
 def _kill_group(pid: int) -> None:
     try:
         os.killpg(pid, signal.SIGKILL)
-    except ProcessLookupError:
+    except (ProcessLookupError, PermissionError):
         return
 
 

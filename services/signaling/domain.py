@@ -1,0 +1,151 @@
+"""What signaling refuses, and the shape of a session. Pure: no I/O."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from chassis.errors import InvalidArgument, ResourceExhausted, Unauthenticated, Unavailable
+
+MESSAGES_PER_SECOND = 30.0
+MESSAGE_BURST = 100.0
+
+
+class TicketInvalid(Unauthenticated):
+    """The join ticket is malformed, expired, or not the meeting service's. Join again for a new one."""
+
+    reason = "TICKET_INVALID"
+    message = "The ticket is not valid: join again."
+
+
+class SessionExpired(Unauthenticated):
+    """The conversation was away for too long, or is over. Join again for a new ticket."""
+
+    reason = "SESSION_EXPIRED"
+    message = "The session is over: join again."
+
+
+class JoinFirst(InvalidArgument):
+    """The first message of a conversation must be `join` or `resume`, and only the first."""
+
+    reason = "JOIN_FIRST"
+    message = "A conversation begins with join or resume, once."
+
+
+class MessageMalformed(InvalidArgument):
+    """The text is not a ClientMessage in proto3 JSON."""
+
+    reason = "MESSAGE_MALFORMED"
+    message = "This is not a ClientMessage."
+
+
+class RateLimited(ResourceExhausted):
+    """The client says more than 30 messages a second. Slow down."""
+
+    reason = "RATE_LIMITED"
+    message = "Too many messages: slow down."
+
+
+class TooSlow(ResourceExhausted):
+    """The client reads more slowly than the room speaks. Resume to get what was missed."""
+
+    reason = "TOO_SLOW"
+    message = "You read more slowly than the room speaks: resume."
+
+
+class TooManyConnections(ResourceExhausted):
+    """The process holds as many connections as it takes. Try again; another may have room."""
+
+    reason = "TOO_MANY_CONNECTIONS"
+    message = "This server holds as many connections as it takes."
+
+
+class Draining(Unavailable):
+    """The process is being stopped. Resume at once: another takes over."""
+
+    reason = "DRAINING"
+    message = "This server is being stopped: resume."
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A participant's conversation, whatever connection carries it. `grants` and the rest are the ticket's."""
+
+    id: str
+    secret_hash: str
+    participant: str
+    user: str
+    display_name: str
+    role: str
+    publish: tuple[str, ...]
+    subscribe: bool
+    voice_activity: bool
+
+    @property
+    def meeting(self) -> str:
+        """The resource name of its meeting."""
+        return meeting_of(self.participant)
+
+    def is_opened_by(self, secret: str) -> bool:
+        """Tell whether a secret is this session's."""
+        return hmac.compare_digest(_hash(secret), self.secret_hash)
+
+    def to_json(self) -> str:
+        """Write it for keeping."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Session:
+        """Read what was kept."""
+        values: dict[str, Any] = json.loads(text)
+        return cls(**{**values, "publish": tuple(values["publish"])})
+
+
+def new_session(claims: Mapping[str, Any]) -> tuple[Session, str]:
+    """Begin a session by a ticket's claims; returns it and its token, `<id>.<secret>`."""
+    identifier, secret = secrets.token_hex(16), secrets.token_urlsafe(32)
+    session = Session(
+        id=identifier,
+        secret_hash=_hash(secret),
+        participant=str(claims["sub"]),
+        user=str(claims["user"]),
+        display_name=str(claims["display_name"]),
+        role=str(claims["role"]),
+        publish=tuple(claims["grants"]["publish"]),
+        subscribe=bool(claims["grants"]["subscribe"]),
+        voice_activity=bool(claims["voice_activity"]),
+    )
+    return session, f"{identifier}.{secret}"
+
+
+def meeting_of(participant: str) -> str:
+    """`meetings/{code}` of `meetings/{code}/participants/{id}`."""
+    return "/".join(participant.split("/")[:2])
+
+
+class TokenBucket:
+    """Lets `rate` through per second, and `burst` at once. RFC 2697 without colours."""
+
+    def __init__(self, rate: float, burst: float) -> None:
+        self._rate = rate
+        self._burst = burst
+        self._tokens = burst
+        self._at = 0.0
+
+    def take(self, now: float) -> bool:
+        """Take one at `now` (seconds, monotonic); False when there is none."""
+        self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate)
+        self._at = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
+
+def _hash(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
