@@ -1,0 +1,54 @@
+"""A media worker, put together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from parley.media.v1 import media_pb2_grpc
+
+from chassis import bus, channels, server
+from chassis.auth import ServiceIdentity
+from services.media.announcer import Announcer
+from services.media.config import Config
+from services.media.peers import Workers
+from services.media.placement import Placement
+from services.media.port import Port
+from services.media.servicer import RoomServicer
+from services.media.worker import Worker
+
+
+@asynccontextmanager
+async def running(config: Config) -> AsyncIterator[server.Server]:
+    """Run a media worker until the block ends."""
+    identity = ServiceIdentity.load(config, "media")
+    async with (
+        bus.connected(config.redis_url) as redis,
+        channels.mesh(config, identity) as mesh,
+    ):
+        port, workers = Port(config.udp_listen, config.advertise), Workers(identity)
+        placement = Placement(redis, config.node_id, config.listen)
+        worker = Worker(
+            port, placement, Announcer(mesh), mesh, config.max_rooms, config.max_peers_per_room
+        )
+        servicer = RoomServicer(worker, placement, workers)
+        servicers = {media_pb2_grpc.add_RoomServiceServicer_to_server: servicer}
+        port.open()
+        beating = asyncio.create_task(worker.run())
+        try:
+            async with server.serving(
+                config,
+                "media",
+                identity,
+                None,
+                servicers,
+                [lambda: bus.ping(redis)],
+                on_drain=worker.drain,
+            ) as it:
+                yield it
+        finally:
+            beating.cancel()
+            await asyncio.gather(beating, return_exceptions=True)
+            await workers.close()
+            port.close()

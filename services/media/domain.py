@@ -1,0 +1,63 @@
+"""What the media service refuses. Pure."""
+
+from __future__ import annotations
+
+from chassis.errors import InvalidArgument, NotFound, PermissionDenied, ResourceExhausted
+
+MAX_TRACKS_PER_PEER = 8
+
+
+class SdpInvalid(InvalidArgument):
+    """The session description can't be read, or offers nothing that this server speaks (Opus; VP8 or H.264)."""
+
+    reason = "SDP_INVALID"
+    message = "The session description can't be used."
+
+
+class PeerNotFound(NotFound):
+    """The participant has no place on a media node. Send `start_media`, then offer again."""
+
+    reason = "PEER_NOT_FOUND"
+    message = "There is no such peer: start media first."
+
+
+class TrackNotFound(NotFound):
+    """The participant publishes no such track."""
+
+    reason = "TRACK_NOT_FOUND"
+    message = "There is no such track."
+
+
+class RoomNotFound(NotFound):
+    """No media node holds this room."""
+
+    reason = "ROOM_NOT_FOUND"
+    message = "No media node holds this room."
+
+
+class NotGranted(PermissionDenied):
+    """The join ticket does not let the participant publish this source."""
+
+    reason = "NOT_GRANTED"
+    message = "Your ticket does not allow this."
+
+
+class TooManyTracks(ResourceExhausted):
+    """A participant may publish eight tracks at once."""
+
+    reason = "TOO_MANY_TRACKS"
+    message = "Too many tracks."
+
+
+class RoomFull(ResourceExhausted):
+    """The room has as many peers as a worker takes."""
+
+    reason = "ROOM_FULL"
+    message = "The room is full."
+
+
+class NodeFull(ResourceExhausted):
+    """The media node has as many rooms as it takes. Try again later."""
+
+    reason = "NODE_FULL"
+    message = "The media node is full."

@@ -1,0 +1,164 @@
+"""DTLS-SRTP (RFC 5764), sans I/O: datagrams in, datagrams out, and two SRTP sessions when it is done.
+
+THE one file that touches private parts of aiortc and pylibsrtp, whose versions are therefore pinned exactly. We are
+always the DTLS server (`a=setup:passive`), so the choice of SRTP profile is ours: AEAD first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from enum import Enum
+
+import pylibsrtp
+from aiortc import RTCCertificate
+from aiortc.rtcdtlstransport import (
+    SRTP_PROFILES,
+    X509_DIGEST_ALGORITHMS,
+    SRTPProtectionProfile,
+    certificate_digest,
+)
+from OpenSSL import SSL
+from pylibsrtp import Policy, Session
+
+MTU = 1200
+REPLAY_WINDOW = 1024
+MAX_SRTP_PACKET = 1356
+"""Bytes that pylibsrtp's buffer leaves for a packet to be protected."""
+
+SrtpError = pylibsrtp.Error
+
+
+class DtlsState(Enum):
+    """How far the handshake is."""
+
+    HANDSHAKING = "handshaking"
+    CONNECTED = "connected"
+    CLOSED = "closed"
+
+
+class Certificate:
+    """A worker's certificate, made at start; every transport uses it."""
+
+    def __init__(self) -> None:
+        certificate = RTCCertificate.generateCertificate()
+        self._context = certificate._create_ssl_context(SRTP_PROFILES)  # noqa: SLF001
+        prints = certificate.getFingerprints()
+        self.fingerprint = next(p.value for p in prints if p.algorithm == "sha-256")
+
+    def connection(self) -> SSL.Connection:
+        """Make the server's side of a handshake."""
+        connection = SSL.Connection(self._context)
+        connection.set_accept_state()
+        connection.set_ciphertext_mtu(MTU)
+        return connection
+
+
+class Dtls:
+    """One handshake, and the SRTP sessions that come of it.
+
+    `fingerprint` is the peer's, as its SDP has it: (algorithm, value). A peer whose certificate differs is refused.
+    """
+
+    def __init__(self, certificate: Certificate, fingerprint: tuple[str, str]) -> None:
+        self._ssl = certificate.connection()
+        self._fingerprint = fingerprint
+        self.state = DtlsState.HANDSHAKING
+        self.inbound: Session | None = None
+        self.outbound: Session | None = None
+
+    @property
+    def is_connected(self) -> bool:
+        """Tell whether the handshake is done."""
+        return self.state is DtlsState.CONNECTED
+
+    @property
+    def is_closed(self) -> bool:
+        """Tell whether the handshake has failed, or either side has said goodbye."""
+        return self.state is DtlsState.CLOSED
+
+    def receive(self, datagram: bytes) -> list[bytes]:
+        """Take a DTLS datagram; returns those to send. A bad one closes nothing but a handshake that fails."""
+        self._ssl.bio_write(datagram)
+        if self.state is DtlsState.HANDSHAKING:
+            self._shake()
+        elif self.state is DtlsState.CONNECTED:
+            self._drain()
+        return self._outgoing()
+
+    def timeout(self) -> list[bytes]:
+        """Send the last flight again if it is time (RFC 6347 §4.2.4); call a few times a second."""
+        if self.state is DtlsState.HANDSHAKING and self._ssl.DTLSv1_get_timeout() == 0:
+            self._ssl.DTLSv1_handle_timeout()
+            return self._outgoing()
+        return []
+
+    def close(self) -> list[bytes]:
+        """Say goodbye to the peer."""
+        if self.state is DtlsState.CONNECTED:
+            with contextlib.suppress(SSL.Error):
+                self._ssl.shutdown()
+        self.state = DtlsState.CLOSED
+        return self._outgoing()
+
+    def _shake(self) -> None:
+        try:
+            self._ssl.do_handshake()
+        except SSL.WantReadError:
+            return
+        except SSL.Error:
+            self.state = DtlsState.CLOSED
+            return
+        self.state = DtlsState.CONNECTED if self._is_whom_we_expect() else DtlsState.CLOSED
+        if self.state is DtlsState.CONNECTED and not self._derive():
+            self.state = DtlsState.CLOSED
+
+    def _drain(self) -> None:
+        try:
+            self._ssl.recv(2048)
+        except SSL.ZeroReturnError:
+            self.state = DtlsState.CLOSED
+        except SSL.Error:
+            return
+
+    def _outgoing(self) -> list[bytes]:
+        datagrams = []
+        while True:
+            try:
+                datagrams.append(self._ssl.bio_read(1500))
+            except SSL.Error:
+                return datagrams
+
+    def _is_whom_we_expect(self) -> bool:
+        algorithm, value = self._fingerprint
+        certificate = self._ssl.get_peer_certificate(as_cryptography=True)
+        if certificate is None or algorithm not in X509_DIGEST_ALGORITHMS:
+            return False
+        return certificate_digest(certificate, algorithm) == value.upper()
+
+    def _derive(self) -> bool:
+        """Make the SRTP sessions of the keying material (RFC 5764 §4.2)."""
+        chosen = self._ssl.get_selected_srtp_profile()
+        profile = next((p for p in SRTP_PROFILES if p.openssl_profile == chosen), None)
+        if profile is None:
+            return False
+        length = 2 * (profile.key_length + profile.salt_length)
+        material = self._ssl.export_keying_material(b"EXTRACTOR-dtls_srtp", length)
+        self.inbound = _session(profile, material, 0, Policy.SSRC_ANY_INBOUND)
+        self.outbound = _session(profile, material, 1, Policy.SSRC_ANY_OUTBOUND)
+        return True
+
+
+def _session(
+    profile: SRTPProtectionProfile, material: bytes, index: int, direction: int
+) -> Session:
+    policy = Policy(
+        key=profile.get_key_and_salt(material, index),
+        ssrc_type=direction,
+        srtp_profile=profile.libsrtp_profile,
+    )
+    policy.allow_repeat_tx = True  # a retransmission is the same packet again
+    policy.window_size = REPLAY_WINDOW
+    return Session(policy)
+
+
+__all__ = ["MAX_SRTP_PACKET", "Certificate", "Dtls", "DtlsState", "SrtpError"]

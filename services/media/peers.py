@@ -1,0 +1,44 @@
+"""The other media workers, as this one speaks to them: a call for a room that lives there is passed on."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from contextlib import AsyncExitStack
+
+import grpc
+from parley.media.v1 import media_pb2_grpc
+
+from chassis import channels
+from chassis.auth import ServiceIdentity
+
+MAX_CHANNELS = 64
+FORWARDED_METADATA = "x-parley-forwarded"
+
+
+class Workers:
+    """Channels to other workers, by address; those least used are closed."""
+
+    def __init__(self, identity: ServiceIdentity) -> None:
+        self._identity = identity
+        self._open: OrderedDict[str, tuple[AsyncExitStack, grpc.aio.Channel]] = OrderedDict()
+
+    async def stub(self, address: str) -> media_pb2_grpc.RoomServiceStub:
+        """Get the RoomService of the worker at `host:port`."""
+        if address not in self._open:
+            stack = AsyncExitStack()
+            channel = await stack.enter_async_context(channels.direct(address, self._identity))
+            self._open[address] = (stack, channel)
+            if len(self._open) > MAX_CHANNELS:
+                _, (oldest, _) = self._open.popitem(last=False)
+                await oldest.aclose()
+        self._open.move_to_end(address)
+        return media_pb2_grpc.RoomServiceStub(self._open[address][1])
+
+    async def close(self) -> None:
+        """Close all channels."""
+        for stack, _ in self._open.values():
+            await stack.aclose()
+        self._open.clear()
+
+
+__all__ = ["FORWARDED_METADATA", "Workers"]

@@ -1,0 +1,186 @@
+"""A participant's subscriber connection: what it receives, one section of its offer per forwarded track.
+
+We offer, the client answers; one offer is out at a time, and what changes meanwhile makes the next. A section whose
+track has gone is kept and given to a later track of the same codec, so that offers do not grow for ever.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from services.media import rtcp, sdp
+from services.media.forwarder import Downlink
+from services.media.publisher import PublishedTrack
+from services.media.transport import Transport, rejected
+
+ANSWER_SECONDS = 5.0
+"""An offer that is not answered by then may be followed by another."""
+
+
+@dataclass(slots=True)
+class _Slot:
+    mid: str
+    codec: sdp.Codec
+    ssrc: int
+    track: PublishedTrack | None
+    downlink: Downlink | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """An offer for the client; `tracks` are (mid, track id)."""
+
+    sdp: str
+    revision: int
+    tracks: list[tuple[str, str]]
+
+
+class Subscriber:
+    """The subscriber connection. `on_offer` gets each offer that must reach the client."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        local: Callable[[], sdp.Local],
+        on_offer: Callable[[Offer], None],
+    ) -> None:
+        self.transport = transport
+        self._local = local
+        self._on_offer = on_offer
+        self._slots: list[_Slot] = []
+        self._by_ssrc: dict[int, _Slot] = {}
+        self._revision = 0
+        self._offered_at: float | None = None
+        self._changed = False
+        self._now = 0.0
+        transport.on_rtcp = self._receive_rtcp
+        transport.on_connected = self._request_keyframes
+
+    def add(self, track: PublishedTrack) -> None:
+        """Receive a track, from the next offer on."""
+        ssrc = secrets.randbelow(2**32 - 1) + 1
+        for slot in self._slots:
+            if slot.track is None and slot.codec is track.forwarder.codec:
+                slot.track, slot.ssrc = track, ssrc
+                break
+        else:
+            self._slots.append(_Slot(str(len(self._slots)), track.forwarder.codec, ssrc, track))
+        self._offer_soon()
+
+    def remove(self, track: PublishedTrack) -> None:
+        """Receive a track no more."""
+        for slot in self._slots:
+            if slot.track is track:
+                self._disconnect(slot)
+                slot.track = None
+                self._offer_soon()
+
+    def restart_ice(self) -> None:
+        """Offer new ICE credentials."""
+        self.transport.ice.restart()
+        self._offered_at = None
+        self._offer_soon()
+
+    def answer(self, text: str, revision: int) -> None:
+        """Take the client's answer; one to an older offer is ignored. Raises SdpInvalid."""
+        if revision != self._revision:
+            return
+        description = sdp.parse(text)
+        self.transport.set_remote(description.remote)
+        accepted = {
+            section.mid
+            for section in description.sections
+            if section.is_active and section.direction in ("recvonly", "sendrecv")
+        }
+        for slot in self._slots:
+            if slot.track is not None and slot.mid in accepted:
+                self._connect(slot, slot.track)
+            else:
+                self._disconnect(slot)
+        self._offered_at = None
+        if self._changed:
+            self._offer_soon()
+
+    def tick(self, now: float) -> None:
+        """Do what is due: an offer that waits for one that was never answered."""
+        self._now = now
+        waited = self._offered_at is not None and now - self._offered_at > ANSWER_SECONDS
+        if self._changed and waited:
+            self._offered_at = None
+            self._offer_soon()
+
+    def close(self) -> None:
+        """Receive nothing more."""
+        for slot in self._slots:
+            self._disconnect(slot)
+
+    def downlinks(self) -> list[tuple[PublishedTrack, Downlink]]:
+        """List what is being sent."""
+        return [(s.track, s.downlink) for s in self._slots if s.track is not None and s.downlink]
+
+    def _offer_soon(self) -> None:
+        self._changed = True
+        if self._offered_at is not None:
+            return
+        self._changed = False
+        self._offered_at = self._now
+        self._revision += 1
+        sections = [
+            sdp.Outgoing(
+                slot.mid,
+                slot.codec,
+                slot.ssrc,
+                None if slot.track is None else (_last(slot.track.participant), slot.track.id),
+            )
+            for slot in self._slots
+        ]
+        text = sdp.offer(sections, self._local(), self._revision)
+        tracks = [(slot.mid, slot.track.id) for slot in self._slots if slot.track is not None]
+        self._on_offer(Offer(text, self._revision, tracks))
+
+    def _connect(self, slot: _Slot, track: PublishedTrack) -> None:
+        if slot.downlink is not None and slot.downlink.ssrc == slot.ssrc:
+            return
+        self._disconnect(slot)
+        slot.downlink = Downlink(self.transport, slot.ssrc)
+        self._by_ssrc[slot.ssrc] = slot
+        track.forwarder.downlinks.append(slot.downlink)
+        track.forwarder.request_keyframe()
+
+    def _disconnect(self, slot: _Slot) -> None:
+        if slot.downlink is None:
+            return
+        self._by_ssrc.pop(slot.downlink.ssrc, None)
+        if slot.track is not None and slot.downlink in slot.track.forwarder.downlinks:
+            slot.track.forwarder.downlinks.remove(slot.downlink)
+        slot.downlink = None
+
+    def _request_keyframes(self) -> None:
+        for slot in self._slots:
+            if slot.track is not None and slot.downlink is not None:
+                slot.track.forwarder.request_keyframe()
+
+    def _receive_rtcp(self, packet: bytes) -> None:
+        try:
+            feedback = rtcp.parse(packet)
+        except rtcp.RtcpInvalid:
+            rejected.labels("rtcp").inc()
+            return
+        for item in feedback:
+            slot = self._by_ssrc.get(item.ssrc)
+            if slot is None or slot.track is None or slot.downlink is None:
+                continue
+            if isinstance(item, rtcp.Nack):
+                slot.track.forwarder.resend(slot.downlink, item)
+            elif isinstance(item, rtcp.KeyframeRequest):
+                slot.downlink.keyframe_requests += 1
+                slot.track.forwarder.request_keyframe()
+
+
+def _last(name: str) -> str:
+    return name.rpartition("/")[2]
+
+
+__all__ = ["Offer", "Subscriber"]

@@ -1,0 +1,230 @@
+"""The worker: its rooms, what they tell, and the beat that keeps them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+import redis.exceptions
+from parley.ai.v1 import ai_pb2_grpc
+from parley.signaling.v1 import signaling_pb2
+from parley.signaling.v1.signaling_pb2 import ServerMessage
+
+from chassis import logs, telemetry
+from services.media.announcer import Announcer
+from services.media.domain import NodeFull, PeerNotFound
+from services.media.placement import Placement
+from services.media.port import Port
+from services.media.publisher import PublishedTrack
+from services.media.room import Listener, Room
+from services.media.subscriber import Offer
+from services.media.tap import Tap
+
+TICK_SECONDS = 0.05
+BEAT_SECONDS = 1.0
+
+log = logs.get("media.worker")
+
+_rooms = telemetry.gauge("media_rooms", "Rooms on this worker.")
+_peers = telemetry.gauge("media_peers", "Peers on this worker.")
+
+KINDS = {"audio": signaling_pb2.TRACK_KIND_AUDIO, "video": signaling_pb2.TRACK_KIND_VIDEO}
+SOURCES = {
+    "microphone": signaling_pb2.TRACK_SOURCE_MICROPHONE,
+    "camera": signaling_pb2.TRACK_SOURCE_CAMERA,
+    "screen": signaling_pb2.TRACK_SOURCE_SCREEN,
+    "screen_audio": signaling_pb2.TRACK_SOURCE_SCREEN_AUDIO,
+}
+
+
+class Voices(Listener):
+    """Tells a room's clients what happens in it, and the ai service what is said."""
+
+    def __init__(
+        self,
+        room: str,
+        announcer: Announcer,
+        ai: ai_pb2_grpc.AiServiceAsyncStub,
+        decoding: ThreadPoolExecutor,
+    ) -> None:
+        self.voice_activity = False
+        self._room = room
+        self._announcer = announcer
+        self._ai = ai
+        self._decoding = decoding
+        self._taps: dict[str, Tap] = {}
+        self._speaking: dict[str, str] = {}
+
+    def offer(self, participant: str, offer: Offer) -> None:
+        """A subscriber's offer must reach its client."""
+        tracks = [
+            signaling_pb2.SubscribedTrack(mid=mid, track_id=track_id)
+            for mid, track_id in offer.tracks
+        ]
+        message = signaling_pb2.SubscribeOffer(
+            sdp=offer.sdp, revision=offer.revision, tracks=tracks
+        )
+        self._announcer.tell(self._room, ServerMessage(subscribe_offer=message), participant)
+
+    def published(self, track: PublishedTrack) -> None:
+        """A track is there."""
+        message = signaling_pb2.TrackPublished(track=track_proto(track))
+        self._announcer.tell(self._room, ServerMessage(track_published=message))
+
+    def updated(self, track: PublishedTrack) -> None:
+        """A track was muted or unmuted."""
+        message = signaling_pb2.TrackUpdated(track=track_proto(track))
+        self._announcer.tell(self._room, ServerMessage(track_updated=message))
+        if track.forwarder.muted:
+            self._hush(track)
+
+    def unpublished(self, track: PublishedTrack) -> None:
+        """A track is gone."""
+        if (tap := self._taps.pop(track.id, None)) is not None:
+            tap.close()
+        self._hush(track)
+        message = signaling_pb2.TrackUnpublished(track_id=track.id, participant=track.participant)
+        self._announcer.tell(self._room, ServerMessage(track_unpublished=message))
+
+    def audio(self, track: PublishedTrack, packet: bytes) -> None:
+        """An Opus packet came."""
+        if not self.voice_activity or track.forwarder.muted or track.source != "microphone":
+            return
+        if (tap := self._taps.get(track.id)) is None:
+            tap = self._taps[track.id] = Tap(
+                self._ai,
+                self._decoding,
+                track.participant,
+                track.id,
+                lambda speaking: self._spoke(track, speaking=speaking),
+            )
+        tap.feed(packet)
+
+    def _spoke(self, track: PublishedTrack, *, speaking: bool) -> None:
+        if speaking and not track.forwarder.muted:
+            self._speaking[track.id] = track.participant
+            self._tell_speakers()
+        elif not speaking:
+            self._hush(track)
+
+    def _hush(self, track: PublishedTrack) -> None:
+        if self._speaking.pop(track.id, None) is not None:
+            self._tell_speakers()
+
+    def _tell_speakers(self) -> None:
+        speakers = sorted(set(self._speaking.values()))
+        message = signaling_pb2.SpeakersChanged(speakers=speakers)
+        self._announcer.tell(self._room, ServerMessage(speakers_changed=message))
+
+
+class Worker:
+    """The rooms that are placed on this process."""
+
+    def __init__(
+        self,
+        port: Port,
+        placement: Placement,
+        announcer: Announcer,
+        mesh: grpc.aio.Channel,
+        max_rooms: int,
+        max_peers: int,
+    ) -> None:
+        self.rooms: dict[str, Room] = {}
+        self._voices: dict[str, Voices] = {}
+        self._port = port
+        self._placement = placement
+        self._announcer = announcer
+        self._ai: ai_pb2_grpc.AiServiceAsyncStub = ai_pb2_grpc.AiServiceStub(mesh)
+        self._decoding = ThreadPoolExecutor(1, "opus")
+        self._max_rooms = max_rooms
+        self._max_peers = max_peers
+
+    def room(self, name: str) -> Room:
+        """Find a room. Raises PeerNotFound."""
+        if (room := self.rooms.get(name)) is None:
+            raise PeerNotFound(meeting=name)
+        return room
+
+    def open_room(self, name: str, *, voice_activity: bool) -> Room:
+        """Find a room or begin it. Raises NodeFull."""
+        if name not in self.rooms:
+            if len(self.rooms) >= self._max_rooms:
+                raise NodeFull(limit=str(self._max_rooms), retry_after=5.0)
+            voices = Voices(name, self._announcer, self._ai, self._decoding)
+            self._voices[name] = voices
+            self.rooms[name] = Room(name, self._port, voices, self._max_peers)
+        self._voices[name].voice_activity = voice_activity
+        return self.rooms[name]
+
+    async def close_room(self, name: str) -> None:
+        """End a room, if it is here."""
+        if (room := self.rooms.pop(name, None)) is not None:
+            room.close()
+            del self._voices[name]
+            await self._placement.release(name)
+
+    async def run(self) -> None:
+        """Tick and beat, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._announcer.run())
+            group.create_task(self._tick())
+            group.create_task(self._beat())
+
+    async def drain(self) -> None:
+        """Give all rooms up: their clients build the path anew, on another worker if there is one."""
+        await self._placement.leave()
+        for name in tuple(self.rooms):
+            await self.close_room(name)
+            self._tell_reset(name)
+        await self._announcer.flush(2.0)
+        self._decoding.shutdown(wait=False, cancel_futures=True)
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            now = time.monotonic()
+            for room in tuple(self.rooms.values()):
+                room.tick(now)
+
+    async def _beat(self) -> None:
+        try:
+            for name in await self._placement.rejoin():
+                self._tell_reset(name)
+        except redis.exceptions.RedisError as error:
+            log.warning("not rejoined", error=type(error).__name__)
+        while True:
+            try:
+                await self._beat_once()
+            except redis.exceptions.RedisError as error:
+                log.warning("beat missed", error=type(error).__name__)
+            await asyncio.sleep(BEAT_SECONDS)
+
+    async def _beat_once(self) -> None:
+        peers = sum(len(room.peers) for room in self.rooms.values())
+        for name in await self._placement.beat(peers, tuple(self.rooms)):
+            log.warning("room lost to another worker", room=name)
+            await self.close_room(name)
+        for name in await self._placement.orphans():
+            self._tell_reset(name)
+        self._port.flush_counters()
+        _rooms.set(len(self.rooms))
+        _peers.set(peers)
+
+    def _tell_reset(self, name: str) -> None:
+        self._announcer.tell(name, ServerMessage(media_reset=signaling_pb2.MediaReset()))
+
+
+def track_proto(track: PublishedTrack) -> signaling_pb2.Track:
+    """Show a track."""
+    return signaling_pb2.Track(
+        id=track.id,
+        participant=track.participant,
+        kind=KINDS[track.kind],
+        source=SOURCES[track.source],
+        muted=track.forwarder.muted,
+    )
+
+
+__all__ = ["KINDS", "SOURCES", "Worker", "track_proto"]
