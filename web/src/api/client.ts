@@ -1,0 +1,47 @@
+/** The clients of Parley's services, over gRPC-Web on this very origin. */
+import { Code, ConnectError, createClient, type Interceptor } from "@connectrpc/connect";
+import { createGrpcWebTransport } from "@connectrpc/connect-web";
+import { MeetingService } from "../gen/parley/meeting/v1/meeting_pb";
+import { SignalingService } from "../gen/parley/signaling/v1/signaling_pb";
+import { UserService } from "../gen/parley/user/v1/user_pb";
+import { Session } from "./session";
+
+const baseUrl = location.origin;
+const TIMEOUT_MS = 15_000;
+
+const open = createGrpcWebTransport({ baseUrl, defaultTimeoutMs: TIMEOUT_MS });
+export const session = new Session(open);
+
+/** Adds the access token; when the server finds it expired after all, refreshes once and tries again. */
+const authorize: Interceptor = (next) => async (request) => {
+  const withToken = async () => {
+    request.header.set("authorization", `Bearer ${await session.accessToken()}`);
+    return next(request);
+  };
+  try {
+    return await withToken();
+  } catch (error) {
+    if (ConnectError.from(error).code !== Code.Unauthenticated || !(await session.refresh())) throw error;
+    return withToken();
+  }
+};
+
+const signedIn = createGrpcWebTransport({ baseUrl, defaultTimeoutMs: TIMEOUT_MS, interceptors: [authorize] });
+const streaming = createGrpcWebTransport({ baseUrl });
+
+export const users = createClient(UserService, signedIn);
+export const meetings = createClient(MeetingService, signedIn);
+export const signaling = createClient(SignalingService, streaming);
+
+/** Sign in again with what is stored; false when there is nothing, or it is over. */
+export async function restore(): Promise<boolean> {
+  if (!session.mayBeSignedIn) return false;
+  try {
+    session.user = await users.getUser({ name: "users/me" });
+    return true;
+  } catch (error) {
+    if (ConnectError.from(error).code === Code.Unauthenticated) session.forget();
+    else throw error;
+    return false;
+  }
+}

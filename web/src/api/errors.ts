@@ -1,0 +1,14 @@
+/** What went wrong, by the reason that the server gives (google.rpc.ErrorInfo), or by the kind of failure. */
+import { Code, ConnectError } from "@connectrpc/connect";
+import { ErrorInfoSchema } from "../gen/google/rpc/error_details_pb";
+
+export function reasonOf(error: unknown): string {
+  const connect = ConnectError.from(error);
+  const info = connect.findDetails(ErrorInfoSchema)[0];
+  return info?.reason ?? Code[connect.code].toUpperCase();
+}
+
+/** The server's own words for people, for reasons that the app has none for. */
+export function textOf(error: unknown): string {
+  return ConnectError.from(error).rawMessage;
+}

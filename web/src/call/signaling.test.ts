@@ -1,0 +1,80 @@
+import { create } from "@bufbuild/protobuf";
+import { Code, ConnectError, createClient, createRouterTransport } from "@connectrpc/connect";
+import { expect, test } from "vitest";
+import {
+  type ClientMessage,
+  type ServerMessage,
+  ServerMessageSchema,
+  SignalingService,
+} from "../gen/parley/signaling/v1/signaling_pb";
+import { type Said, Signaling } from "./signaling";
+
+type Message = ServerMessage["message"];
+const say = (sequence: number, message: Message, replyTo = ""): ServerMessage =>
+  create(ServerMessageSchema, { sequence: BigInt(sequence), replyTo, message });
+const joined: Message = { case: "joined", value: { sessionToken: "s.secret" } as never };
+const speakers = (name: string): Message => ({ case: "speakersChanged", value: { speakers: [name] } as never });
+
+/** A server whose every stream says what `script` yields; collects what it was told. */
+function talk(script: (opening: ClientMessage, stream: number) => AsyncIterable<ServerMessage>) {
+  const sent: ClientMessage[] = [];
+  let streams = 0;
+  const transport = createRouterTransport(({ service }) => {
+    service(SignalingService, {
+      subscribe: (request) => script(request.message as ClientMessage, streams++),
+      send: (request) => {
+        sent.push(request.message as ClientMessage);
+        return {};
+      },
+    });
+  });
+  const heard: Said[] = [];
+  const connected: boolean[] = [];
+  let finish: (error: ConnectError | undefined) => void = () => undefined;
+  const over = new Promise<ConnectError | undefined>((resolve) => (finish = resolve));
+  const signaling = new Signaling(createClient(SignalingService, transport), {
+    said: (message) => heard.push(message),
+    connected: (is) => connected.push(is),
+    over: finish,
+  });
+  return { signaling, heard, connected, over, sent };
+}
+
+test("a broken stream is resumed after the last message, and nothing is heard twice", async () => {
+  const cursors: bigint[] = [];
+  const { signaling, heard, connected, over } = talk(async function* (opening, stream) {
+    if (stream === 0) {
+      yield say(5, joined, "join");
+      yield say(6, speakers("a"));
+      throw new ConnectError("gone", Code.Unavailable);
+    }
+    cursors.push(opening.message.case === "resume" ? opening.message.value.cursor : -1n);
+    yield say(6, speakers("a"));
+    yield say(9, speakers("b"));
+    yield say(10, { case: "meetingEnded", value: {} as never });
+  });
+  await signaling.join("ticket");
+  expect(await over).toBeUndefined();
+  expect(cursors).toEqual([6n]);
+  expect(heard.map((message) => message.case)).toEqual(["speakersChanged", "speakersChanged", "meetingEnded"]);
+  expect(connected).toEqual([true, false]);
+});
+
+test("a session that is over is not resumed", async () => {
+  const { signaling, over } = talk(async function* (_opening, stream) {
+    if (stream > 0) throw new ConnectError("expired", Code.Unauthenticated);
+    yield say(1, joined, "join");
+  });
+  await signaling.join("ticket");
+  expect((await over)?.code).toBe(Code.Unauthenticated);
+});
+
+test("a refused join is told to whoever joins", async () => {
+  const { signaling, over } = talk(async function* () {
+    await Promise.resolve();
+    throw new ConnectError("over", Code.FailedPrecondition);
+    yield say(0, joined);
+  });
+  await expect(signaling.join("ticket")).rejects.toThrow();
+  expect((await over)?.code).toBe(Code.FailedPrecondition);
+});

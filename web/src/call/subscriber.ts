@@ -1,0 +1,68 @@
+/** The subscriber connection: what we receive. The server offers; we answer; one offer at a time. */
+import type { SubscribeOffer } from "../gen/parley/signaling/v1/signaling_pb";
+import type { Signaling } from "./signaling";
+
+const RECOVER_MS = 3_000;
+
+export class Subscriber {
+  readonly #connection: RTCPeerConnection;
+  #trackIds = new Map<string, string>();
+  #answering: Promise<void> = Promise.resolve();
+  #recovering: ReturnType<typeof setTimeout> | undefined;
+  #closed = false;
+
+  constructor(
+    private readonly signaling: Signaling,
+    iceServers: RTCIceServer[],
+    private readonly changed: (tracks: Map<string, MediaStreamTrack>) => void,
+  ) {
+    this.#connection = new RTCPeerConnection({ iceServers, bundlePolicy: "max-bundle" });
+    this.#connection.addEventListener("connectionstatechange", () => this.#watch());
+  }
+
+  offered(offer: SubscribeOffer): void {
+    this.#answering = this.#answering.catch(() => undefined).then(() => this.#answer(offer));
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#recovering);
+    this.#connection.close();
+  }
+
+  async #answer(offer: SubscribeOffer): Promise<void> {
+    if (this.#closed) return;
+    this.#trackIds = new Map(offer.tracks.map(({ mid, trackId }) => [mid, trackId]));
+    await this.#connection.setRemoteDescription({ type: "offer", sdp: offer.sdp });
+    await this.#connection.setLocalDescription();
+    this.#tell();
+    await this.signaling.ask({
+      case: "subscribeAnswer",
+      value: {
+        $typeName: "parley.signaling.v1.SubscribeAnswer",
+        sdp: this.#connection.localDescription?.sdp ?? "",
+        revision: offer.revision,
+      },
+    });
+  }
+
+  #tell(): void {
+    const tracks = new Map<string, MediaStreamTrack>();
+    for (const { mid, receiver } of this.#connection.getTransceivers()) {
+      const trackId = this.#trackIds.get(mid ?? "");
+      if (trackId !== undefined) tracks.set(trackId, receiver.track);
+    }
+    this.changed(tracks);
+  }
+
+  #watch(): void {
+    clearTimeout(this.#recovering);
+    const state = this.#connection.connectionState;
+    if (state === "disconnected" || state === "failed")
+      this.#recovering = setTimeout(() => {
+        this.signaling
+          .ask({ case: "restartIce", value: { $typeName: "parley.signaling.v1.RestartIce" } })
+          .catch(() => this.#watch());
+      }, RECOVER_MS);
+  }
+}

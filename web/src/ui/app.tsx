@@ -1,0 +1,85 @@
+/** Which page is shown: by the address, and by whether somebody is signed in. */
+import { useEffect, useState, useSyncExternalStore } from "react";
+import { restore, session } from "../api/client";
+import { parseCode } from "../call/code";
+import { useI18n } from "../i18n";
+import { HomePage } from "./home";
+import { MeetingPage } from "./meeting";
+import { SignInPage } from "./signin";
+
+const listeners = new Set<() => void>();
+
+/** Go to another address of the app. */
+export function go(path: string): void {
+  history.pushState(null, "", path);
+  for (const listener of [...listeners]) listener();
+}
+
+function usePath(): string {
+  return useSyncExternalStore(
+    (listener) => {
+      listeners.add(listener);
+      addEventListener("popstate", listener);
+      return () => {
+        listeners.delete(listener);
+        removeEventListener("popstate", listener);
+      };
+    },
+    () => location.pathname,
+  );
+}
+
+export function App() {
+  const { t, explain, toggle } = useI18n();
+  const path = usePath();
+  const [user, setUser] = useState(session.user);
+  const [problem, setProblem] = useState("");
+  const [restoring, setRestoring] = useState(true);
+  useEffect(() => {
+    restore()
+      .then(() => setUser(session.user))
+      .catch((error: unknown) => setProblem(explain(error)))
+      .finally(() => setRestoring(false));
+  }, [explain]);
+
+  const code = path.startsWith("/m/") ? parseCode(path) : undefined;
+  const signOut = async () => {
+    await session.logout().catch(() => undefined);
+    setUser(undefined);
+  };
+  const page = () => {
+    if (restoring) return <p className="center">{t("loading")}</p>;
+    if (user === undefined) return <SignInPage problem={problem} done={() => setUser(session.user)} />;
+    if (code !== undefined) return <MeetingPage key={code} code={code} user={user} />;
+    if (path !== "/") return <p className="center">{t("pageNotFound")}</p>;
+    return <HomePage user={user} />;
+  };
+  return (
+    <>
+      <header>
+        <a
+          className="brand"
+          href="/"
+          onClick={(event) => {
+            event.preventDefault();
+            go("/");
+          }}
+        >
+          <img src="/icon.svg" alt="" width="28" height="28" />
+          {t("appName")}
+        </a>
+        <nav>
+          <button type="button" className="quiet" onClick={toggle}>
+            {t("language")}
+          </button>
+          {user !== undefined && (
+            <button type="button" className="quiet" onClick={signOut}>
+              {t("signOut")}
+            </button>
+          )}
+        </nav>
+      </header>
+      <main>{page()}</main>
+    </>
+  );
+}

@@ -1,0 +1,114 @@
+/** Start a meeting, join one, or go back to one. */
+import { timestampDate } from "@bufbuild/protobuf/wkt";
+import { useCallback, useEffect, useState } from "react";
+import { meetings } from "../api/client";
+import { parseCode } from "../call/code";
+import { type Meeting, MeetingState } from "../gen/parley/meeting/v1/meeting_pb";
+import type { User } from "../gen/parley/user/v1/user_pb";
+import { useI18n } from "../i18n";
+import { go } from "./app";
+import { Field, Form, Problem } from "./parts";
+
+class CodeWrong extends Error {}
+
+export function HomePage({ user }: { user: User }) {
+  const { t } = useI18n();
+  const start = async (values: Record<string, string>) => {
+    const title = values.title?.trim();
+    const meeting = await meetings.createMeeting({
+      meeting: { title: title === undefined || title === "" ? t("defaultTitle") : title },
+      requestId: crypto.randomUUID(),
+    });
+    go(`/m/${codeOf(meeting)}`);
+  };
+  const join = (values: Record<string, string>): Promise<void> => {
+    const code = parseCode(values.code ?? "");
+    if (code === undefined) return Promise.reject(new CodeWrong(t("codeWrong")));
+    go(`/m/${code}`);
+    return Promise.resolve();
+  };
+  return (
+    <div className="home">
+      <h1>{t("hello", { name: user.displayName })}</h1>
+      <div className="columns">
+        <section className="card">
+          <h2>{t("startNow")}</h2>
+          <Form submit={start} action={t("start")}>
+            <Field label={t("meetingTitle")} name="title" maxLength={200} placeholder={t("defaultTitle")} />
+          </Form>
+        </section>
+        <section className="card">
+          <h2>{t("joinByCode")}</h2>
+          <Form submit={join} action={t("join")}>
+            <Field label={t("code")} name="code" placeholder={t("codeHint")} required />
+          </Form>
+        </section>
+      </div>
+      <MyMeetings />
+    </div>
+  );
+}
+
+function MyMeetings() {
+  const { t, explain } = useI18n();
+  const [list, setList] = useState<readonly Meeting[]>();
+  const [next, setNext] = useState("");
+  const [problem, setProblem] = useState("");
+  const load = useCallback(
+    async (pageToken: string) => {
+      try {
+        const page = await meetings.listMeetings({ pageSize: 10, pageToken });
+        setList((before) => (pageToken === "" ? page.meetings : [...(before ?? []), ...page.meetings]));
+        setNext(page.nextPageToken);
+        setProblem("");
+      } catch (error) {
+        setProblem(explain(error));
+      }
+    },
+    [explain],
+  );
+  useEffect(() => void load(""), [load]);
+  return (
+    <section className="card">
+      <h2>{t("yourMeetings")}</h2>
+      <Problem text={problem} />
+      {list?.length === 0 && <p className="faint">{t("noMeetings")}</p>}
+      <ul className="meetings">
+        {list?.map((meeting) => <Row key={meeting.name} meeting={meeting} />)}
+      </ul>
+      {next !== "" && (
+        <button type="button" className="quiet" onClick={() => load(next)}>
+          {t("more")}
+        </button>
+      )}
+    </section>
+  );
+}
+
+function Row({ meeting }: { meeting: Meeting }) {
+  const { t } = useI18n();
+  const code = codeOf(meeting);
+  const over = meeting.state === MeetingState.ENDED;
+  const about = over
+    ? t("ended")
+    : meeting.participantCount > 0
+      ? t("inProgress", { count: meeting.participantCount })
+      : t("notStarted");
+  return (
+    <li>
+      <span className="title">{meeting.title}</span>
+      <span className="faint">
+        {code} · {meeting.createTime && timestampDate(meeting.createTime).toLocaleString()} · {about}
+      </span>
+      {!over && (
+        <button type="button" className="quiet" onClick={() => go(`/m/${code}`)} aria-label={`${t("join")}: ${meeting.title}`}>
+          {t("join")}
+        </button>
+      )}
+    </li>
+  );
+}
+
+function codeOf(meeting: Meeting): string {
+  return meeting.name.replace("meetings/", "");
+}

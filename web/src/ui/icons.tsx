@@ -1,0 +1,19 @@
+/** The icons, drawn here so that nothing is fetched. They are decoration: buttons have labels. */
+const PATHS = {
+  mic: "M12 15a3 3 0 0 0 3-3V6a3 3 0 0 0-6 0v6a3 3 0 0 0 3 3zm5-3a5 5 0 0 1-10 0M12 17v4",
+  micOff: "M4 4l16 16M9 9v3a3 3 0 0 0 4.5 2.6M15 11V6a3 3 0 0 0-5.9-.8M7 12a5 5 0 0 0 7.5 4.3M17 12a5 5 0 0 1-.4 2M12 17v4",
+  camera: "M3 8a2 2 0 0 1 2-2h8a2 2 0 0 1 2 2v8a2 2 0 0 1-2 2H5a2 2 0 0 1-2-2zM15 11l6-4v10l-6-4",
+  cameraOff: "M3 3l18 18M7 6h6a2 2 0 0 1 2 2v3l6-4v10M15 15.5V16a2 2 0 0 1-2 2H5a2 2 0 0 1-2-2V8a2 2 0 0 1 1.5-1.9",
+  leave: "M3 14c5-5 13-5 18 0l-2.5 2.5-3.5-2v-2.500a12 12 0 0 0-6 0V14.500l-3.500 2z",
+  link: "M10 14a4 4 0 0 0 6 .4l3-3a4 4 0 0 0-6-6l-1 1M14 10a4 4 0 0 0-6-.4l-3 3a4 4 0 0 0 6 6l1-1",
+} as const;
+
+export type IconName = keyof typeof PATHS;
+
+export function Icon({ name }: { name: IconName }) {
+  return (
+    <svg className="icon" viewBox="0 0 24 24" aria-hidden="true" focusable="false">
+      <path d={PATHS[name]} />
+    </svg>
+  );
+}

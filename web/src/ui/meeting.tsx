@@ -1,0 +1,169 @@
+/** A meeting, from the look in the mirror to the goodbye. */
+import { useEffect, useState } from "react";
+import { meetings, signaling } from "../api/client";
+import { Call, type Ending } from "../call/call";
+import { devices, meter } from "../call/media";
+import type { Meeting } from "../gen/parley/meeting/v1/meeting_pb";
+import type { User } from "../gen/parley/user/v1/user_pb";
+import type { Texts } from "../i18n/en";
+import { useI18n } from "../i18n";
+import { go } from "./app";
+import { CallView } from "./call";
+import { type Device, useDevice } from "./devices";
+import { ControlButton, Field, Form, Playing, Problem } from "./parts";
+
+const ENDINGS: Record<Ending, keyof Texts> = {
+  left: "callLeft",
+  ended: "callEnded",
+  replaced: "callReplaced",
+  removed: "callRemoved",
+  lost: "callLost",
+  failed: "callFailed",
+};
+
+export function MeetingPage({ code, user }: { code: string; user: User }) {
+  const { t, explain } = useI18n();
+  const name = `meetings/${code}`;
+  const audio = useDevice("audio");
+  const video = useDevice("video");
+  const [meeting, setMeeting] = useState<Meeting>();
+  const [problem, setProblem] = useState("");
+  const [call, setCall] = useState<Call>();
+  const [ending, setEnding] = useState<{ how: Ending; text: string }>();
+
+  useEffect(() => {
+    meetings
+      .getMeeting({ name })
+      .then(setMeeting)
+      .catch((error: unknown) => setProblem(explain(error)));
+  }, [name, explain]);
+  useEffect(() => () => call?.leave(), [call]);
+
+  const join = async (values: Record<string, string>) => {
+    const admission = await meetings.joinMeeting({
+      name,
+      passcode: values.passcode ?? "",
+      requestId: crypto.randomUUID(),
+    });
+    const joining = new Call(signaling, admission, { audio: audio.track, video: video.track });
+    joining.subscribe(() => {
+      const { phase, ending: how, error } = joining.state;
+      if (phase !== "over") return;
+      setCall(undefined);
+      setEnding({ how: how ?? "lost", text: error === undefined ? "" : explain(error) });
+    });
+    setCall(joining);
+    await joining.start();
+  };
+
+  if (ending !== undefined)
+    return (
+      <section className="card narrow" role="status">
+        <h1>{t(ENDINGS[ending.how])}</h1>
+        <Problem text={ending.text} />
+        <div className="actions">
+          {ending.how !== "ended" && (
+            <button type="button" className="primary" onClick={() => setEnding(undefined)}>
+              {t("rejoin")}
+            </button>
+          )}
+          <button type="button" className="quiet" onClick={() => go("/")}>
+            {t("home")}
+          </button>
+        </div>
+      </section>
+    );
+  if (call !== undefined && meeting !== undefined)
+    return <CallView call={call} meeting={meeting} isHost={meeting.host === user.name} audio={audio} video={video} />;
+  return (
+    <section className="prejoin">
+      <Mirror video={video} audio={audio} />
+      <div className="card">
+        <h1>{meeting?.title ?? t("ready")}</h1>
+        <p className="faint">{code}</p>
+        <Problem text={problem} />
+        {meeting !== undefined && (
+          <Form submit={join} action={t("joinNow")}>
+            {meeting.passcodeRequired && meeting.host !== user.name && (
+              <Field label={t("passcode")} name="passcode" required maxLength={32} />
+            )}
+            <Picker device={audio} kind="audio" label={t("microphone")} />
+            <Picker device={video} kind="video" label={t("camera")} />
+          </Form>
+        )}
+        <button type="button" className="quiet" onClick={() => go("/")}>
+          {t("back")}
+        </button>
+      </div>
+    </section>
+  );
+}
+
+function Mirror({ audio, video }: { audio: Device; video: Device }) {
+  const { t } = useI18n();
+  const trouble = [audio, video].map(({ problem }) => problem).filter((problem) => problem !== undefined);
+  return (
+    <div>
+      <div className="tile mirror">
+        {video.track === null ? <p className="center">{t("cameraOff")}</p> : <Playing track={video.track} mirrored />}
+        <div className="controls overlay">
+          <ControlButton
+            icon={audio.on ? "mic" : "micOff"}
+            label={audio.on ? t("mute") : t("unmute")}
+            pressed={!audio.on}
+            onClick={() => (audio.on ? audio.turnOff() : void audio.turnOn())}
+          />
+          <ControlButton
+            icon={video.on ? "camera" : "cameraOff"}
+            label={video.on ? t("turnOffCamera") : t("turnOnCamera")}
+            pressed={!video.on}
+            onClick={() => (video.on ? video.turnOff() : void video.turnOn())}
+          />
+        </div>
+      </div>
+      {audio.track !== null && <Loudness track={audio.track} />}
+      {trouble.map((problem) => (
+        <p key={problem.kind} className="problem" role="alert">
+          {t(`media.${problem.problem}.${problem.kind}`)}{" "}
+          <button
+            type="button"
+            className="link"
+            onClick={() => void (problem.kind === "audio" ? audio : video).turnOn()}
+          >
+            {t("tryAgain")}
+          </button>
+        </p>
+      ))}
+    </div>
+  );
+}
+
+function Loudness({ track }: { track: MediaStreamTrack }) {
+  const { t } = useI18n();
+  const [level, setLevel] = useState(0);
+  useEffect(() => meter(track, setLevel), [track]);
+  return <meter className="loudness" min={0} max={1} value={level} aria-label={t("microphone")} />;
+}
+
+function Picker({ device, kind, label }: { device: Device; kind: "audio" | "video"; label: string }) {
+  const [list, setList] = useState<readonly MediaDeviceInfo[]>([]);
+  useEffect(() => {
+    void devices(kind).then(setList);
+  }, [kind, device.track]);
+  if (list.length < 2) return null;
+  return (
+    <label className="field">
+      <span>{label}</span>
+      <select
+        value={device.track?.getSettings().deviceId}
+        onChange={(event) => void device.turnOn(event.target.value)}
+      >
+        {list.map((each) => (
+          <option key={each.deviceId} value={each.deviceId}>
+            {each.label}
+          </option>
+        ))}
+      </select>
+    </label>
+  );
+}

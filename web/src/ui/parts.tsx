@@ -1,0 +1,124 @@
+/** Small parts that several pages are made of. */
+import { type ReactNode, type SubmitEvent, useEffect, useRef, useState } from "react";
+import { useI18n } from "../i18n";
+import { Icon, type IconName } from "./icons";
+
+interface FieldProps {
+  label: string;
+  name: string;
+  type?: string;
+  value?: string;
+  hint?: string;
+  autoComplete?: string;
+  required?: boolean;
+  minLength?: number;
+  maxLength?: number;
+  placeholder?: string;
+}
+
+export function Field({ label, hint, value, ...input }: FieldProps) {
+  return (
+    <label className="field">
+      <span>{label}</span>
+      <input {...input} defaultValue={value} spellCheck={false} />
+      {hint !== undefined && <small>{hint}</small>}
+    </label>
+  );
+}
+
+/** A form that says what went wrong, and does nothing twice at once. */
+export function Form({
+  submit,
+  action,
+  children,
+}: {
+  submit: (values: Record<string, string>) => Promise<void>;
+  action: string;
+  children: ReactNode;
+}) {
+  const { explain } = useI18n();
+  const [error, setError] = useState("");
+  const [busy, setBusy] = useState(false);
+  const onSubmit = async (event: SubmitEvent<HTMLFormElement>) => {
+    event.preventDefault();
+    const data = new FormData(event.currentTarget);
+    setBusy(true);
+    setError("");
+    try {
+      await submit(Object.fromEntries([...data].map(([name, value]) => [name, typeof value === "string" ? value : ""])));
+    } catch (problem) {
+      setError(explain(problem));
+    } finally {
+      setBusy(false);
+    }
+  };
+  return (
+    <form onSubmit={onSubmit}>
+      {children}
+      <Problem text={error} />
+      <button className="primary" disabled={busy}>
+        {action}
+      </button>
+    </form>
+  );
+}
+
+export function Problem({ text }: { text: string }) {
+  return (
+    <p className="problem" role="alert" hidden={text === ""}>
+      {text}
+    </p>
+  );
+}
+
+/** A round button of the call, with its keyboard shortcut in the tooltip. */
+export function ControlButton({
+  icon,
+  label,
+  shortcut,
+  pressed,
+  danger = false,
+  onClick,
+}: {
+  icon: IconName;
+  label: string;
+  shortcut?: string;
+  pressed?: boolean;
+  danger?: boolean;
+  onClick: () => void;
+}) {
+  return (
+    <button
+      type="button"
+      className={danger ? "control danger" : pressed === true ? "control off" : "control"}
+      aria-label={label}
+      aria-pressed={pressed}
+      aria-keyshortcuts={shortcut}
+      title={shortcut === undefined ? label : `${label} (${shortcut})`}
+      onClick={onClick}
+    >
+      <Icon name={icon} />
+    </button>
+  );
+}
+
+/** Plays a track: pictures in place, sound without a trace. */
+export function Playing({ track, mirrored = false }: { track: MediaStreamTrack; mirrored?: boolean }) {
+  const element = useRef<HTMLVideoElement & HTMLAudioElement>(null);
+  useEffect(() => {
+    const media = element.current;
+    if (media === null) return undefined;
+    media.srcObject = new MediaStream([track]);
+    const play = () => void media.play().catch(() => addEventListener("pointerdown", play, { once: true }));
+    play();
+    return () => {
+      removeEventListener("pointerdown", play);
+      media.srcObject = null;
+    };
+  }, [track]);
+  return track.kind === "video" ? (
+    <video ref={element} className={mirrored ? "mirrored" : ""} autoPlay playsInline muted />
+  ) : (
+    <audio ref={element} autoPlay />
+  );
+}
