@@ -9,9 +9,15 @@ from chassis.config import ServiceConfig
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config(ServiceConfig):
-    """`resume_seconds` is how long a broken conversation can be taken up; limits are per process."""
+    """`resume_seconds` is how long a broken conversation can be taken up.
+
+    `max_connections` is per process, `max_participants` per room; `max_connection_seconds` is the age at which a
+    connection is cut, to be resumed.
+    """
 
     redis_url: str
     websocket_listen: str
     resume_seconds: int = 30
     max_connections: int = 2000
+    max_participants: int = 1000
+    max_connection_seconds: float = 12 * 3600.0

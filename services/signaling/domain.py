@@ -10,10 +10,19 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from chassis.errors import InvalidArgument, ResourceExhausted, Unauthenticated, Unavailable
+from chassis.errors import (
+    FailedPrecondition,
+    InvalidArgument,
+    ResourceExhausted,
+    Unauthenticated,
+    Unavailable,
+)
 
-MESSAGES_PER_SECOND = 30.0
+MESSAGES_PER_SECOND = 20.0
 MESSAGE_BURST = 100.0
+FAULTS_PER_SECOND = 0.1
+FAULT_BURST = 10.0
+"""Malformed or surplus messages that are answered; one more ends the connection."""
 
 
 class TicketInvalid(Unauthenticated):
@@ -45,7 +54,7 @@ class MessageMalformed(InvalidArgument):
 
 
 class RateLimited(ResourceExhausted):
-    """The client says more than 30 messages a second. Slow down."""
+    """The client says more than 20 messages a second. Slow down; who goes on is cut off."""
 
     reason = "RATE_LIMITED"
     message = "Too many messages: slow down."
@@ -56,6 +65,27 @@ class TooSlow(ResourceExhausted):
 
     reason = "TOO_SLOW"
     message = "You read more slowly than the room speaks: resume."
+
+
+class RoomFull(ResourceExhausted):
+    """The room holds as many participants as signaling carries in one. Try again when somebody has left."""
+
+    reason = "ROOM_FULL"
+    message = "The room is full."
+
+
+class TakenOver(FailedPrecondition):
+    """Another connection has resumed this session: this one is of no use any more, and should not be resumed."""
+
+    reason = "TAKEN_OVER"
+    message = "The conversation goes on over another connection."
+
+
+class ConnectionTooOld(Unavailable):
+    """The connection has reached the age at which every connection is cut. Resume at once."""
+
+    reason = "CONNECTION_TOO_OLD"
+    message = "The connection is old: resume."
 
 
 class TooManyConnections(ResourceExhausted):

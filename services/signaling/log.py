@@ -1,6 +1,7 @@
 """The room event log: one Redis stream per room, whose entry ids are the sequence (`<sequence>-0`).
 
-An entry is for everyone, for one participant (by name) or for one session (`session:<id>`). Beside the stream stands
+An entry is for everyone, for one participant (by name), for one session (`session:<id>`) or for one connection of it
+(`session:<id>/<connection>`). Beside the stream stands
 the room's snapshot (people, tracks, speakers), changed in the same script, so that a snapshot and its sequence always
 agree. Everything of a room is under keys with its code in braces, for Redis Cluster.
 """
@@ -14,39 +15,54 @@ from typing import Any
 from parley.signaling.v1 import signaling_pb2
 from redis.asyncio import Redis
 
-LENGTH = 5_000
-"""Entries that a room keeps, about; far more than 30 seconds of any room."""
-LIFETIME_SECONDS = 24 * 3600
+LENGTH = 10_000
+WINDOW_SECONDS = 120
+"""A room keeps entries for so long, and about so many; a client that resumes was away for a quarter of that at most."""
+LIFETIME_SECONDS = 3600
+"""How long a room is kept after its last event, or after the last process that had connections in it told of it."""
+ENDED_LIFETIME_SECONDS = 300
 WAKE_CHANNEL = "signaling:wake"
 PAGE = 500
 
-# ARGV: length, lifetime, channel, code, then per event: addressee, payload, number of snapshot commands, and per
-# command: its name (SET, DEL, CLEAR, SPEAKERS, GONE), its hash (people, tracks) or "", its key, its value.
+# KEYS: sequence, log, people, tracks, speakers. ARGV: length, window, lifetime, channel, meeting, then per event:
+# addressee, payload, number of snapshot commands, and per command its name, hash (people, tracks), key and value.
+# DEL of what is not there, and PUT where there is nothing, say nothing new: their event is left out.
 APPEND = """
-local i, last = 5, 0
+local now = tonumber(redis.call('TIME')[1])
+local last = tonumber(redis.call('GET', KEYS[1]) or 0)
+local i = 6
 while i <= #ARGV do
-  local to, payload, count = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2])
+  local to, payload, count, is_news = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), true
   i = i + 3
   for _ = 1, count do
-    local command, hash, key, value = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
-    local target = hash == 'people' and KEYS[3] or KEYS[4]
+    local command, key, value = ARGV[i], ARGV[i + 2], ARGV[i + 3]
+    local target = ARGV[i + 1] == 'people' and KEYS[3] or KEYS[4]
     if command == 'SET' then redis.call('HSET', target, key, value)
-    elseif command == 'DEL' then redis.call('HDEL', target, key)
+    elseif command == 'PUT' then
+      is_news = redis.call('HEXISTS', target, key) == 1
+      if is_news then redis.call('HSET', target, key, value) end
+    elseif command == 'DEL' then is_news = redis.call('HDEL', target, key) == 1
     elseif command == 'CLEAR' then redis.call('DEL', target)
-    elseif command == 'SPEAKERS' then redis.call('SET', KEYS[5], value, 'EX', ARGV[2])
+    elseif command == 'SPEAKERS' then redis.call('SET', KEYS[5], value)
     end
     i = i + 4
   end
-  last = redis.call('INCR', KEYS[1])
-  redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[1], last .. '-0', 't', to, 'm', payload)
+  if is_news then
+    last = redis.call('INCR', KEYS[1])
+    redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[1], last .. '-0', 't', to, 'm', payload, 's', now)
+  end
 end
-for _, key in ipairs(KEYS) do redis.call('EXPIRE', key, ARGV[2]) end
-redis.call('PUBLISH', ARGV[3], ARGV[4])
-return last
+for _, row in ipairs(redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 16)) do
+  if tonumber(row[2][6]) >= now - tonumber(ARGV[2]) then break end
+  redis.call('XDEL', KEYS[2], row[1])
+end
+for _, key in ipairs(KEYS) do redis.call('EXPIRE', key, ARGV[3]) end
+redis.call('PUBLISH', ARGV[4], ARGV[5])
 """
 
-JOIN = (
-    APPEND.replace("return last\n", "")
+APPEND_ONLY = APPEND + "return last"
+APPEND_AND_READ = (
+    APPEND
     + """
 return {last, redis.call('HVALS', KEYS[3]), redis.call('HVALS', KEYS[4]), redis.call('GET', KEYS[5])}
 """
@@ -55,7 +71,7 @@ return {last, redis.call('HVALS', KEYS[3]), redis.call('HVALS', KEYS[4]), redis.
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An entry of the log. `to` is empty, a participant's name, or `session:<id>`."""
+    """An entry of the log, for `to`."""
 
     sequence: int
     to: str
@@ -91,23 +107,26 @@ class RoomLog:
 
     def __init__(self, redis: Redis) -> None:
         self._redis: Any = redis  # its types do not know that we never decode
-        self._append = redis.register_script(APPEND)
-        self._join = redis.register_script(JOIN)
+        self._append = redis.register_script(APPEND_ONLY)
+        self._append_and_read = redis.register_script(APPEND_AND_READ)
 
     async def append(self, meeting: str, events: Iterable[Event]) -> int:
-        """Append events, all or none; returns the last one's sequence."""
+        """Append events, all or none; returns the room's last sequence.
+
+        An event that takes away what is not there, or changes it, is left out.
+        """
         return int(await self._append(keys=_keys(meeting), args=_arguments(meeting, events)))
 
     async def append_and_read(self, meeting: str, events: Iterable[Event]) -> Snapshot:
         """Append events and read the snapshot as it is after them."""
-        last, people, tracks, speakers = await self._join(
+        last, people, tracks, speakers = await self._append_and_read(
             keys=_keys(meeting), args=_arguments(meeting, events)
         )
         return Snapshot(int(last), people, tracks, speakers or b"")
 
     async def read(self, meeting: str, after: int, limit: int = PAGE) -> list[Entry]:
         """Read what comes after a sequence, at most `limit` entries."""
-        rows = await self._redis.xrange(_keys(meeting)[1], f"{after + 1}-0", "+", count=limit)
+        rows = await self._redis.xrange(_keys(meeting)[1], f"{after + 1}-0", "+", count=min(limit, PAGE))
         return [
             Entry(int(identifier.split(b"-")[0]), fields[b"t"].decode(), fields[b"m"])
             for identifier, fields in rows
@@ -115,22 +134,32 @@ class RoomLog:
 
     async def covers(self, meeting: str, cursor: int) -> bool:
         """Tell whether everything after a cursor is still there, and the cursor is not from the future."""
-        key, stream = _keys(meeting)[:2]
-        last = int(await self._redis.get(key) or 0)
+        last = await self.last(meeting)
         if not 0 < cursor <= last:
             return False
-        oldest = await self._redis.xrange(stream, "-", "+", count=1)
-        return cursor == last or (bool(oldest) and int(oldest[0][0].split(b"-")[0]) <= cursor + 1)
+        following = await self.read(meeting, cursor, 1)
+        return cursor == last or (bool(following) and following[0].sequence == cursor + 1)
+
+    async def last(self, meeting: str) -> int:
+        """Get a room's last sequence; 0 where there is no such room."""
+        return int(await self._redis.get(_keys(meeting)[0]) or 0)
+
+    async def touch(self, meeting: str) -> None:
+        """Keep a room in which nothing is said, as long as somebody is connected."""
+        async with self._redis.pipeline(transaction=True) as pipe:
+            for key in _keys(meeting):
+                pipe.expire(key, LIFETIME_SECONDS)
+            await pipe.execute()
+
+    async def count_people(self, meeting: str) -> int:
+        """Count who is in a room."""
+        return int(await self._redis.hlen(_keys(meeting)[2]))
 
     async def tracks_of(self, meeting: str, participant: str) -> list[str]:
         """List the ids of the tracks that a participant publishes."""
         values = await self._redis.hvals(_keys(meeting)[3])
         tracks = [signaling_pb2.Track.FromString(value) for value in values]
         return [track.id for track in tracks if track.participant == participant]
-
-    async def has_person(self, meeting: str, participant: str) -> bool:
-        """Tell whether a participant is in the room."""
-        return bool(await self._redis.hexists(_keys(meeting)[2], participant))
 
 
 def _keys(meeting: str) -> list[str]:
@@ -139,7 +168,10 @@ def _keys(meeting: str) -> list[str]:
 
 
 def _arguments(meeting: str, events: Iterable[Event]) -> list[bytes | str | int]:
-    arguments: list[bytes | str | int] = [LENGTH, LIFETIME_SECONDS, WAKE_CHANNEL, meeting]
+    events = list(events)
+    is_end = any(event.message.HasField("meeting_ended") for event in events)
+    lifetime = ENDED_LIFETIME_SECONDS if is_end else LIFETIME_SECONDS
+    arguments: list[bytes | str | int] = [LENGTH, WINDOW_SECONDS, lifetime, WAKE_CHANNEL, meeting]
     for event in events:
         if not event.message.HasField("time"):
             event.message.time.GetCurrentTime()
@@ -159,8 +191,8 @@ def _snapshot_commands(message: signaling_pb2.ServerMessage) -> list[Command]:
     return change(message) if change else []
 
 
-def _set_track(track: signaling_pb2.Track) -> list[Command]:
-    return [("SET", "tracks", track.id, track.SerializeToString())]
+def _track(command: str, track: signaling_pb2.Track) -> list[Command]:
+    return [(command, "tracks", track.id, track.SerializeToString())]
 
 
 _QUIET: Command = ("SPEAKERS", "", "", b"")
@@ -176,8 +208,8 @@ _CHANGES: dict[str, Callable[[signaling_pb2.ServerMessage], list[Command]]] = {
         )
     ],
     "participant_left": lambda m: [("DEL", "people", m.participant_left.participant, b"")],
-    "track_published": lambda m: _set_track(m.track_published.track),
-    "track_updated": lambda m: _set_track(m.track_updated.track),
+    "track_published": lambda m: _track("SET", m.track_published.track),
+    "track_updated": lambda m: _track("PUT", m.track_updated.track),
     "track_unpublished": lambda m: [("DEL", "tracks", m.track_unpublished.track_id, b"")],
     "speakers_changed": lambda m: [("SPEAKERS", "", "", m.speakers_changed.SerializeToString())],
     "media_reset": lambda _: [_NO_TRACKS, _QUIET],

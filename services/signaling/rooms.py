@@ -1,79 +1,150 @@
-"""The rooms that this process has connections in: each is tailed once, and fanned out.
+"""The rooms that this process has connections in: the log of each is tailed once, and fanned out.
 
-A subscription's queue is bounded; when it is full the subscription is over, with TooSlow, and the client resumes.
+A subscription first pages through what it missed, at its reader's pace, then takes what the tail brings. Its queue is
+bounded; when it is full the subscription is over, with TooSlow, and the client resumes. A room's sequence has no gaps
+in the log, so that a gap on reading means that entries are lost: the subscription is over, with SessionExpired.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import time
+from collections import deque
 from collections.abc import AsyncIterator
 
 import redis.exceptions
-from parley.signaling.v1 import signaling_pb2
 from redis.asyncio import Redis
 
 from chassis import logs
 from chassis.errors import DomainError
-from services.signaling.domain import Session, TooSlow
-from services.signaling.log import PAGE, WAKE_CHANNEL, Entry, RoomLog
+from services.signaling.domain import Session, SessionExpired, TakenOver, TooSlow
+from services.signaling.log import LIFETIME_SECONDS, PAGE, WAKE_CHANNEL, Entry, RoomLog
 
 QUEUE = 1_000
 POLL_SECONDS = 1.0
 """How late an event may come when the wake-up for it was lost."""
+TOUCH_SECONDS = LIFETIME_SECONDS / 10
 
 log = logs.get("signaling.rooms")
 
 
 class Subscription:
-    """What one connection gets of a room."""
+    """What one connection gets of a room: all entries after `cursor` that are for it, in order, once.
 
-    def __init__(self, session: Session, cursor: int) -> None:
+    `attached` is the position of the room's tail when it was attached: up to there it reads the log by itself.
+    """
+
+    def __init__(
+        self, session: Session, connection: str, cursor: int, attached: int, room_log: RoomLog
+    ) -> None:
         self.session = session
-        self.cursor = cursor
+        self._log = room_log
+        self._cursor = cursor
+        self._attached = attached
         self._wanted = {"", session.participant, f"session:{session.id}"}
-        self._queue: asyncio.Queue[Entry] = asyncio.Queue(QUEUE)
-        self._over = asyncio.Event()
+        self._own = f"session:{session.id}/{connection}"
+        self._siblings = f"session:{session.id}/"
+        self._is_current = False
+        self._queue: deque[Entry] = deque()
+        self._wake = asyncio.Event()
+        self._over = False
         self._reason: DomainError | None = None
 
     def offer(self, entry: Entry) -> None:
-        """Queue an entry, if it is for this connection and new to it."""
-        if entry.sequence <= self.cursor or entry.to not in self._wanted:
+        """Queue an entry that the tail brings, if it is for this connection; a full queue is the end."""
+        if self._over or not self._is_for_me(entry):
             return
-        self.cursor = entry.sequence
-        try:
-            self._queue.put_nowait(entry)
-        except asyncio.QueueFull:
+        if len(self._queue) >= QUEUE:
             self.close(TooSlow())
+            return
+        self._queue.append(entry)
+        self._wake.set()
 
     def close(self, reason: DomainError | None = None) -> None:
         """End it; what is queued is not delivered. `reason` is raised to whoever reads."""
         self._reason = self._reason or reason
-        self._over.set()
+        self._over = True
+        self._wake.set()
 
-    async def messages(self) -> AsyncIterator[signaling_pb2.ServerMessage]:
-        """Give messages until the end. Raises what `close` was given."""
-        over = asyncio.create_task(self._over.wait())
-        try:
-            while not self._over.is_set():
-                getting = asyncio.create_task(self._queue.get())
-                await asyncio.wait((getting, over), return_when=asyncio.FIRST_COMPLETED)
-                if not getting.done():
-                    getting.cancel()
-                    break
-                yield getting.result().message()
-        finally:
-            over.cancel()
+    async def entries(self, idle_seconds: float) -> AsyncIterator[Entry | None]:
+        """Give entries until the end, and None whenever there was nothing for a while.
+
+        Raises what `close` was given, and SessionExpired when the log no longer has what comes next.
+        """
+        async for entry in self._missed():
+            yield entry
+        while not self._over:
+            if not self._queue:
+                yield_none = not await self._is_woken(idle_seconds)
+                if yield_none and not self._over:
+                    yield None
+                continue
+            entry = self._queue.popleft()
+            if self._is_next(entry):
+                yield entry
         if self._reason is not None:
             raise self._reason
 
+    async def _missed(self) -> AsyncIterator[Entry]:
+        position = self._cursor
+        while position < self._attached and not self._over:
+            page = await self._log.read(self.session.meeting, position, self._attached - position)
+            if not page or page[0].sequence != position + 1:
+                raise SessionExpired
+            position = page[-1].sequence
+            for entry in page:
+                if self._over:
+                    return
+                if self._is_for_me(entry) and self._is_next(entry):
+                    yield entry
+
+    async def _is_woken(self, seconds: float) -> bool:
+        self._wake.clear()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def _is_for_me(self, entry: Entry) -> bool:
+        return entry.sequence > self._cursor and (
+            entry.to in self._wanted or entry.to.startswith(self._siblings)
+        )
+
+    def _is_next(self, entry: Entry) -> bool:
+        """Tell whether an entry is to be given; one by which another connection took over ends this one.
+
+        Those of connections before this one are history.
+        """
+        if entry.to == self._own:
+            self._is_current = True
+        elif entry.to.startswith(self._siblings):
+            if self._is_current:
+                self.close(TakenOver())
+            return False
+        return True
+
 
 class _Room:
+    """A room's tail: `position` is the sequence up to which it was read."""
+
     def __init__(self, meeting: str, position: int) -> None:
         self.meeting = meeting
         self.position = position
-        self.lock = asyncio.Lock()
         self.subscriptions: set[Subscription] = set()
+        self.woken = asyncio.Event()
+        self.task: asyncio.Task[None] | None = None
+
+    def take(self, entries: list[Entry]) -> None:
+        """Fan out what the log has after `position`."""
+        if entries[0].sequence != self.position + 1:
+            for subscription in self.subscriptions:
+                subscription.close(SessionExpired())
+        for entry in entries:
+            for subscription in self.subscriptions:
+                subscription.offer(entry)
+        self.position = entries[-1].sequence
 
 
 class Rooms:
@@ -83,66 +154,60 @@ class Rooms:
         self._redis = redis
         self._log = room_log
         self._rooms: dict[str, _Room] = {}
-        self._woken: asyncio.Queue[str] = asyncio.Queue(10_000)
+        self._group = asyncio.TaskGroup()
 
-    @property
-    def subscriptions(self) -> list[Subscription]:
-        """All subscriptions of this process."""
-        return [each for room in self._rooms.values() for each in room.subscriptions]
-
-    async def attach(self, session: Session, cursor: int) -> Subscription:
-        """Subscribe a session to all that comes after a cursor."""
-        room = self._rooms.setdefault(session.meeting, _Room(session.meeting, cursor))
-        subscription = Subscription(session, cursor)
-        async with room.lock:
-            await self._read(room, room.position)
-            position = cursor
-            while position < room.position:
-                entries = await self._log.read(room.meeting, position)
-                if not entries:
-                    break
-                for entry in entries:
-                    subscription.offer(entry)
-                position = entries[-1].sequence
-            room.position = max(room.position, position)
-            room.subscriptions.add(subscription)
-        self._rooms[session.meeting] = room
+    async def attach(self, session: Session, connection: str, cursor: int) -> Subscription:
+        """Subscribe a session's connection to all that comes after a cursor."""
+        if session.meeting not in self._rooms:
+            position = await self._log.last(session.meeting)
+            if session.meeting not in self._rooms:
+                self._open(session.meeting, position)
+        room = self._rooms[session.meeting]
+        subscription = Subscription(session, connection, cursor, room.position, self._log)
+        room.subscriptions.add(subscription)
         return subscription
 
     def detach(self, subscription: Subscription) -> None:
         """Forget a subscription, and its room if it was the last."""
         room = self._rooms.get(subscription.session.meeting)
-        if room is not None:
-            room.subscriptions.discard(subscription)
-            if not room.subscriptions:
-                del self._rooms[room.meeting]
+        if room is None:
+            return
+        room.subscriptions.discard(subscription)
+        if not room.subscriptions:
+            del self._rooms[room.meeting]
+            if room.task is not None:
+                room.task.cancel()
 
     async def run(self) -> None:
         """Deliver what is appended, until cancelled; a Redis that is away is waited for."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._listen())
-            group.create_task(self._poll())
-            while True:
-                await self._pull(await self._woken.get())
+        async with self._group:
+            await self._listen()
 
-    async def _pull(self, meeting: str) -> None:
-        if (room := self._rooms.get(meeting)) is None:
-            return
-        try:
-            async with room.lock:
-                await self._read(room, room.position)
-        except redis.exceptions.RedisError as error:
-            log.warning("room not read", error=type(error).__name__)
+    def _open(self, meeting: str, position: int) -> None:
+        room = self._rooms[meeting] = _Room(meeting, position)
+        room.task = self._group.create_task(self._tail(room))
 
-    async def _read(self, room: _Room, position: int) -> None:
-        """Fan out what comes after a position. The room's lock is held."""
+    async def _tail(self, room: _Room) -> None:
+        touched = time.monotonic()
         while True:
-            entries = await self._log.read(room.meeting, position)
-            for entry in entries:
-                for subscription in room.subscriptions:
-                    subscription.offer(entry)
-            if entries:
-                room.position = position = entries[-1].sequence
+            try:
+                async with asyncio.timeout(POLL_SECONDS):
+                    await room.woken.wait()
+            except TimeoutError:
+                pass  # a lost wake-up is made good
+            room.woken.clear()
+            try:
+                await self._pull(room)
+                if time.monotonic() - touched > TOUCH_SECONDS:
+                    touched = time.monotonic()
+                    await self._log.touch(room.meeting)
+            except (redis.exceptions.RedisError, OSError) as error:
+                log.warning("room not read", error=type(error).__name__)
+                await asyncio.sleep(POLL_SECONDS)
+
+    async def _pull(self, room: _Room) -> None:
+        while entries := await self._log.read(room.meeting, room.position, PAGE):
+            room.take(entries)
             if len(entries) < PAGE:
                 return
 
@@ -155,17 +220,13 @@ class Rooms:
                         message = await channel.get_message(timeout=POLL_SECONDS)
                         if message is not None:
                             self._wake(message["data"].decode())
-            except redis.exceptions.RedisError as error:
+            except (redis.exceptions.RedisError, OSError) as error:
                 log.warning("wake-ups lost", error=type(error).__name__)
                 await asyncio.sleep(POLL_SECONDS)
 
-    async def _poll(self) -> None:
-        while True:
-            await asyncio.sleep(POLL_SECONDS)
-            for meeting in tuple(self._rooms):
-                self._wake(meeting)
-
     def _wake(self, meeting: str) -> None:
-        if meeting in self._rooms:
-            with contextlib.suppress(asyncio.QueueFull):  # the poll will come to it
-                self._woken.put_nowait(meeting)
+        if (room := self._rooms.get(meeting)) is not None:
+            room.woken.set()
+
+
+__all__ = ["Rooms", "Subscription"]

@@ -1,0 +1,4 @@
+"""The ai service: models and inference.
+
+Owns a cache of model files and nothing else: what it hears it forgets. Calls nobody.
+"""

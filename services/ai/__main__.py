@@ -1,0 +1,12 @@
+"""`python -m services.ai`: the ai service as a process."""
+
+from __future__ import annotations
+
+import sys
+
+import chassis
+from services.ai.app import running
+from services.ai.config import Config
+
+if __name__ == "__main__":
+    sys.exit(chassis.run(running, Config, "ai"))

@@ -1,0 +1,33 @@
+"""Silero VAD on onnxruntime: one session, one thread per inference, shared by all streams (it keeps no state)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+from services.ai.vad import SAMPLE_RATE, Samples
+
+
+class SileroVad:
+    """The network in `path`."""
+
+    def __init__(self, path: Path) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        self._session = onnxruntime.InferenceSession(
+            str(path), options, providers=["CPUExecutionProvider"]
+        )
+        self._rate = np.array(SAMPLE_RATE, np.int64)
+
+    def judge(self, samples: Samples, state: Samples) -> tuple[float, Samples]:
+        """Judge 576 samples; returns the speech probability and the next state."""
+        feed = {"input": samples[None, :], "state": state, "sr": self._rate}
+        output, following = self._session.run(None, feed)
+        return float(output[0, 0]), following
+
+
+__all__ = ["SileroVad"]

@@ -1,0 +1,47 @@
+"""Fixtures that several folders of tests share. What they start is real, and once per session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from tests.running_stack import RunningStack, fresh_stack
+from tests.servers import PostgresServer, postgres_running, valkey_running
+
+DatabaseFactory = Callable[..., str]
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """Give the session's Postgres; tests want `database`, most of the time."""
+    with postgres_running() as server:
+        yield server
+
+
+@pytest.fixture
+def database(postgres: PostgresServer) -> Iterator[DatabaseFactory]:
+    """Give a function that makes an empty database for this test and returns its address: `database("user")`."""
+    with ExitStack() as databases:
+
+        def make(name: str = "test") -> str:
+            return databases.enter_context(postgres.fresh_database(name))
+
+        yield make
+
+
+@pytest.fixture(scope="session")
+def valkey() -> Iterator[str]:
+    """Give the address of the session's Valkey. Keys of other tests are in it."""
+    with valkey_running() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def stack(request: pytest.FixtureRequest) -> Iterator[RunningStack]:
+    """Give a whole stack, the same for the session; the ends of its logs are shown if tests fail."""
+    with fresh_stack() as running:
+        yield running
+        if request.session.testsfailed:
+            print(running.log_tails())

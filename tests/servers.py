@@ -1,0 +1,132 @@
+"""Real Postgres and Valkey for tests, run by the code that `./parley up` runs them with."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import socket
+import tempfile
+import threading
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from stack import postgres as postgres_server
+from stack import valkey as valkey_server
+from stack.postgres import DATABASES, SUPERUSER
+from stack.supervisor import Supervisor, Unit
+
+PASSWORD = "a password for tests"
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresServer:
+    """A cluster of the tests' own."""
+
+    port: int
+
+    def url(self, database: str) -> str:
+        """Get the address of a database, for SQLAlchemy."""
+        password = PASSWORD.replace(" ", "%20")
+        return postgres_server.url(self.port, database, password, role=SUPERUSER)
+
+    @contextmanager
+    def fresh_database(self, name: str = "test") -> Iterator[str]:
+        """Make an empty database that lives as long as the block; yields its address."""
+        database = f"{name}_{uuid.uuid4().hex[:12]}"
+        self._execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database)))
+        try:
+            yield self.url(database)
+        finally:
+            drop = sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(database))
+            self._execute(drop)
+
+    def _execute(self, statement: sql.Composed) -> None:
+        with psycopg.connect(
+            host="127.0.0.1",
+            port=self.port,
+            user=SUPERUSER,
+            password=PASSWORD,
+            dbname="postgres",
+            autocommit=True,
+        ) as connection:
+            connection.execute(statement)
+
+
+@contextmanager
+def postgres_running() -> Iterator[PostgresServer]:
+    """Run a Postgres on a free port."""
+    port = free_port()
+    passwords = dict.fromkeys((SUPERUSER, *DATABASES), PASSWORD)
+    with open_folder() as folder:
+        unit = postgres_server.Postgres(folder, port, passwords).unit()
+        with supervised([unit], folder):
+            yield PostgresServer(port)
+
+
+@contextmanager
+def valkey_running() -> Iterator[str]:
+    """Run a Valkey on a free port; yields its address."""
+    port = free_port()
+    with open_folder() as folder:
+        unit = valkey_server.unit(folder, folder, port, "secret")
+        with supervised([unit], folder):
+            yield valkey_server.url(port, "secret")
+
+
+@contextmanager
+def supervised(units: Sequence[Unit], logs: Path) -> Iterator[None]:
+    """Run units, from a thread of their own, until the block ends."""
+    is_up = threading.Event()
+    problems: list[BaseException] = []
+    stop = asyncio.Event()
+    loop = asyncio.new_event_loop()
+
+    async def started() -> None:
+        is_up.set()
+
+    def run() -> None:
+        try:
+            loop.run_until_complete(Supervisor(units, logs, lambda: None).run(stop, started))
+        except BaseException as problem:  # noqa: BLE001  # it is raised again, by the thread that waits
+            problems.append(problem)
+        finally:
+            loop.close()
+            is_up.set()
+
+    thread = threading.Thread(target=run, name="supervisor")
+    thread.start()
+    try:
+        is_up.wait()
+        if not problems:
+            yield
+    finally:
+        if thread.is_alive():
+            loop.call_soon_threadsafe(stop.set)
+        thread.join()
+    if problems:
+        raise problems[0]
+
+
+@contextmanager
+def open_folder() -> Iterator[Path]:
+    """Make a folder that everybody may enter: as root, Postgres runs as `nobody`."""
+    folder = Path(tempfile.mkdtemp(prefix="parley-test-", dir="/tmp"))
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def free_port() -> int:
+    """Find a TCP port that nobody has."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
