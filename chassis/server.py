@@ -25,6 +25,7 @@ from chassis.auth import ServiceIdentity, UserTokenVerifier
 from chassis.calls import CallInterceptor
 from chassis.channels import MESSAGE_LIMIT
 from chassis.config import ServiceConfig
+from chassis.stopping import stop
 
 GRACE_SECONDS = 5.0
 CHECK_SECONDS = 1.0
@@ -97,8 +98,7 @@ async def serving(
     try:
         yield Server(port=port, metrics_port=bound_metrics_port)
     finally:
-        checking.cancel()
-        await asyncio.gather(checking, return_exceptions=True)
+        await stop(checking)
         await well.enter_graceful_shutdown()
         await asyncio.sleep(config.drain_seconds)
         if on_drain is not None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import filecmp
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,18 +25,24 @@ Problem = str
 """What is wrong, as a person should read it; empty when nothing is."""
 
 
+class Skipped(Exception):
+    """A check can't be made here; the text says why."""
+
+
 def run() -> int:
     """Run every check and print how each went, then what is wrong. Returns 1 if anything is."""
     problems = []
     for name, check in _CHECKS.items():
         began = time.monotonic()
-        problem = check()
-        print(
-            f"{'FAIL' if problem else 'ok  '}  {name}  ({time.monotonic() - began:.1f} s)",
-            flush=True,
-        )
+        try:
+            problem = check()
+        except Skipped as skipped:
+            print(f"skip  {name}: {skipped}", flush=True)
+            continue
+        seconds = time.monotonic() - began
+        print(f"{'FAIL' if problem else 'ok  '}  {name}  ({seconds:.1f} s)", flush=True)
         if problem:
-            problems.append(f"--- {name}\n{problem}")
+            problems.append(f"\n--- {name}\n{problem}")
     print("\n".join(problems), end="\n" if problems else "")
     return 1 if problems else 0
 
@@ -54,39 +62,40 @@ def _said(
     done = subprocess.run(
         command, cwd=folder, env=values, capture_output=True, text=True, check=False
     )
-    return (
-        ""
-        if done.returncode == 0
-        else (done.stdout + done.stderr).strip() or f"ended with {done.returncode}"
-    )
+    if done.returncode == 0:
+        return ""
+    return (done.stdout + done.stderr).strip() or f"ended with {done.returncode}"
 
 
 def _breaking() -> Problem:
-    """Compare the contracts with those of main, unless this is main's first commit with contracts."""
+    """Compare the contracts with those of main. Raises Skipped where there are none to compare with."""
+    if (commit := _base()) is None:
+        raise Skipped("there is no main branch with contracts to compare with")
+    return _said([str(TOOLS / "buf"), "breaking", "--against", f".git#ref={commit}"])
+
+
+def _base() -> str | None:
+    """Find the commit that main is at, if it has contracts."""
+    if shutil.which("git") is None:
+        return None
     for branch in BASE_BRANCHES:
-        has = subprocess.run(
-            ["git", "cat-file", "-e", f"{branch}:buf.yaml"],
-            cwd=ROOT,
-            capture_output=True,
-            check=False,
-        )
-        if has.returncode == 0:
-            commit = subprocess.run(
-                ["git", "rev-parse", branch], cwd=ROOT, capture_output=True, text=True, check=True
-            ).stdout.strip()
-            return _said([str(TOOLS / "buf"), "breaking", "--against", f".git#ref={commit}"])
-    return ""
+        command = ["git", "rev-parse", "--verify", "--quiet", f"{branch}:buf.yaml"]
+        if subprocess.run(command, cwd=ROOT, capture_output=True, check=False).returncode == 0:
+            command = ["git", "rev-parse", branch]
+            found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+            return found.stdout.strip()
+    return None
 
 
 def _generated() -> Problem:
     """Generate into a folder beside and compare."""
+    script = (
+        "import sys, pathlib; from stack import codegen; codegen.main(pathlib.Path(sys.argv[1]))"
+    )
     with tempfile.TemporaryDirectory() as scratch:
-        fresh = Path(scratch)
-        try:
-            codegen.main(fresh)
-        except subprocess.CalledProcessError as error:
-            return str(error)
-        stale = sorted(_differences(fresh, ROOT / "gen"))
+        if problem := _said([sys.executable, "-c", script, scratch]):
+            return problem
+        stale = sorted(_differences(Path(scratch), ROOT / "gen"))
     return f"Run ./parley gen and commit: {', '.join(stale)} differ." if stale else ""
 
 
@@ -116,17 +125,17 @@ def _requirements() -> Problem:
 
 
 def _web() -> Problem:
+    """The web app's own checks: tsc and eslint."""
     try:
-        environment = web.npm_environment()
-        web.install(environment)
+        asyncio.run(web.install())
     except StackError as error:
         return str(error)
-    return _said(["npm", "run", "--silent", "check"], ROOT / "web", environment)
+    return _said(["npm", "run", "--silent", "check"], web.WEB, web.npm_environment())
 
 
 _CHECKS: dict[str, Callable[[], Problem]] = {
-    "ruff format": _tool("ruff", "format", "--check", "--quiet", "."),
-    "ruff": _tool("ruff", "check", "--quiet", "."),
+    "ruff format": _tool("ruff", "format", "--check", "--quiet", ".", "parley"),
+    "ruff": _tool("ruff", "check", "--quiet", ".", "parley"),
     "mypy": _tool("mypy"),
     "imports": _tool("lint-imports"),
     "buf format": _tool("buf", "format", "--exit-code", "--diff", "protos"),

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
-from stack import bench, checks, codegen, doctor, testing
 from stack.errors import StackError
 from stack.report import table
 from stack.state import State, default_root
@@ -23,11 +24,11 @@ ROOT = Path(__file__).resolve().parent.parent
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit status: 0 well, 1 not, 2 wrong usage."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    parser = _parser()
-    parsed, rest = parser.parse_known_args(given)
-    if rest and parsed.command not in ("test", "bench"):
-        parser.error(f"unknown arguments: {' '.join(rest)}")
-    parsed.rest = [*getattr(parsed, "rest", []), *rest]
+    for_pytest: list[str] = []
+    if given[:1] == ["test"] and given[1:] not in (["-h"], ["--help"]):
+        given, for_pytest = given[:1], given[1:]  # options that are pytest's, not ours
+    parsed = _parser().parse_args(given)
+    parsed.for_pytest = for_pytest
     try:
         return _COMMANDS[parsed.command](parsed)
     except StackError as error:
@@ -90,14 +91,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     models = with_state("models", "List, fetch or verify the models that the ai service runs on.")
     models.add_argument("action", nargs="?", default="list", choices=("list", "fetch", "verify"))
-    test = command("test", "Run the tests; further arguments go to pytest.")
-    test.add_argument("rest", nargs="*", help=argparse.SUPPRESS)
+    command("test", "Run all tests, or pytest with the arguments that follow.")
     command("check", "Format, lint, types, imports, protos, generated code, web, shell scripts.")
     command("gen", "Generate all of gen/ from protos/.")
     benches = command("bench", "Measure; prints tables and keeps JSON under loadtest/results/.")
-    benches.add_argument(
-        "names", nargs="*", metavar="NAME", help=f"of: {', '.join(bench.names())} (default: all)"
-    )
+    benches.add_argument("names", nargs="*", metavar="NAME", help="which (default: all)")
     command("doctor", "Tell whether this machine has what Parley needs, and what to do if not.")
     return parser
 
@@ -156,8 +154,13 @@ def _models(parsed: argparse.Namespace) -> int:
     return subprocess.run(command, env=environment, check=False).returncode
 
 
+def _developers(module: str) -> Any:
+    """Import a module that only those who work on Parley need: what runs it must not depend on it."""
+    return importlib.import_module(f"stack.{module}")
+
+
 def _gen(_parsed: argparse.Namespace) -> int:
-    codegen.main()
+    _developers("codegen").main()
     return 0
 
 
@@ -167,11 +170,11 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "status": _status,
     "logs": _logs,
     "models": _models,
-    "test": lambda parsed: testing.run(parsed.rest),
-    "check": lambda _: checks.run(),
+    "test": lambda parsed: int(_developers("testing").run(parsed.for_pytest)),
+    "check": lambda _: int(_developers("checks").run()),
     "gen": _gen,
-    "bench": lambda parsed: bench.run(parsed.names + parsed.rest),
-    "doctor": lambda _: doctor.run(),
+    "bench": lambda parsed: int(_developers("bench").run(parsed.names)),
+    "doctor": lambda _: int(_developers("doctor").run()),
 }
 
 __all__ = ["main"]

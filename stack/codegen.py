@@ -1,7 +1,8 @@
 """Generated code: everything under gen/, made from protos/ and from nothing else.
 
 Python stubs with types (`*_pb2.py`, `*_pb2_grpc.py`, `*.pyi`), the descriptor set that Envoy transcodes by
-(`parley.binpb`) and the OpenAPI document (`openapi.json`). The same input gives the same bytes.
+(`parley.binpb`, without comments), the OpenAPI document (`openapi.json`) and its page (`docs/`). Beside gen/,
+docs/errors.md and requirements.lock. The same input gives the same bytes.
 """
 
 from __future__ import annotations
@@ -10,15 +11,17 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
-from stack import openapi
+from stack import apidocs, errorsdoc, openapi
 
 ROOT = Path(__file__).resolve().parent.parent
 DESCRIPTORS = "parley.binpb"
 REQUIREMENTS = "requirements.lock"
+ERRORS = Path("docs") / "errors.md"
 
 
 def main(out: Path = ROOT / "gen") -> None:
@@ -28,12 +31,22 @@ def main(out: Path = ROOT / "gen") -> None:
     """
     out.mkdir(parents=True, exist_ok=True)
     buf("generate", "--output", str(out))
-    buf("build", "--as-file-descriptor-set", "-o", str(out / DESCRIPTORS))
-    descriptors = FileDescriptorSet.FromString((out / DESCRIPTORS).read_bytes())
-    document = json.dumps(openapi.document(descriptors), indent=2, ensure_ascii=False)
-    (out / "openapi.json").write_text(document + "\n")
+    buf("build", "--as-file-descriptor-set", "--exclude-source-info", "-o", str(out / DESCRIPTORS))
+    document = openapi.document(contracts())
+    text = json.dumps(document, indent=2, ensure_ascii=False)
+    (out / "openapi.json").write_text(text + "\n")
+    apidocs.write(document, out / "docs")
     if out == ROOT / "gen":
+        (ROOT / ERRORS).write_text(errorsdoc.text())
         (ROOT / REQUIREMENTS).write_text(requirements())
+
+
+def contracts() -> FileDescriptorSet:
+    """Read the contracts with their comments. Raises subprocess.CalledProcessError as `main` does."""
+    with tempfile.TemporaryDirectory() as scratch:
+        built = Path(scratch) / DESCRIPTORS
+        buf("build", "--as-file-descriptor-set", "-o", str(built))
+        return FileDescriptorSet.FromString(built.read_bytes())
 
 
 def requirements() -> str:

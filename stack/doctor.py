@@ -52,23 +52,22 @@ def _disk() -> Iterator[Finding]:
 
 def _node() -> Iterator[Finding]:
     try:
-        web.npm_environment()
-        yield True, "Node for building the web app"
+        yield True, f"Node {web.node_version()} builds the web app"
     except StackError as error:
         yield False, str(error)
 
 
 def _ports() -> Iterator[Finding]:
     try:
-        check_free(topology(), "127.0.0.1")
+        check_free(topology())
         yield True, "all ports are free"
     except StackError as error:
-        yield False, f"{error} (or Parley is running already)"
+        yield False, f"{error} (Or is Parley running already?)"
 
 
 def _browser() -> Iterator[Finding]:
-    found = next((name for name in testing.BROWSERS if shutil.which(name)), None)
-    yield True, f"{found or 'no Chromium yet; ./parley test fetches one'} for the browser tests"
+    found = testing.installed_chromium()
+    yield True, f"{found or 'no Chromium yet: ./parley test fetches one'} (for the tests alone)"
 
 
 _LOOKS: tuple[Callable[[], Iterator[Finding]], ...] = (

@@ -140,10 +140,11 @@ def unit(layout: Topology, run: Path, logs: Path) -> Unit:
     async def is_ready() -> bool:
         return await ready.http_ok(f"http://127.0.0.1:{ports['admin']}/ready")
 
-    options = ["--use-dynamic-base-id", "--log-level", "warning", "--concurrency", "2"]
+    options = ["--use-dynamic-base-id", "--disable-hot-restart", "--concurrency", "2"]
+    logging = ["--log-level", "warning", "--file-flush-interval-msec", "500"]
     return Unit(
         "envoy",
-        [_binary(), "-c", configuration, "--disable-hot-restart", *options],
+        [_binary(), "-c", configuration, *options, *logging],
         ready=is_ready,
         ports=ports,
         needs=layout["envoy"].needs,

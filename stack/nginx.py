@@ -67,11 +67,9 @@ def _copy_static(www: Path) -> None:
     shutil.rmtree(www, ignore_errors=True)
     shutil.copytree(web.DIST, www / "app", ignore=shutil.ignore_patterns(".*"))
     (www / "api").mkdir()
-    for path in (ROOT / "gen" / "openapi.json", ROOT / "gen" / "docs"):
-        if path.is_dir():
-            shutil.copytree(path, www / "api" / path.name)
-        else:
-            shutil.copy(path, www / "api")
+    shutil.copy(ROOT / "gen" / "openapi.json", www / "api")
+    if (docs := ROOT / "gen" / "docs").is_dir():
+        shutil.copytree(docs, www / "api" / "docs")
 
 
 def _binary() -> Path:

@@ -200,7 +200,7 @@ class _Runner:
         try:
             async with asyncio.timeout(READY_SECONDS):
                 while process.returncode is None:
-                    if await self.unit.ready():
+                    if await self._answers():
                         return True
                     await asyncio.sleep(POLL_SECONDS)
         except TimeoutError:
@@ -216,7 +216,14 @@ class _Runner:
                 async with asyncio.timeout(WATCH_SECONDS):
                     await process.wait()
             except TimeoutError:
-                self._set("ready" if await self.unit.ready() else "unwell")
+                self._set("ready" if await self._answers() else "unwell")
+
+    async def _answers(self) -> bool:
+        answers = await self.unit.ready()
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise asyncio.CancelledError  # redis-py swallows one that comes while it disconnects
+        return answers
 
     def _failure(self) -> str:
         lines = self._log.read_text(errors="replace").splitlines()

@@ -2,66 +2,84 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from stack import web
 from stack.errors import StackError
 
 ROOT = Path(__file__).resolve().parent.parent
+FOLDERS = ("unit", "contracts", "wire", "system", "browser")
+"""The quick ones first."""
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM_VARIABLE = "PARLEY_CHROMIUM"
+"""Tells the browser tests which executable to drive."""
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run pytest with `arguments`, by default on everything. Returns its exit status. Raises StackError."""
-    environment = {**os.environ, "PARLEY_CHROMIUM": chromium()}
+    """Run pytest with `arguments`; without any, everything, the web app's own tests too. Raises StackError.
+
+    Returns the exit status: pytest's, or that of the web app's tests if they fail first.
+    """
+    environment = {**os.environ, CHROMIUM_VARIABLE: str(chromium())}
+    asyncio.run(web.build())
     if not arguments:
-        web.build()
-        web_tests = subprocess.run(
-            ["npm", "test", "--silent"], cwd=ROOT / "web", env=web.npm_environment(), check=False
-        )
-        if web_tests.returncode != 0:
-            return web_tests.returncode
-    return subprocess.run(
-        [sys.executable, "-m", "pytest", *arguments], cwd=ROOT, env=environment, check=False
-    ).returncode
+        npm = ["npm", "test", "--silent"]
+        done = subprocess.run(npm, cwd=web.WEB, env=web.npm_environment(), check=False)
+        if done.returncode != 0:
+            return done.returncode
+        arguments = [f"tests/{name}" for name in FOLDERS if (ROOT / "tests" / name).is_dir()]
+    command = [sys.executable, "-m", "pytest", *arguments]
+    return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
 
 
-def chromium() -> str:
-    """Find a Chromium, or install one: Playwright's own, or, as root, the distribution's. Raises StackError."""
-    if (found := _installed()) is not None:
+def chromium() -> Path:
+    """Find a Chromium that runs, or install one: Playwright's, or, as root, the distribution's. Raises StackError."""
+    if (found := installed_chromium()) is not None:
         return found
-    print("parley: fetching a browser for the browser tests …", file=sys.stderr, flush=True)
-    playwright = [sys.executable, "-m", "playwright", "install", "chromium", "--with-deps"]
-    if os.geteuid() != 0:
-        playwright.pop()
-    attempts = [playwright]
+    for text, command in _ways_to_install():
+        print(f"parley: {text} …", file=sys.stderr, flush=True)
+        subprocess.run(command, check=False, stdout=subprocess.DEVNULL)
+        if (found := installed_chromium()) is not None:
+            return found
+    raise StackError("The tests need Chromium: install it (apt install chromium) and try again.")
+
+
+def installed_chromium() -> Path | None:
+    """Find the first Chromium that runs: the system's, then Playwright's."""
+    return next(filter(_runs, _candidates()), None)
+
+
+def _candidates() -> Iterator[Path]:
+    yield from (Path(found) for name in BROWSERS if (found := shutil.which(name)))
+    script = "from playwright.sync_api import sync_playwright as play\nwith play() as p: print(p.chromium.executable_path)"
+    command = [sys.executable, "-c", script]
+    said = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+    if said:
+        yield Path(said)
+
+
+def _runs(browser: Path) -> bool:
+    """Tell whether it starts at all: a downloaded one may lack the system's libraries."""
+    try:
+        command = [str(browser), "--version"]
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
+
+
+def _ways_to_install() -> Iterator[tuple[str, list[str]]]:
+    playwright = [sys.executable, "-m", "playwright"]
+    yield "fetching Playwright's Chromium", [*playwright, "install", "chromium"]
     if os.geteuid() == 0 and shutil.which("apt-get"):
-        apt = "apt-get update -qq && apt-get install -y -qq chromium fonts-noto-cjk"
-        attempts.insert(0, ["sh", "-c", f"DEBIAN_FRONTEND=noninteractive {apt}"])
-    for command in attempts:
-        subprocess.run(command, check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        if (found := _installed()) is not None:
-            return found
-    raise StackError(
-        "The browser tests need Chromium: install it (apt-get install chromium) and try again."
-    )
+        apt = "apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-noto-cjk"
+        command = ["sh", "-c", f"DEBIAN_FRONTEND=noninteractive; export DEBIAN_FRONTEND; {apt}"]
+        yield "installing the distribution's Chromium", command
 
 
-def _installed() -> str | None:
-    for name in BROWSERS:
-        if found := shutil.which(name):
-            return found
-    script = "from playwright.sync_api import sync_playwright as s\nwith s() as p: print(p.chromium.executable_path)"
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=False
-    )
-    path = done.stdout.strip()
-    return path if path and Path(path).exists() else None
-
-
-__all__ = ["chromium", "run"]
+__all__ = ["CHROMIUM_VARIABLE", "chromium", "installed_chromium", "run"]

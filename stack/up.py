@@ -85,7 +85,7 @@ def down(state: State) -> int:
         return 0
     os.kill(status.pid, signal.SIGTERM)
     limit = time.monotonic() + DOWN_SECONDS
-    while state.is_running():
+    while state.is_running() or _exists(status.pid):
         if time.monotonic() > limit:
             raise StackError(
                 f"The stack (pid {status.pid}) does not stop; see {state.log('stack')}."
@@ -93,6 +93,14 @@ def down(state: State) -> int:
         time.sleep(POLL_SECONDS)
     print("Stopped.")
     return 0
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def layout_of(options: Options) -> Topology:
@@ -161,20 +169,16 @@ class _Run:
 
 
 def _follow_until_ready(child: subprocess.Popen[bytes], state: State) -> int:
+    """Pass on what the child says until it is ready or has ended. Returns the exit status, 0 if it is ready."""
     limit = time.monotonic() + DETACHED_SECONDS
     with state.log("stack").open() as log:
         while True:
-            ended = child.poll() is not None
+            ended = child.poll()
             status = state.read_status()
             is_up = status is not None and (status.pid, status.state) == (child.pid, "ready")
-            said = log.read()
-            if ended:
-                *before, last = said.strip().splitlines() or ["The stack did not start."]
-                print("\n".join(before))
-                raise StackError(last.removeprefix("parley: "))
-            print(said, end="", flush=True)
-            if is_up:
-                return 0
+            print(log.read(), end="", flush=True)
+            if is_up or ended is not None:
+                return ended or 0
             if time.monotonic() > limit:
                 raise StackError(f"Not ready after {DETACHED_SECONDS:.0f} s; see {state.logs}.")
             time.sleep(POLL_SECONDS)

@@ -34,7 +34,7 @@ def on_loopback() -> Iterator[None]:
 class RtcClient:
     """Publishes a tone-less microphone and a synthetic camera; receives what it is offered.
 
-    `tracks` are the remote tracks by their id in the room, as `a=msid` has it.
+    `received` are the latest remote tracks, by kind.
     """
 
     def __init__(self) -> None:
@@ -44,8 +44,10 @@ class RtcClient:
         self._arrived = asyncio.Condition()
 
         @self.subscriber.on("track")
-        def _(track: Any) -> None:
-            self.received[track.kind] = track
+        async def _(track: Any) -> None:
+            async with self._arrived:
+                self.received[track.kind] = track
+                self._arrived.notify_all()
 
     async def offer(self, *, audio: bool = True, video: bool = True) -> str:
         """Offer what is published; returns the SDP."""
@@ -61,7 +63,7 @@ class RtcClient:
     @property
     def mids(self) -> dict[str, str]:
         """The kinds of the published sections, by mid."""
-        return {t.mid: t.kind for t in self.publisher.getTransceivers()}
+        return {str(t.mid): t.kind for t in self.publisher.getTransceivers()}
 
     async def answered(self, sdp: str) -> None:
         """Take the answer to `offer`."""
@@ -76,8 +78,8 @@ class RtcClient:
     async def frame(self, kind: str) -> Any:
         """Wait for the next decoded frame of a kind (`audio` or `video`)."""
         async with asyncio.timeout(TIMEOUT_SECONDS):
-            while kind not in self.received:
-                await asyncio.sleep(0.02)
+            async with self._arrived:
+                await self._arrived.wait_for(lambda: kind in self.received)
             return await self.received[kind].recv()
 
     async def close(self) -> None:

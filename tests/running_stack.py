@@ -38,7 +38,13 @@ def parley_command(*arguments: str) -> list[str]:
 
 def parley_environment() -> Mapping[str, str]:
     """Make the environment that `./parley` runs its commands with."""
-    return {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}", "PYTHONUNBUFFERED": "1"}
+    paths = f"{ROOT}:{ROOT / 'gen'}"
+    return {
+        **os.environ,
+        "PYTHONPATH": paths,
+        "PYTHONSAFEPATH": "1",
+        "PYTHONUNBUFFERED": "1",
+    }
 
 
 def free_offset() -> int:

@@ -7,6 +7,10 @@ import sys
 import chassis
 from services.ai.app import running
 from services.ai.config import Config
+from services.ai.models import ModelError
 
 if __name__ == "__main__":
-    sys.exit(chassis.run(running, Config, "ai"))
+    try:
+        sys.exit(chassis.run(running, Config, "ai"))
+    except ModelError as error:
+        sys.exit(f"ai: {error}")

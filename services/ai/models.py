@@ -208,7 +208,7 @@ def main(arguments: Sequence[str]) -> int:
             state = problem(manifest, cache)
             wrong += bool(state) and arguments[0] == "verify"
             print(f"{manifest.label:24} {manifest.task:16} {manifest.licence:12} {state or 'good'}")
-    except ModelError as error:
+    except (ModelError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     return 1 if wrong else 0

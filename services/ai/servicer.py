@@ -11,6 +11,7 @@ from parley.ai.v1 import ai_pb2, ai_pb2_grpc
 from parley.ai.v1.ai_pb2 import AnalyzeRequest, AnalyzeResponse
 
 from chassis import telemetry
+from chassis.errors import Unimplemented
 from services.ai.domain import AudioInvalid, StartFirst, TooManyStreams
 from services.ai.vad import Change, Network, VoiceActivity
 
@@ -43,11 +44,12 @@ class AiServicer(ai_pb2_grpc.AiServiceServicer):
             first = await anext(aiter(request_iterator), None)
             if first is None or not first.HasField("start"):
                 raise StartFirst
+            if set(first.start.features) != {ai_pb2.ANALYSIS_FEATURE_VOICE_ACTIVITY}:
+                raise Unimplemented(text="This server finds voice activity alone.")
             yield AnalyzeResponse(started=ai_pb2.AnalysisStarted(models=self._models))
             voice = VoiceActivity(self._network)
             async for request in request_iterator:
-                if not request.HasField("audio"):
-                    raise StartFirst
+                _check_audio(request)
                 for change in await self._heard(voice, request.audio):
                     yield AnalyzeResponse(voice_activity=_shown(change))
         finally:
@@ -55,13 +57,20 @@ class AiServicer(ai_pb2_grpc.AiServiceServicer):
             _streams.dec()
 
     async def _heard(self, voice: VoiceActivity, audio: ai_pb2.AudioChunk) -> list[Change]:
-        if len(audio.pcm) % 2:
-            raise AudioInvalid
         _audio_seconds.inc(len(audio.pcm) / BYTES_PER_SECOND)
         offset = audio.offset.ToMicroseconds() / 1_000_000
         return await asyncio.get_running_loop().run_in_executor(
             self._executor, lambda: list(voice.receive(audio.pcm, offset))
         )
+
+
+def _check_audio(request: AnalyzeRequest) -> None:
+    if request.HasField("start"):
+        raise StartFirst
+    if not request.HasField("audio"):
+        raise Unimplemented(text="This server analyses sound alone.")
+    if len(request.audio.pcm) % 2:
+        raise AudioInvalid
 
 
 def _shown(change: Change) -> ai_pb2.VoiceActivity:

@@ -51,6 +51,9 @@ class VoiceActivity:
     def __init__(self, network: Network) -> None:
         self._network = network
         self.speaking = False
+        self._run = 0
+        self._end = 0.0
+        self._waiting = self._context = self._state = np.zeros(0, np.float32)
         self._reset(0.0)
 
     def receive(self, pcm: bytes, offset: float) -> Iterator[Change]:

@@ -10,6 +10,7 @@ from parley.media.v1 import media_pb2_grpc
 
 from chassis import bus, channels, server
 from chassis.auth import ServiceIdentity
+from chassis.stopping import stop
 from services.media.announcer import Announcer
 from services.media.config import Config
 from services.media.peers import Workers
@@ -35,20 +36,22 @@ async def running(config: Config) -> AsyncIterator[server.Server]:
         servicer = RoomServicer(worker, placement, workers)
         servicers = {media_pb2_grpc.add_RoomServiceServicer_to_server: servicer}
         port.open()
-        beating = asyncio.create_task(worker.run())
         try:
-            async with server.serving(
-                config,
-                "media",
-                identity,
-                None,
-                servicers,
-                [lambda: bus.ping(redis)],
-                on_drain=worker.drain,
-            ) as it:
-                yield it
+            async with (
+                asyncio.TaskGroup() as group
+            ):  # a worker that has stopped takes the process down
+                beating = group.create_task(worker.run())
+                async with server.serving(
+                    config,
+                    "media",
+                    identity,
+                    None,
+                    servicers,
+                    [lambda: bus.ping(redis)],
+                    on_drain=worker.drain,
+                ) as it:
+                    yield it
+                await stop(beating)
         finally:
-            beating.cancel()
-            await asyncio.gather(beating, return_exceptions=True)
             await workers.close()
             port.close()

@@ -111,6 +111,10 @@ class Placement:
         nodes = [await self._node(member) for member in members]
         return [node for node in nodes if node is not None]
 
+    async def hold(self, room: str) -> None:
+        """Note a room that begins here: should this worker die before its next beat, it is not forgotten."""
+        await self._redis.sadd(_rooms_key(self.node_id), room)
+
     async def release(self, room: str) -> None:
         """Give a room up."""
         await self._release(keys=[_room_key(room)], args=[self._mine])

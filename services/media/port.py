@@ -12,6 +12,7 @@ import time
 
 from services.media.dtls import Certificate
 from services.media.ice import Address, CheckInvalid, read_check
+from services.media.outbox import Outbox
 from services.media.sdp import Local
 from services.media.transport import Transport, rejected
 
@@ -34,6 +35,7 @@ class Port:
         self._socket.bind((host.strip("[]"), int(port)))
         self.number: int = self._socket.getsockname()[1]
         self._advertise = advertise
+        self._outbox = Outbox(self._socket)
         self._certificate = Certificate()
         self._by_ufrag: dict[str, Transport] = {}
         self._by_address: dict[Address, Transport] = {}
@@ -49,14 +51,14 @@ class Port:
 
     def new_transport(self) -> Transport:
         """Make a transport on this port."""
-        transport = Transport(self._certificate, self.send)
+        transport = Transport(self._certificate, self._outbox.send, self._outbox.add)
         self.register(transport)
         return transport
 
     def register(self, transport: Transport) -> None:
         """Let checks find a transport by its ufrags as they are now."""
-        for ufrag in transport.ice.ufrags:
-            self._by_ufrag[ufrag] = transport
+        self._drop_ufrags(transport)
+        self._by_ufrag.update(dict.fromkeys(transport.ice.ufrags, transport))
 
     def flush_counters(self) -> None:
         """Add what has passed since the last time to the metrics (a counter per packet would cost too much)."""
@@ -67,24 +69,20 @@ class Port:
         """A transport is gone."""
         transport.traffic.flush()
         transport.close()
-        for ufrag in [key for key, value in self._by_ufrag.items() if value is transport]:
-            del self._by_ufrag[ufrag]
+        self._drop_ufrags(transport)
         for address in transport.ice.addresses:
             if self._by_address.get(address) is transport:
                 del self._by_address[address]
+
+    def _drop_ufrags(self, transport: Transport) -> None:
+        for ufrag in [key for key, value in self._by_ufrag.items() if value is transport]:
+            del self._by_ufrag[ufrag]
 
     def local(self, transport: Transport) -> Local:
         """Describe our side of a transport."""
         self.register(transport)
         candidates = [(address, self.number) for address in self._advertise]
         return Local(transport.ice.local, self._certificate.fingerprint, candidates)
-
-    def send(self, datagram: bytes, address: Address) -> None:
-        """Send a datagram; a full socket buffer drops it, as the network would."""
-        try:
-            self._socket.sendto(datagram, address)
-        except OSError:
-            rejected.labels("unsent").inc()
 
     def _read(self) -> None:
         now = time.monotonic()
@@ -117,7 +115,8 @@ class Port:
             rejected.labels("stun").inc()
             return
         for address in set(known) - set(transport.ice.addresses):
-            self._by_address.pop(address, None)
+            if self._by_address.get(address) is transport:
+                del self._by_address[address]
         self._by_address[source] = transport
 
 

@@ -17,6 +17,15 @@ FEEDBACK_LIMIT = 200
 FEEDBACK_SECONDS = 0.1
 REPORT_SECONDS = 1.0
 MAX_JUMP = 2_000
+FEEDBACK_SPAN = 500
+"""Numbers from the first to the last that one feedback packet reports, so that it fits a datagram."""
+
+SOURCE_KINDS = {
+    "microphone": "audio",
+    "camera": "video",
+    "screen": "video",
+    "screen_audio": "audio",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +81,7 @@ class Publisher:
         self._by_payload_type: dict[int, PublishedTrack] = {}
         self._arrivals: dict[int, float] = {}
         self._highest = -1
+        self._oldest = 0
         self._feedback_count = 0
         self._feedback_at = 0.0
         self._reported_at = 0.0
@@ -117,9 +127,11 @@ class Publisher:
         self, offer: sdp.Description, wanted: Mapping[str, Wanted]
     ) -> dict[str, tuple[int, sdp.Codec]]:
         accepted: dict[str, tuple[int, sdp.Codec]] = {}
+        seen: set[str] = set()
         for section in offer.sections:
-            if not section.mid:
-                raise SdpInvalid(text="A section has no mid.")
+            if not section.mid or section.mid in seen:
+                raise SdpInvalid(text="A section has no mid, or another's.")
+            seen.add(section.mid)
             if not section.is_active or section.direction == "recvonly":
                 continue
             if (chosen := section.chosen()) is not None:
@@ -200,6 +212,10 @@ class Publisher:
         self._highest = max(self._highest, unwrapped)
         if abs(step) > MAX_JUMP:
             self._arrivals.clear()
+        if self._arrivals and abs(unwrapped - self._oldest) > FEEDBACK_SPAN:
+            self._send_feedback()
+        if not self._arrivals:
+            self._oldest = unwrapped
         self._arrivals.setdefault(unwrapped, self._now)
         if len(self._arrivals) >= FEEDBACK_LIMIT:
             self._send_feedback()
@@ -222,9 +238,11 @@ class Publisher:
 
 
 def _source(section: sdp.Section, wanted: Wanted | None) -> str:
-    if wanted is not None and wanted.source:
-        return wanted.source
-    return "microphone" if section.kind == "audio" else "camera"
+    named = wanted.source if wanted is not None else ""
+    source = named or ("microphone" if section.kind == "audio" else "camera")
+    if SOURCE_KINDS.get(source) != section.kind:
+        raise SdpInvalid(text=f"A {source} sends no {section.kind}.")
+    return source
 
 
 __all__ = ["Published", "PublishedTrack", "Publisher", "Wanted"]

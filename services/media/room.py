@@ -79,8 +79,7 @@ class Room:
         peer = self.peers[participant] = Peer(participant, grants, publisher, subscriber)
         subscriber.tick(time.monotonic())
         if grants.subscribe:
-            for track in self.tracks():
-                subscriber.add(track)
+            subscriber.add(self.tracks())
         return peer
 
     def publish(self, participant: str, sdp: str, wanted: Mapping[str, Wanted]) -> Published:
@@ -91,9 +90,9 @@ class Room:
             self._unpublish(track)
         for track in published.added:
             self.listener.published(track)
-            for other in self.peers.values():
-                if other is not peer and other.grants.subscribe:
-                    other.subscriber.add(track)
+        for other in self.peers.values():
+            if other is not peer and other.grants.subscribe:
+                other.subscriber.add(published.added)
         return published
 
     def set_muted(self, participant: str, track_id: str, *, muted: bool) -> None:

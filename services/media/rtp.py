@@ -10,7 +10,7 @@ ONE_BYTE_PROFILE = 0xBEDE
 TWO_BYTE_PROFILE = 0x1000
 _WORD = Struct("!H")
 _LONG = Struct("!L")
-_FIXED = Struct("!BBHLL")
+_NUMBERS = Struct("!HL")
 
 
 class PacketInvalid(ValueError):
@@ -52,6 +52,11 @@ def ssrc(packet: bytes | bytearray) -> int:
     return int(_LONG.unpack_from(packet, 8)[0])
 
 
+def set_numbers(packet: bytearray, sequence: int, timestamp: int) -> None:
+    """Write sequence number and timestamp."""
+    _NUMBERS.pack_into(packet, 2, sequence, timestamp)
+
+
 def payload_type(packet: bytes | bytearray) -> int:
     """Read the payload type."""
     return packet[1] & 0x7F
@@ -89,6 +94,9 @@ def _remap_one_byte(
         if head == 0:
             at += 1
             continue
+        if head >> 4 == 15:  # the end (RFC 8285 §4.2)
+            packet[at:end] = bytes(end - at)
+            break
         identifier, length = head >> 4, (head & 0x0F) + 1
         if at + 1 + length > end:
             raise PacketInvalid
@@ -120,6 +128,7 @@ __all__ = [
     "payload_type",
     "remap_extensions",
     "sequence_number",
+    "set_numbers",
     "set_payload_type",
     "ssrc",
     "timestamp",

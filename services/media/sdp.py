@@ -17,6 +17,7 @@ from services.media.ice import Credentials
 MAX_BYTES = 262_144
 MAX_SECTIONS = 1_024
 MAX_LINES = 65_536
+NUMBER = re.compile(r"[0-9]{1,5}")
 LINE = re.compile(r"([a-z])=(.*)")
 TOKEN = re.compile(r"[\x21-\x7e]{1,64}")
 CREDENTIAL = re.compile(r"[A-Za-z0-9+/_\-]{4,256}")
@@ -138,9 +139,9 @@ def parse(text: str) -> Description:
 
 def _media(value: str) -> Section:
     parts = value.split()
-    if len(parts) < 4 or not parts[1].isdecimal():
+    if len(parts) < 4 or NUMBER.fullmatch(parts[1]) is None:
         raise SdpInvalid(text="An m= line is malformed.")
-    formats = [int(part) for part in parts[3:] if part.isdecimal() and int(part) < 128]
+    formats = [int(part) for part in parts[3:] if NUMBER.fullmatch(part) and int(part) < 128]
     return Section(parts[0], int(parts[1]), formats)
 
 

@@ -64,6 +64,7 @@ class RoomServicer(media_pb2_grpc.RoomServiceServicer):
         name = "/".join(request.participant.split("/")[:2])
         if await self.placement.place(name) is None:
             raise Unavailable(text="No media node is ready: try again.")
+        await self.placement.hold(name)
         room = self.worker.open_room(name, voice_activity=request.voice_activity)
         granted = frozenset(SOURCE_NAMES[source] for source in request.grants.publish if source)
         room.start_peer(request.participant, Grants(granted, request.grants.subscribe))

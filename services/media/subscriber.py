@@ -7,7 +7,7 @@ track has gone is kept and given to a later track of the same codec, so that off
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from services.media import rtcp, sdp
@@ -58,8 +58,14 @@ class Subscriber:
         transport.on_rtcp = self._receive_rtcp
         transport.on_connected = self._request_keyframes
 
-    def add(self, track: PublishedTrack) -> None:
-        """Receive a track, from the next offer on."""
+    def add(self, tracks: Sequence[PublishedTrack]) -> None:
+        """Receive tracks, from the next offer on: one for all of them."""
+        for track in tracks:
+            self._add(track)
+        if tracks:
+            self._offer_soon()
+
+    def _add(self, track: PublishedTrack) -> None:
         ssrc = secrets.randbelow(2**32 - 1) + 1
         for slot in self._slots:
             if slot.track is None and slot.codec is track.forwarder.codec:
@@ -67,7 +73,6 @@ class Subscriber:
                 break
         else:
             self._slots.append(_Slot(str(len(self._slots)), track.forwarder.codec, ssrc, track))
-        self._offer_soon()
 
     def remove(self, track: PublishedTrack) -> None:
         """Receive a track no more."""
@@ -147,7 +152,8 @@ class Subscriber:
         slot.downlink = Downlink(self.transport, slot.ssrc)
         self._by_ssrc[slot.ssrc] = slot
         track.forwarder.downlinks.append(slot.downlink)
-        track.forwarder.request_keyframe()
+        if self.transport.is_connected:  # else a keyframe would come too soon, and delay the next
+            track.forwarder.request_keyframe()
 
     def _disconnect(self, slot: _Slot) -> None:
         if slot.downlink is None:

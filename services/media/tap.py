@@ -97,14 +97,13 @@ class Tap:
 
     async def _batch(self) -> list[bytes]:
         """Wait for some packets; none for a while means silence."""
+        packets: list[bytes] = []
         try:
             async with asyncio.timeout(SILENCE_SECONDS if self._speaking else None):
-                packets = [await self._packets.get()]
+                while len(packets) < BATCH_PACKETS:
+                    packets.append(await self._packets.get())
         except TimeoutError:
             self._say(speaking=False)
-            return []
-        while len(packets) < BATCH_PACKETS:
-            packets.append(await self._packets.get())
         return packets
 
     def _say(self, speaking: bool) -> None:  # as the ai service says it

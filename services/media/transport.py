@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from chassis import telemetry
 from services.media import rtp
-from services.media.dtls import MAX_SRTP_PACKET, Certificate, Dtls, SrtpError
+from services.media.dtls import MAX_SRTP_PACKET, Certificate, Dtls, Session, SrtpError
 from services.media.ice import Address, Check, CheckInvalid, IceLite
 
 CONSENT_SECONDS = 30.0
@@ -21,6 +21,9 @@ rejected = telemetry.counter(
 )
 _packets = telemetry.counter("media_packets", "SRTP packets that went by.", ("direction",))
 _bytes = telemetry.counter("media_bytes", "Bytes of SRTP packets that went by.", ("direction",))
+
+MAX_SOURCES = 64
+"""SSRCs that one peer may send from in a transport's life: SRTP keeps state of each."""
 
 Send = Callable[[bytes, Address], None]
 
@@ -45,7 +48,7 @@ class Traffic:
 class Transport:
     """`on_rtp`, `on_rtcp` get what was authenticated; `on_connected` is called when DTLS is done."""
 
-    def __init__(self, certificate: Certificate, send: Send) -> None:
+    def __init__(self, certificate: Certificate, send: Send, send_media: Send) -> None:
         self.ice = IceLite()
         self.traffic = Traffic()
         self.on_rtp: Callable[[bytes], None] = _ignore
@@ -53,8 +56,10 @@ class Transport:
         self.on_connected: Callable[[], None] = _nothing
         self._certificate = certificate
         self._send = send
+        self._send_media = send_media
         self._remote: tuple[str, str, tuple[str, str]] | None = None
         self._dtls: Dtls | None = None
+        self._sources: set[int] = set()
 
     @property
     def is_connected(self) -> bool:
@@ -84,20 +89,20 @@ class Transport:
         else:
             rejected.labels("unknown").inc()
 
-    def send_rtp(self, packet: bytes) -> None:
-        """Protect and send an RTP packet; dropped while there is nowhere to send it."""
+    def send_rtp(self, packet: bytes, ssrc: bytes) -> None:
+        """Protect an RTP packet under an SSRC and send it; dropped while there is nowhere to send it."""
         dtls, address = self._dtls, self.ice.address
-        if (
-            dtls is None
-            or dtls.outbound is None
-            or address is None
-            or len(packet) > MAX_SRTP_PACKET
-        ):
+        if dtls is None or address is None or (outbound := dtls.outbound) is None:
             return
-        protected = dtls.outbound.protect(packet)
-        self.traffic.packets_out += 1
-        self.traffic.bytes_out += len(protected)
-        self._send(protected, address)
+        try:
+            protected = outbound.protect(packet, ssrc)
+        except SrtpError:
+            rejected.labels("unprotected").inc()
+            return
+        traffic = self.traffic
+        traffic.packets_out += 1
+        traffic.bytes_out += len(protected)
+        self._send_media(protected, address)
 
     def send_rtcp(self, packet: bytes) -> None:
         """Protect and send an RTCP packet; dropped while there is nowhere to send it."""
@@ -141,17 +146,30 @@ class Transport:
     def _receive_srtp(self, datagram: bytes, dtls: Dtls) -> None:
         if dtls.inbound is None:
             rejected.labels("early").inc()
+        elif rtp.is_rtcp(datagram):
+            try:
+                compound = dtls.inbound.unprotect_rtcp(datagram)
+            except (SrtpError, ValueError):
+                rejected.labels("srtcp").inc()
+            else:
+                self.on_rtcp(compound)
+        else:
+            self._receive_rtp(datagram, dtls.inbound)
+
+    def _receive_rtp(self, datagram: bytes, session: Session) -> None:
+        source = rtp.ssrc(datagram)
+        if source not in self._sources and len(self._sources) >= MAX_SOURCES:
+            rejected.labels("rtp").inc()
             return
         try:
-            if rtp.is_rtcp(datagram):
-                self.on_rtcp(dtls.inbound.unprotect_rtcp(datagram))
-            else:
-                packet = dtls.inbound.unprotect(datagram)
-                self.traffic.packets_in += 1
-                self.traffic.bytes_in += len(packet)
-                self.on_rtp(packet)
+            packet = session.unprotect(datagram)
         except (SrtpError, ValueError):
-            rejected.labels("srtcp" if rtp.is_rtcp(datagram) else "srtp").inc()
+            rejected.labels("srtp").inc()
+            return
+        self._sources.add(source)
+        self.traffic.packets_in += 1
+        self.traffic.bytes_in += len(packet)
+        self.on_rtp(packet)
 
     def _flush(self, datagrams: list[bytes]) -> None:
         if (address := self.ice.address) is not None:

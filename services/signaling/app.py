@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -12,9 +12,10 @@ from parley.signaling.v1 import signaling_pb2_grpc
 from chassis import bus, channels, server
 from chassis.auth import ServiceIdentity
 from chassis.clock import Clock, SystemClock
+from chassis.stopping import stop
 from services.signaling import websocket
 from services.signaling.config import Config
-from services.signaling.conversation import Hall
+from services.signaling.hall import Hall
 from services.signaling.log import RoomLog
 from services.signaling.peers import Peers
 from services.signaling.rooms import Rooms
@@ -39,39 +40,45 @@ async def running(config: Config, clock: Clock | None = None) -> AsyncIterator[R
         bus.connected(config.redis_url) as redis,
         channels.mesh(config, identity) as mesh,
     ):
-        room_log, sessions = RoomLog(redis), Sessions(redis, config.resume_seconds)
+        room_log = RoomLog(redis)
         rooms = Rooms(redis, room_log)
         hall = Hall(
-            sessions,
+            config,
+            Sessions(redis, config.resume_seconds),
             room_log,
             rooms,
             Peers(mesh),
             identity.trust,
             clock or SystemClock(),
-            config.max_connections,
         )
         servicers = {
             signaling_pb2_grpc.add_SignalingServiceServicer_to_server: SignalingServicer(hall),
-            signaling_pb2_grpc.add_EventServiceServicer_to_server: EventServicer(
-                room_log, sessions, hall
-            ),
+            signaling_pb2_grpc.add_EventServiceServicer_to_server: EventServicer(hall),
         }
-        tasks = [asyncio.create_task(rooms.run()), asyncio.create_task(hall.sweep())]
+        async with (
+            _beside(rooms.run(), hall.run()),
+            websocket.listening(
+                hall, config.websocket_listen, config.public_url, 2 * config.max_connections
+            ) as websocket_port,
+            server.serving(
+                config,
+                "signaling",
+                identity,
+                None,
+                servicers,
+                [lambda: bus.ping(redis)],
+                on_drain=hall.drain,
+            ) as it,
+        ):
+            yield Running(it.port, it.metrics_port, websocket_port)
+
+
+@asynccontextmanager
+async def _beside(*work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """Run work as long as the block; should any of it fail, so does the block."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(each) for each in work]
         try:
-            async with (
-                websocket.listening(hall, config.websocket_listen, config.public_url) as port,
-                server.serving(
-                    config,
-                    "signaling",
-                    identity,
-                    None,
-                    servicers,
-                    [lambda: bus.ping(redis)],
-                    on_drain=hall.drain,
-                ) as it,
-            ):
-                yield Running(it.port, it.metrics_port, port)
+            yield
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await stop(*tasks)

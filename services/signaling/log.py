@@ -1,9 +1,9 @@
 """The room event log: one Redis stream per room, whose entry ids are the sequence (`<sequence>-0`).
 
 An entry is for everyone, for one participant (by name), for one session (`session:<id>`) or for one connection of it
-(`session:<id>/<connection>`). Beside the stream stands
-the room's snapshot (people, tracks, speakers), changed in the same script, so that a snapshot and its sequence always
-agree. Everything of a room is under keys with its code in braces, for Redis Cluster.
+(`session:<id>/<connection>`). Beside the stream stands the room's snapshot (people, tracks, speakers), changed in the
+same script, so that a snapshot and its sequence always agree. The log has no gaps: what is left of it is a run of
+sequences. Everything of a room is under keys with its code in braces, for Redis Cluster.
 """
 
 from __future__ import annotations
@@ -126,7 +126,9 @@ class RoomLog:
 
     async def read(self, meeting: str, after: int, limit: int = PAGE) -> list[Entry]:
         """Read what comes after a sequence, at most `limit` entries."""
-        rows = await self._redis.xrange(_keys(meeting)[1], f"{after + 1}-0", "+", count=min(limit, PAGE))
+        rows = await self._redis.xrange(
+            _keys(meeting)[1], f"{after + 1}-0", "+", count=min(limit, PAGE)
+        )
         return [
             Entry(int(identifier.split(b"-")[0]), fields[b"t"].decode(), fields[b"m"])
             for identifier, fields in rows

@@ -31,11 +31,19 @@ log = logs.get("signaling.rooms")
 class Subscription:
     """What one connection gets of a room: all entries after `cursor` that are for it, in order, once.
 
-    `attached` is the position of the room's tail when it was attached: up to there it reads the log by itself.
+    `attached` is the position of the room's tail when it was attached: up to there it reads the log by itself. It
+    `is_current` from the entry on by which its own connection took the session; a first connection is from the start.
     """
 
     def __init__(
-        self, session: Session, connection: str, cursor: int, attached: int, room_log: RoomLog
+        self,
+        session: Session,
+        connection: str,
+        cursor: int,
+        attached: int,
+        room_log: RoomLog,
+        *,
+        is_current: bool,
     ) -> None:
         self.session = session
         self._log = room_log
@@ -44,7 +52,7 @@ class Subscription:
         self._wanted = {"", session.participant, f"session:{session.id}"}
         self._own = f"session:{session.id}/{connection}"
         self._siblings = f"session:{session.id}/"
-        self._is_current = False
+        self._is_current = is_current
         self._queue: deque[Entry] = deque()
         self._wake = asyncio.Event()
         self._over = False
@@ -60,6 +68,11 @@ class Subscription:
         self._queue.append(entry)
         self._wake.set()
 
+    @property
+    def is_over(self) -> bool:
+        """Tell whether it was ended."""
+        return self._over
+
     def close(self, reason: DomainError | None = None) -> None:
         """End it; what is queued is not delivered. `reason` is raised to whoever reads."""
         self._reason = self._reason or reason
@@ -73,27 +86,25 @@ class Subscription:
         """
         async for entry in self._missed():
             yield entry
-        while not self._over:
-            if not self._queue:
-                yield_none = not await self._is_woken(idle_seconds)
-                if yield_none and not self._over:
-                    yield None
-                continue
-            entry = self._queue.popleft()
-            if self._is_next(entry):
-                yield entry
+        while not self.is_over:
+            if self._queue:
+                entry = self._queue.popleft()
+                if self._is_next(entry):
+                    yield entry
+            elif not await self._is_woken(idle_seconds):
+                yield None
         if self._reason is not None:
             raise self._reason
 
     async def _missed(self) -> AsyncIterator[Entry]:
         position = self._cursor
-        while position < self._attached and not self._over:
+        while position < self._attached:
             page = await self._log.read(self.session.meeting, position, self._attached - position)
             if not page or page[0].sequence != position + 1:
                 raise SessionExpired
             position = page[-1].sequence
             for entry in page:
-                if self._over:
+                if self.is_over:
                     return
                 if self._is_for_me(entry) and self._is_next(entry):
                     yield entry
@@ -134,7 +145,7 @@ class _Room:
         self.position = position
         self.subscriptions: set[Subscription] = set()
         self.woken = asyncio.Event()
-        self.task: asyncio.Task[None] | None = None
+        self.is_open = True
 
     def take(self, entries: list[Entry]) -> None:
         """Fan out what the log has after `position`."""
@@ -156,14 +167,18 @@ class Rooms:
         self._rooms: dict[str, _Room] = {}
         self._group = asyncio.TaskGroup()
 
-    async def attach(self, session: Session, connection: str, cursor: int) -> Subscription:
-        """Subscribe a session's connection to all that comes after a cursor."""
+    async def attach(
+        self, session: Session, connection: str, cursor: int, *, is_first: bool
+    ) -> Subscription:
+        """Subscribe a connection, the first of its session or a later one, to all that comes after a cursor."""
         if session.meeting not in self._rooms:
             position = await self._log.last(session.meeting)
             if session.meeting not in self._rooms:
                 self._open(session.meeting, position)
         room = self._rooms[session.meeting]
-        subscription = Subscription(session, connection, cursor, room.position, self._log)
+        subscription = Subscription(
+            session, connection, cursor, room.position, self._log, is_current=is_first
+        )
         room.subscriptions.add(subscription)
         return subscription
 
@@ -175,21 +190,25 @@ class Rooms:
         room.subscriptions.discard(subscription)
         if not room.subscriptions:
             del self._rooms[room.meeting]
-            if room.task is not None:
-                room.task.cancel()
+            room.is_open = False
+            room.woken.set()
 
     async def run(self) -> None:
         """Deliver what is appended, until cancelled; a Redis that is away is waited for."""
         async with self._group:
-            await self._listen()
+            try:
+                await self._listen()
+            finally:
+                for room in self._rooms.values():
+                    room.is_open = False
 
     def _open(self, meeting: str, position: int) -> None:
         room = self._rooms[meeting] = _Room(meeting, position)
-        room.task = self._group.create_task(self._tail(room))
+        self._group.create_task(self._tail(room))
 
     async def _tail(self, room: _Room) -> None:
         touched = time.monotonic()
-        while True:
+        while room.is_open:
             try:
                 async with asyncio.timeout(POLL_SECONDS):
                     await room.woken.wait()

@@ -170,8 +170,7 @@ class Sessions:
         """Claim sessions whose leases have run out."""
         args = (limit, CLAIM_SECONDS, _key(""))
         return [
-            Session.from_json(text)
-            for text in await self._claim_run_out(keys=[LEASES], args=args)
+            Session.from_json(text) for text in await self._claim_run_out(keys=[LEASES], args=args)
         ]
 
     async def forget(self, session: Session) -> None:

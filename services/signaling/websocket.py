@@ -18,16 +18,17 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from chassis import logs, telemetry
-from chassis.calls import check, translated
-from chassis.errors import DomainError, Internal
-from services.signaling.conversation import Conversation, Hall
+from chassis.calls import translated
+from chassis.errors import Internal
+from services.signaling.conversation import Frames
 from services.signaling.domain import Draining, MessageMalformed
+from services.signaling.hall import Hall
 
 PATH = "/ws/signaling"
 FRAME_LIMIT = 512 * 1024
 FIRST_SECONDS = 10.0
 """How long a connection may stay silent before it joins."""
-MALFORMED_LIMIT = 10
+OVER = 1000
 CLOSE_BASE = 4000
 GOING_AWAY = 1001
 
@@ -37,8 +38,13 @@ _malformed = telemetry.counter("signaling_malformed", "Messages that could not b
 
 
 @asynccontextmanager
-async def listening(hall: Hall, address: str, public_url: str) -> AsyncIterator[int]:
-    """Serve WebSockets at `host:port`; gives the port. Pages of other origins than `public_url` are refused."""
+async def listening(
+    hall: Hall, address: str, public_url: str, connection_limit: int
+) -> AsyncIterator[int]:
+    """Serve WebSockets at `host:port`; gives the port. Pages of other origins than `public_url` are refused.
+
+    `connection_limit` counts those that have not joined yet, too.
+    """
     host, _, port = address.rpartition(":")
     origin = _origin(public_url)
 
@@ -50,11 +56,16 @@ async def listening(hall: Hall, address: str, public_url: str) -> AsyncIterator[
             return connection.respond(403, "Pages of this origin may not connect.\n")
         return None
 
+    def refuse(connection: ServerConnection, request: Request) -> Response | None:
+        if len(server.connections) > connection_limit:
+            return connection.respond(503, "This server holds as many connections as it takes.\n")
+        return refuse_strangers(connection, request)
+
     async with serve(
         lambda connection: _carry(hall, connection),
         host,
         int(port),
-        process_request=refuse_strangers,
+        process_request=refuse,
         max_size=FRAME_LIMIT,
         max_queue=16,
         write_limit=256 * 1024,
@@ -71,64 +82,40 @@ async def _carry(hall: Hall, connection: ServerConnection) -> None:
     try:
         async with asyncio.timeout(FIRST_SECONDS):
             first = _parsed(await connection.recv())
-        conversation = await hall.begin(first, "websocket")
+        async with hall.conversation(first, _frames(connection), "websocket") as conversation:
+            async for message in conversation.messages():
+                await connection.send(_text(message))
+        await connection.close(OVER, "OVER")
     except ConnectionClosed:
         return
     except Exception as error:  # noqa: BLE001  # whatever it is, it leaves as a close code
         await _close(connection, error)
-        return
-    listening_task = asyncio.create_task(_listen(conversation, connection))
-    try:
-        async for message in conversation.messages():
-            await connection.send(_text(message))
-        await connection.close(1000, "over")
-    except ConnectionClosed:
-        return
-    except DomainError as error:
-        await _close(connection, error)
     finally:
-        listening_task.cancel()
-        await conversation.close()
+        connection.transport.abort()  # where a reader was stuck, nothing else ends it
 
 
-async def _listen(conversation: Conversation, connection: ServerConnection) -> None:
-    malformed = 0
+async def _frames(connection: ServerConnection) -> Frames:
+    """Give what the client says; the connection is closed when it says no more."""
     try:
         async for frame in connection:
             try:
-                message = _parsed(frame)
-            except DomainError as error:
-                malformed += 1
-                if malformed > MALFORMED_LIMIT:
-                    conversation.cut(error)
-                    return
-                await conversation.refuse("", error)
-            else:
-                await conversation.hear(message)
-        await connection.close()
-    except DomainError as error:
-        conversation.cut(error)
+                yield _parsed(frame)
+            except MessageMalformed as error:
+                yield error
     except ConnectionClosed:
-        pass
-    except Exception as error:  # the connection ends, the process does not
-        log.error("listening failed", exc_info=error)
-        conversation.cut(Internal())
+        return
 
 
 def _parsed(frame: str | bytes) -> ClientMessage:
-    """Read a frame. Raises MessageMalformed, InvalidArgument."""
-    message = ClientMessage()
+    """Read a frame; its fields are checked later. Raises MessageMalformed."""
     try:
         if isinstance(frame, bytes):
-            raise MessageMalformed(text="Messages are text.")
+            raise ValueError("messages are text")
+        message = ClientMessage()
         json_format.Parse(frame, message, max_recursion_depth=20)
     except (json_format.ParseError, RecursionError, ValueError) as error:
         _malformed.inc()
         raise MessageMalformed(text=f"This is not a ClientMessage: {str(error)[:200]}") from None
-    except MessageMalformed:
-        _malformed.inc()
-        raise
-    check(message)
     return message
 
 

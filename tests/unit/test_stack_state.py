@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import stat
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -13,6 +14,7 @@ from stack.secrets import SERVICES, Secrets
 from stack.state import ProcessStatus, StackStatus, State, default_root
 from stack.supervisor import rotate
 from stack.templates import render
+from stack.up import Options, up
 
 
 @pytest.fixture
@@ -94,3 +96,12 @@ def test_a_template_wants_every_value_and_indents_what_has_lines() -> None:
     assert render("a:\n  {{list}}\n", {"list": "- 1\n- 2"}) == "a:\n  - 1\n  - 2\n"
     with pytest.raises(KeyError, match="list"):
         render("{{list}}", {})
+
+
+def test_a_full_disk_is_said_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state_module, "open_to_all", lambda folder: True)
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=12_000_000))
+    with pytest.raises(StackError, match="12 MB left and 500 MB are needed"):
+        up(Options(tmp_path / "state"))

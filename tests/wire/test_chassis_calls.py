@@ -161,7 +161,7 @@ async def test_an_internal_method_refuses_strangers(call: Running) -> None:
 async def test_an_internal_method_serves_services_and_checks_each_message(call: Running) -> None:
     stream = ai_pb2_grpc.AiServiceStub(call.service).Analyze()
     await stream.write(ai_pb2.AnalyzeRequest(audio=ai_pb2.AudioChunk(pcm=b"1234")))
-    answer = await stream.read()
+    answer: Any = await stream.read()
     assert answer.started.models == ["4"]
     await stream.write(ai_pb2.AnalyzeRequest(audio=ai_pb2.AudioChunk(pcm=b"1")))
     error = await refusal(stream.read())
@@ -179,7 +179,7 @@ async def test_metrics_count_calls_by_code(call: Running) -> None:
 async def test_health_follows_the_checks(tmp_path: Path) -> None:
     well = [False]
     async with running(tmp_path, well=well) as call:
-        stub = health_pb2_grpc.HealthStub(call.stranger)
+        stub: Any = health_pb2_grpc.HealthStub(call.stranger)
         request = health_pb2.HealthCheckRequest(service="parley.user.v1.AuthService")
         watch = stub.Watch(request)
         assert (await watch.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING

@@ -2,87 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
-import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
-from rtc import RtcClient, on_loopback
 
-from services.media.port import Port
-from services.media.publisher import PublishedTrack, Wanted
-from services.media.room import Grants, Listener, Room
+from services.media.domain import NotGranted
+from services.media.publisher import Wanted
+from services.media.room import Grants
 from services.media.subscriber import Offer
-
-MEETING = "meetings/abc-defg-hij"
-ALL = Grants(frozenset({"microphone", "camera", "screen"}), subscribe=True)
-
-
-class Told(Listener):
-    """Carries offers to clients, and remembers the rest."""
-
-    def __init__(self) -> None:
-        self.room: Room | None = None
-        self.clients: dict[str, RtcClient] = {}
-        self.muted: list[bool] = []
-        self.gone: list[str] = []
-        self.audio_packets = 0
-        self._answering: set[asyncio.Task[None]] = set()
-
-    def offer(self, participant: str, offer: Offer) -> None:
-        task = asyncio.create_task(self._answer(participant, offer))
-        self._answering.add(task)
-        task.add_done_callback(self._answering.discard)
-
-    async def _answer(self, participant: str, offer: Offer) -> None:
-        assert self.room is not None
-        answer = await self.clients[participant].answer(offer.sdp)
-        self.room.peer(participant).subscriber.answer(answer, offer.revision)
-
-    def updated(self, track: PublishedTrack) -> None:
-        self.muted.append(track.forwarder.muted)
-
-    def unpublished(self, track: PublishedTrack) -> None:
-        self.gone.append(track.id)
-
-    def audio(self, track: PublishedTrack, packet: bytes) -> None:
-        self.audio_packets += 1
-
-
-@asynccontextmanager
-async def a_room() -> AsyncIterator[tuple[Room, Told]]:
-    port, told = Port("127.0.0.1:0", ("127.0.0.1",)), Told()
-    port.open()
-    room = told.room = Room(MEETING, port, told, 10)
-
-    async def tick() -> None:
-        while True:
-            room.tick(time.monotonic())
-            await asyncio.sleep(0.05)
-
-    ticking = asyncio.create_task(tick())
-    try:
-        with on_loopback():
-            yield room, told
-    finally:
-        ticking.cancel()
-        for client in told.clients.values():
-            await client.close()
-        room.close()
-        port.close()
-
-
-async def join(room: Room, told: Told, name: str, *, publish: bool) -> RtcClient:
-    participant = f"{MEETING}/participants/{name}"
-    client = told.clients[participant] = RtcClient()
-    room.start_peer(participant, ALL)
-    if publish:
-        offer = await client.offer()
-        published = room.publish(participant, offer, {})
-        await client.answered(published.answer)
-    return client
+from tests.media_room import ALL, MEETING, a_room, join, until
+from tests.rtc import RtcClient
 
 
 async def test_a_subscriber_gets_frames_and_sound_of_a_publisher() -> None:
@@ -115,8 +44,7 @@ async def test_a_muted_track_stops_and_goes_on() -> None:
         room.set_muted(ann, camera.id, muted=True)
         sent = camera.forwarder.downlinks[0].packets
         received = camera.forwarder.packets
-        while camera.forwarder.packets < received + 10:
-            await asyncio.sleep(0.02)
+        await until(lambda: camera.forwarder.packets >= received + 10)
         assert camera.forwarder.downlinks[0].packets == sent
         room.set_muted(ann, camera.id, muted=False)
         await bob.frame("video")
@@ -162,8 +90,6 @@ async def test_a_flood_of_nonsense_harms_nobody() -> None:
 
 
 async def test_what_is_not_granted_is_not_published() -> None:
-    from services.media.domain import NotGranted
-
     async with a_room() as (room, told):
         participant = f"{MEETING}/participants/eve"
         client = told.clients[participant] = RtcClient()

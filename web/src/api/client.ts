@@ -33,15 +33,22 @@ export const users = createClient(UserService, signedIn);
 export const meetings = createClient(MeetingService, signedIn);
 export const signaling = createClient(SignalingService, streaming);
 
-/** Sign in again with what is stored; false when there is nothing, or it is over. */
-export async function restore(): Promise<boolean> {
-  if (!session.mayBeSignedIn) return false;
+/** Sign in again with what is stored, if there is anything. */
+export async function restore(): Promise<void> {
+  if (!session.mayBeSignedIn) return;
   try {
-    session.user = await users.getUser({ name: "users/me" });
-    return true;
+    session.setUser(await users.getUser({ name: "users/me" }));
   } catch (error) {
-    if (ConnectError.from(error).code === Code.Unauthenticated) session.forget();
-    else throw error;
-    return false;
+    if (ConnectError.from(error).code !== Code.Unauthenticated) throw error;
+    session.forget();
   }
+}
+
+/** Make a UUID (version 4, RFC 9562) for `request_id`. crypto.randomUUID is for secure contexts alone. */
+export function newRequestId(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x40;
+  bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;
+  const digits = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return digits.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
 }

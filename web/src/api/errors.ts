@@ -2,6 +2,9 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { ErrorInfoSchema } from "../gen/google/rpc/error_details_pb";
 
+/** Something that the app itself has to tell, in the words of its dictionaries. */
+export class Complaint extends Error {}
+
 export function reasonOf(error: unknown): string {
   const connect = ConnectError.from(error);
   const info = connect.findDetails(ErrorInfoSchema)[0];

@@ -3,23 +3,36 @@
  * second tab stays signed in (it works once, and the server ends the session of one that is used twice). Refreshing is
  * done by one tab at a time, under a Web Lock.
  */
-import { createClient, type Transport } from "@connectrpc/connect";
+import { Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
 import { AuthService, type User } from "../gen/parley/user/v1/user_pb";
 
 const STORED = "parley.refresh_token";
 const LOCK = "parley.refresh";
 const EARLY_MS = 60_000;
 
+interface Tokens {
+  readonly accessToken: string;
+  readonly refreshToken: string;
+  readonly expiresIn: number;
+}
+
 export class Session {
-  user: User | undefined;
+  #user: User | undefined;
   #access = "";
   #expires = 0;
   #refreshing: Promise<boolean> | undefined;
+  readonly #listeners = new Set<() => void>();
   readonly #auth;
 
   constructor(transport: Transport) {
     this.#auth = createClient(AuthService, transport);
   }
+
+  readonly subscribe = (listener: () => void): (() => void) => {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  };
+  readonly user = (): User | undefined => this.#user;
 
   get mayBeSignedIn(): boolean {
     return localStorage.getItem(STORED) !== null;
@@ -27,12 +40,14 @@ export class Session {
 
   async register(username: string, email: string, password: string, displayName: string): Promise<void> {
     const done = await this.#auth.register({ username, email, password, displayName });
-    this.#begin(done.user, done.accessToken, done.refreshToken, done.expiresIn);
+    this.#keep(done);
+    this.setUser(done.user);
   }
 
   async login(usernameOrEmail: string, password: string): Promise<void> {
     const done = await this.#auth.login({ usernameOrEmail, password });
-    this.#begin(done.user, done.accessToken, done.refreshToken, done.expiresIn);
+    this.#keep(done);
+    this.setUser(done.user);
   }
 
   async logout(): Promise<void> {
@@ -47,33 +62,44 @@ export class Session {
     return this.#access;
   }
 
-  /** Trade the refresh token for a new pair, once at a time. False when the session is over. */
+  /** Trade the refresh token for a new pair, once at a time. False when the session is over, and forgotten. */
   refresh(): Promise<boolean> {
-    this.#refreshing ??= navigator.locks
-      .request(LOCK, () => this.#refresh())
-      .finally(() => (this.#refreshing = undefined));
+    this.#refreshing ??= alone(() => this.#refresh()).finally(() => (this.#refreshing = undefined));
     return this.#refreshing;
+  }
+
+  setUser(user: User | undefined): void {
+    this.#user = user;
+    for (const listener of [...this.#listeners]) listener();
   }
 
   forget(): void {
     localStorage.removeItem(STORED);
-    this.user = undefined;
     this.#access = "";
     this.#expires = 0;
+    this.setUser(undefined);
   }
 
   async #refresh(): Promise<boolean> {
     const refreshToken = localStorage.getItem(STORED);
-    if (refreshToken === null) return false;
-    const done = await this.#auth.refresh({ refreshToken });
-    this.#begin(this.user, done.accessToken, done.refreshToken, done.expiresIn);
-    return true;
+    try {
+      if (refreshToken !== null) this.#keep(await this.#auth.refresh({ refreshToken }));
+    } catch (error) {
+      if (ConnectError.from(error).code !== Code.Unauthenticated) throw error;
+      this.forget();
+    }
+    if (!this.mayBeSignedIn) this.forget();
+    return this.mayBeSignedIn;
   }
 
-  #begin(user: User | undefined, access: string, refresh: string, expiresIn: number): void {
-    this.user = user;
-    this.#access = access;
+  #keep({ accessToken, refreshToken, expiresIn }: Tokens): void {
+    this.#access = accessToken;
     this.#expires = Date.now() + expiresIn * 1000;
-    localStorage.setItem(STORED, refresh);
+    localStorage.setItem(STORED, refreshToken);
   }
+}
+
+/** Work while no other tab does. Only secure contexts have locks; elsewhere there is no call to have in two tabs. */
+function alone<T>(work: () => Promise<T>): Promise<T> {
+  return "locks" in navigator ? navigator.locks.request(LOCK, work) : work();
 }

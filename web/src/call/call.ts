@@ -10,15 +10,26 @@ import {
   type Track,
   TrackKind,
 } from "../gen/parley/signaling/v1/signaling_pb";
-import { Publisher } from "./publisher";
+import { type Kind, type OwnMedia, Publisher } from "./publisher";
 import { type Said, Signaling } from "./signaling";
 import { Subscriber } from "./subscriber";
 
 export type Phase = "joining" | "live" | "reconnecting" | "over";
 export type Ending = "left" | "ended" | "replaced" | "removed" | "lost" | "failed";
 
+/** Whether sound and pictures have a way: not yet, yes, not now, or not after all that was tried. */
+export type MediaPath = "building" | "up" | "interrupted" | "failed";
+
+/** Somebody came or went; `count` tells one from the next. */
+export interface News {
+  readonly kind: "joined" | "left";
+  readonly displayName: string;
+  readonly count: number;
+}
+
 export interface CallState {
   readonly phase: Phase;
+  readonly media: MediaPath;
   readonly ending: Ending | undefined;
   readonly error: ConnectError | undefined;
   readonly me: string;
@@ -26,11 +37,7 @@ export interface CallState {
   readonly tracks: readonly Track[];
   readonly received: ReadonlyMap<string, MediaStreamTrack>;
   readonly speakers: ReadonlySet<string>;
-}
-
-export interface OwnMedia {
-  readonly audio: MediaStreamTrack | null;
-  readonly video: MediaStreamTrack | null;
+  readonly news: News | undefined;
 }
 
 const ENDINGS: Partial<Record<DisconnectReason, Ending>> = {
@@ -39,11 +46,12 @@ const ENDINGS: Partial<Record<DisconnectReason, Ending>> = {
   [DisconnectReason.REMOVED]: "removed",
 };
 const MEDIA_TRIES = 5;
-const MEDIA_RETRY_MS = 1_000;
+const MEDIA_RETRY_MS = 500;
 
 export class Call {
   state: CallState = {
     phase: "joining",
+    media: "building",
     ending: undefined,
     error: undefined,
     me: "",
@@ -51,6 +59,7 @@ export class Call {
     tracks: [],
     received: new Map(),
     speakers: new Set(),
+    news: undefined,
   };
   readonly #listeners = new Set<() => void>();
   readonly #signaling: Signaling;
@@ -91,48 +100,70 @@ export class Call {
       tracks: joined.tracks,
       speakers: new Set(joined.speakers),
     });
-    await this.#buildMedia();
+    await this.buildMedia();
   }
 
   /** Send another camera or microphone, or none. */
-  async setOwn(kind: "audio" | "video", track: MediaStreamTrack | null): Promise<void> {
+  async setOwn(kind: Kind, track: MediaStreamTrack | null): Promise<void> {
+    if (track === this.#own[kind]) return;
     this.#own = { ...this.#own, [kind]: track };
     await this.#publisher?.set(kind, track);
   }
 
   /** The track stays, and is silent. */
-  async mute(kind: "audio" | "video", muted: boolean): Promise<void> {
+  async mute(kind: Kind, muted: boolean): Promise<void> {
     const track = this.#own[kind];
     if (track !== null) track.enabled = !muted;
     await this.#publisher?.mute(kind, muted);
   }
 
   leave(): void {
+    if (this.state.phase === "over") return;
     this.#change({ ending: "left" });
     this.#signaling.leave();
   }
 
-  /** Build both connections; again from the beginning whenever the media node has changed. */
-  async #buildMedia(): Promise<void> {
+  /** Build both connections; again from the beginning whenever the media node has changed, or somebody asks. */
+  async buildMedia(): Promise<void> {
     const building = ++this.#building;
-    for (let attempt = 0; attempt < MEDIA_TRIES && building === this.#building; attempt++) {
-      this.#publisher?.close();
-      this.#subscriber?.close();
-      this.#subscriber = new Subscriber(this.#signaling, this.#iceServers, (received) => this.#change({ received }));
-      this.#publisher = new Publisher(this.#signaling, this.#iceServers);
+    this.#change({ media: "building" });
+    for (let attempt = 0; attempt < MEDIA_TRIES; attempt++) {
+      const publisher = this.#newConnections();
       try {
         await this.#signaling.ask({
           case: "startMedia",
           value: { $typeName: "parley.signaling.v1.StartMedia" },
         });
-        for (const kind of ["audio", "video"] as const) await this.#publisher.set(kind, this.#own[kind]);
+        await publisher.start(this.#own);
+        if (building === this.#building) this.#change({ media: "up" });
         return;
       } catch (error) {
-        if (this.state.phase === "over") return;
         console.warn("media not built", error);
-        await new Promise((resolve) => setTimeout(resolve, MEDIA_RETRY_MS));
+        await new Promise((resolve) => setTimeout(resolve, MEDIA_RETRY_MS * 2 ** attempt * (0.75 + Math.random() / 2)));
       }
+      if (building !== this.#building) return;
     }
+    this.#change({ media: "failed" });
+  }
+
+  #newConnections(): Publisher {
+    this.#publisher?.close();
+    this.#subscriber?.close();
+    const moved = (): void => this.#mediaMoved();
+    this.#subscriber = new Subscriber(this.#signaling, this.#iceServers, {
+      received: (received) => this.#change({ received }),
+      moved,
+    });
+    this.#publisher = new Publisher(this.#signaling, this.#iceServers, moved);
+    return this.#publisher;
+  }
+
+  #mediaMoved(): void {
+    const { media } = this.state;
+    if (media !== "up" && media !== "interrupted") return;
+    const states = [this.#publisher?.state, this.#subscriber?.state];
+    const broken = states.some((state) => state === "disconnected" || state === "failed");
+    this.#change({ media: broken ? "interrupted" : "up" });
   }
 
   #said(message: Said): void {
@@ -141,7 +172,10 @@ export class Call {
       case "participantJoined": {
         const joined = message.value.participant;
         if (joined === undefined) break;
-        this.#change({ participants: [...participants.filter(({ name }) => name !== joined.name), joined] });
+        this.#change({
+          participants: [...participants.filter(({ name }) => name !== joined.name), joined],
+          news: this.#news("joined", joined) ?? this.state.news,
+        });
         break;
       }
       case "participantLeft": {
@@ -149,6 +183,7 @@ export class Call {
         this.#change({
           participants: participants.filter(({ name }) => name !== gone),
           tracks: tracks.filter(({ participant }) => participant !== gone),
+          news: this.#news("left", participants.find(({ name }) => name === gone)) ?? this.state.news,
         });
         break;
       }
@@ -172,7 +207,7 @@ export class Call {
         break;
       case "mediaReset":
         this.#change({ tracks: [], speakers: new Set(), received: new Map() });
-        void this.#buildMedia();
+        void this.buildMedia();
         break;
       case "meetingEnded":
         this.#change({ ending: "ended" });
@@ -183,6 +218,11 @@ export class Call {
       default:
         break;
     }
+  }
+
+  #news(kind: News["kind"], participant: Participant | undefined): News | undefined {
+    if (participant === undefined || participant.name === this.state.me) return undefined;
+    return { kind, displayName: participant.displayName, count: (this.state.news?.count ?? 0) + 1 };
   }
 
   #over(error: ConnectError | undefined): void {

@@ -1,6 +1,10 @@
 import { create } from "@bufbuild/protobuf";
+import { anyPack } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, createClient, createRouterTransport } from "@connectrpc/connect";
 import { expect, test } from "vitest";
+import { reasonOf } from "../api/errors";
+import { ErrorInfoSchema } from "../gen/google/rpc/error_details_pb";
+import { StatusSchema } from "../gen/google/rpc/status_pb";
 import {
   type ClientMessage,
   type ServerMessage,
@@ -16,13 +20,18 @@ const joined: Message = { case: "joined", value: { sessionToken: "s.secret" } as
 const speakers = (name: string): Message => ({ case: "speakersChanged", value: { speakers: [name] } as never });
 
 /** A server whose every stream says what `script` yields; collects what it was told. */
-function talk(script: (opening: ClientMessage, stream: number) => AsyncIterable<ServerMessage>) {
+function talk(
+  script: (opening: ClientMessage, stream: number, sent: ClientMessage[]) => AsyncIterable<ServerMessage>,
+  take: (attempt: number) => void = () => undefined,
+) {
+  let attempts = 0;
   const sent: ClientMessage[] = [];
   let streams = 0;
   const transport = createRouterTransport(({ service }) => {
     service(SignalingService, {
-      subscribe: (request) => script(request.message as ClientMessage, streams++),
+      subscribe: (request) => script(request.message as ClientMessage, streams++, sent),
       send: (request) => {
+        take(attempts++);
         sent.push(request.message as ClientMessage);
         return {};
       },
@@ -77,4 +86,37 @@ test("a refused join is told to whoever joins", async () => {
   });
   await expect(signaling.join("ticket")).rejects.toThrow();
   expect((await over)?.code).toBe(Code.FailedPrecondition);
+});
+
+test("what can't be sent at first is sent again, and answered", async () => {
+  const { signaling, sent } = talk(
+    async function* (_opening, _stream, said) {
+      yield say(1, joined, "join");
+      while (said.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+      yield say(2, { case: "accepted", value: {} as never }, said[0]?.id);
+      await new Promise(() => undefined);
+    },
+    (attempt) => {
+      if (attempt === 0) throw new ConnectError("restarting", Code.Unavailable);
+    },
+  );
+  await signaling.join("ticket");
+  expect((await signaling.ask({ case: "restartIce", value: {} as never })).case).toBe("accepted");
+  expect(sent).toHaveLength(1);
+  signaling.leave();
+});
+
+test("a refusal has the server's reason", async () => {
+  const { signaling } = talk(async function* (_opening, _stream, said) {
+    yield say(1, joined, "join");
+    while (said.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    const info = create(ErrorInfoSchema, { reason: "NOT_GRANTED" });
+    const status = create(StatusSchema, { code: Code.PermissionDenied, details: [anyPack(ErrorInfoSchema, info)] });
+    yield say(2, { case: "refused", value: { status } as never }, said[0]?.id);
+    await new Promise(() => undefined);
+  });
+  await signaling.join("ticket");
+  const refused = await signaling.ask({ case: "startMedia", value: {} as never }).catch((error: unknown) => error);
+  expect(reasonOf(refused)).toBe("NOT_GRANTED");
+  signaling.leave();
 });

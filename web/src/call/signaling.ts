@@ -1,9 +1,11 @@
 /**
  * The conversation with the signaling service: Subscribe for what it says, Send for what we say, in order. When the
- * stream breaks it is resumed by cursor, with growing delays, for as long as the server keeps the session.
+ * stream breaks it is resumed by cursor, with growing delays, for longer than the server keeps the session; what is
+ * said meanwhile waits. Everything that fails fails with a ConnectError.
  */
 import { create } from "@bufbuild/protobuf";
 import { Code, ConnectError, type Client } from "@connectrpc/connect";
+import type { Status } from "../gen/google/rpc/status_pb";
 import {
   ClientMessageSchema,
   type ClientMessage,
@@ -21,6 +23,19 @@ const RETRY_MIN_MS = 200;
 const RETRY_MAX_MS = 3_000;
 /** Without a word from the server for this long, pings included, the stream counts as broken. */
 const SILENCE_MS = 25_000;
+/** When the network has come back, the stream has this long to answer a ping. */
+const PROBE_MS = 3_000;
+/** The server keeps a session for 30 s: after twice as long there is nothing to resume. */
+const LOST_MS = 60_000;
+/** What trying again does not help. */
+const FINAL: readonly Code[] = [
+  Code.Unauthenticated,
+  Code.PermissionDenied,
+  Code.NotFound,
+  Code.FailedPrecondition,
+  Code.InvalidArgument,
+  Code.Unimplemented,
+];
 
 export interface Listener {
   /** Something was said that answers nothing of ours. */
@@ -36,24 +51,16 @@ interface Waiting {
   reject(error: Error): void;
 }
 
-export class Refusal extends Error {
-  constructor(
-    readonly code: number,
-    message: string,
-  ) {
-    super(message);
-  }
-}
-
 export class Signaling {
   #token = "";
   #cursor = 0n;
   #next = 1;
   #over = false;
+  #connected = false;
   #heard = 0;
   #stream: AbortController | undefined;
   #sending: Promise<unknown> = Promise.resolve();
-  #wake: (() => void) | undefined;
+  readonly #pauses = new Set<() => void>();
   readonly #waiting = new Map<string, Waiting>();
 
   constructor(
@@ -66,14 +73,14 @@ export class Signaling {
     const joined = this.#wait("join", REPLY_MS);
     void this.#run({ case: "join", value: { $typeName: "parley.signaling.v1.Join", ticket } });
     const said = await joined;
-    if (said.case !== "joined") throw new Error("not joined");
+    if (said.case !== "joined") throw new ConnectError("join was answered by something else", Code.Internal);
     return said.value;
   }
 
-  /** Say something and wait for its answer. Rejects with Refusal, or when no answer comes. */
-  async ask(message: ToSay): Promise<Said> {
+  /** Say something and wait for its answer. Rejects when it is refused, or when no answer comes. */
+  async ask(message: ToSay, milliseconds = REPLY_MS): Promise<Said> {
     const id = String(this.#next++);
-    const answer = this.#wait(id, REPLY_MS);
+    const answer = this.#wait(id, milliseconds);
     this.#send(create(ClientMessageSchema, { id, message })).catch((error: unknown) => {
       this.#waiting.get(id)?.reject(ConnectError.from(error));
     });
@@ -83,38 +90,52 @@ export class Signaling {
   /** Leave for good. */
   leave(): void {
     if (this.#over) return;
-    void this.#send(create(ClientMessageSchema, { message: { case: "leave", value: {} } })).catch(() => undefined);
+    const message = create(ClientMessageSchema, { message: { case: "leave", value: {} } });
+    if (this.#token !== "") this.client.send({ sessionToken: this.#token, message }).catch(() => undefined);
     this.#end(undefined);
   }
 
-  /** Try again now, since the network has come back. */
+  /** The network has come back: try again now, and find out whether the stream has outlived it. */
   hurry(): void {
-    this.#wake?.();
+    for (const wake of [...this.#pauses]) wake();
+    if (this.#connected) this.#ping(PROBE_MS).catch(() => this.#stream?.abort());
   }
 
   /** One message after the other, so that none overtakes another. */
-  #send(message: ClientMessage): Promise<unknown> {
-    const sent = this.#sending
-      .catch(() => undefined)
-      .then(() => this.client.send({ sessionToken: this.#token, message }, { timeoutMs: REPLY_MS }));
+  #send(message: ClientMessage): Promise<void> {
+    const sent = this.#sending.catch(() => undefined).then(() => this.#deliver(message));
     this.#sending = sent;
     return sent;
+  }
+
+  /** Send a message, again and again while the server can't be reached, for as long as somebody waits for its answer. */
+  async #deliver(message: ClientMessage): Promise<void> {
+    for (let delay = RETRY_MIN_MS; this.#waiting.has(message.id); delay = Math.min(2 * delay, RETRY_MAX_MS)) {
+      try {
+        await this.client.send({ sessionToken: this.#token, message }, { timeoutMs: REPLY_MS });
+        return;
+      } catch (error) {
+        if (!isTransient(ConnectError.from(error))) throw error;
+        await this.#pause(jittered(delay));
+      }
+    }
   }
 
   async #run(first: ToSay): Promise<void> {
     let opening = first;
     let delay = RETRY_MIN_MS;
-    const pinging = setInterval(() => this.#ping(), PING_MS);
+    let broken = 0;
+    const pinging = setInterval(() => this.#beat(), PING_MS);
     while (!this.#over) {
       const error = await this.#read(opening);
       if (this.#isOver()) break;
-      if (!isTransient(error) || this.#token === "") {
+      if (this.#connected) [delay, broken] = [RETRY_MIN_MS, Date.now()];
+      if (!isTransient(error) || this.#token === "" || Date.now() - broken > LOST_MS) {
         this.#end(error);
         break;
       }
-      this.listener.connected(false);
-      if (Date.now() - this.#heard < RETRY_MAX_MS) delay = RETRY_MIN_MS;
-      await this.#pause(delay * (0.75 + Math.random() / 2));
+      this.#setConnected(false);
+      await this.#pause(jittered(delay));
       delay = Math.min(2 * delay, RETRY_MAX_MS);
       opening = {
         case: "resume",
@@ -142,17 +163,27 @@ export class Signaling {
     if (said.sequence <= this.#cursor) return;
     this.#cursor = said.sequence;
     if (said.message.case === "joined") this.#token = said.message.value.sessionToken;
-    if (said.message.case === "joined" || said.message.case === "resumed") this.listener.connected(true);
+    if (said.message.case === "joined" || said.message.case === "resumed") this.#setConnected(true);
     const waiting = this.#waiting.get(said.replyTo);
     if (waiting !== undefined && said.replyTo !== "") waiting.resolve(said.message);
     else this.listener.said(said.message);
     if (said.message.case === "meetingEnded" || said.message.case === "disconnected") this.#end(undefined);
   }
 
-  #ping(): void {
-    if (this.#token === "" || this.#over) return;
+  #setConnected(connected: boolean): void {
+    if (connected === this.#connected) return;
+    this.#connected = connected;
+    this.listener.connected(connected);
+  }
+
+  #beat(): void {
+    if (!this.#connected) return;
     if (Date.now() - this.#heard > SILENCE_MS) this.#stream?.abort();
-    this.ask({ case: "ping", value: { $typeName: "parley.signaling.v1.Ping" } }).catch(() => undefined);
+    else this.#ping(REPLY_MS).catch(() => undefined);
+  }
+
+  #ping(milliseconds: number): Promise<Said> {
+    return this.ask({ case: "ping", value: { $typeName: "parley.signaling.v1.Ping" } }, milliseconds);
   }
 
   #wait(id: string, milliseconds: number): Promise<Said> {
@@ -161,12 +192,12 @@ export class Signaling {
         clearTimeout(timer);
         this.#waiting.delete(id);
       };
-      const timer = setTimeout(() => this.#waiting.get(id)?.reject(new Error("no answer")), milliseconds);
+      const unanswered = () => this.#waiting.get(id)?.reject(new ConnectError("no answer", Code.DeadlineExceeded));
+      const timer = setTimeout(unanswered, milliseconds);
       this.#waiting.set(id, {
         resolve: (message) => {
           settle();
-          if (message.case === "refused")
-            reject(new Refusal(message.value.status?.code ?? 2, message.value.status?.message ?? ""));
+          if (message.case === "refused") reject(refusal(message.value.status));
           else resolve(message);
         },
         reject: (error) => {
@@ -179,11 +210,13 @@ export class Signaling {
 
   #pause(milliseconds: number): Promise<void> {
     return new Promise((resolve) => {
-      const timer = setTimeout(resolve, milliseconds);
-      this.#wake = () => {
+      const wake = () => {
         clearTimeout(timer);
+        this.#pauses.delete(wake);
         resolve();
       };
+      const timer = setTimeout(wake, milliseconds);
+      this.#pauses.add(wake);
     });
   }
 
@@ -191,7 +224,8 @@ export class Signaling {
     if (this.#over) return;
     this.#over = true;
     this.#stream?.abort();
-    for (const waiting of [...this.#waiting.values()]) waiting.reject(error ?? new Error("over"));
+    for (const waiting of [...this.#waiting.values()]) waiting.reject(error ?? new ConnectError("over", Code.Canceled));
+    for (const wake of [...this.#pauses]) wake();
     this.listener.over(error);
   }
 
@@ -202,7 +236,24 @@ export class Signaling {
 
 /** Whether trying again may help. A stream that simply ended is resumed, too. */
 function isTransient(error: ConnectError | undefined): boolean {
-  if (error === undefined) return true;
-  const final = [Code.Unauthenticated, Code.PermissionDenied, Code.NotFound, Code.FailedPrecondition, Code.InvalidArgument];
-  return !final.includes(error.code);
+  return error === undefined || !FINAL.includes(error.code);
+}
+
+function jittered(milliseconds: number): number {
+  return milliseconds * (0.75 + Math.random() / 2);
+}
+
+/** A refusal that came as a message, as the error that a call would have failed with. */
+function refusal(status: Status | undefined): ConnectError {
+  const code = status?.code ?? Code.Unknown;
+  const error = new ConnectError(status?.message ?? "", isCode(code) ? code : Code.Unknown);
+  error.details = (status?.details ?? []).map(({ typeUrl, value }) => ({
+    type: typeUrl.slice(typeUrl.lastIndexOf("/") + 1),
+    value,
+  }));
+  return error;
+}
+
+function isCode(value: number): value is Code {
+  return value in Code;
 }

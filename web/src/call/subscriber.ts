@@ -4,6 +4,14 @@ import type { Signaling } from "./signaling";
 
 const RECOVER_MS = 3_000;
 
+/** What happens on the connection. */
+export interface Receiver {
+  /** Tracks that arrive, by their ids in the room. */
+  received(tracks: Map<string, MediaStreamTrack>): void;
+  /** The connection's state is another one. */
+  moved(): void;
+}
+
 export class Subscriber {
   readonly #connection: RTCPeerConnection;
   #trackIds = new Map<string, string>();
@@ -14,14 +22,18 @@ export class Subscriber {
   constructor(
     private readonly signaling: Signaling,
     iceServers: RTCIceServer[],
-    private readonly changed: (tracks: Map<string, MediaStreamTrack>) => void,
+    private readonly receiver: Receiver,
   ) {
     this.#connection = new RTCPeerConnection({ iceServers, bundlePolicy: "max-bundle" });
     this.#connection.addEventListener("connectionstatechange", () => this.#watch());
   }
 
+  get state(): RTCPeerConnectionState {
+    return this.#connection.connectionState;
+  }
+
   offered(offer: SubscribeOffer): void {
-    this.#answering = this.#answering.catch(() => undefined).then(() => this.#answer(offer));
+    this.#answering = this.#answering.then(() => this.#answer(offer)).catch(() => this.#recover());
   }
 
   close(): void {
@@ -52,17 +64,23 @@ export class Subscriber {
       const trackId = this.#trackIds.get(mid ?? "");
       if (trackId !== undefined) tracks.set(trackId, receiver.track);
     }
-    this.changed(tracks);
+    this.receiver.received(tracks);
   }
 
   #watch(): void {
     clearTimeout(this.#recovering);
-    const state = this.#connection.connectionState;
-    if (state === "disconnected" || state === "failed")
-      this.#recovering = setTimeout(() => {
-        this.signaling
-          .ask({ case: "restartIce", value: { $typeName: "parley.signaling.v1.RestartIce" } })
-          .catch(() => this.#watch());
-      }, RECOVER_MS);
+    this.receiver.moved();
+    if (this.state === "disconnected" || this.state === "failed") this.#recover();
+  }
+
+  /** Have the server offer anew, in a while: the path is lost, or an answer did not get through. */
+  #recover(): void {
+    clearTimeout(this.#recovering);
+    if (this.#closed) return;
+    this.#recovering = setTimeout(() => {
+      this.signaling
+        .ask({ case: "restartIce", value: { $typeName: "parley.signaling.v1.RestartIce" } })
+        .catch(() => this.#recover());
+    }, RECOVER_MS);
   }
 }

@@ -1,6 +1,6 @@
 /** The two languages. The choice is remembered; before one is made the browser's own decides. */
 import { createContext, type ReactNode, useContext, useEffect, useMemo, useState } from "react";
-import { reasonOf, textOf } from "../api/errors";
+import { Complaint, reasonOf, textOf } from "../api/errors";
 import { en, type Texts } from "./en";
 import { zh } from "./zh";
 
@@ -9,8 +9,11 @@ type Key = keyof Texts;
 
 const STORED = "parley.language";
 const TEXTS: Record<Language, Texts> = { en, zh };
+const TAGS: Record<Language, string> = { en: "en", zh: "zh-CN" };
 
 interface I18n {
+  /** BCP 47 tag of the language that is shown. */
+  language: string;
   t: (key: Key, values?: Record<string, string | number>) => string;
   /** What to tell a person of an error. */
   explain: (error: unknown) => string;
@@ -31,13 +34,15 @@ const Context = createContext<I18n | undefined>(undefined);
 export function I18nProvider({ children }: { children: ReactNode }) {
   const [language, setLanguage] = useState(() => initialLanguage(localStorage.getItem(STORED), navigator.languages));
   useEffect(() => {
-    document.documentElement.lang = language === "zh" ? "zh-CN" : "en";
+    document.documentElement.lang = TAGS[language];
   }, [language]);
   const value = useMemo<I18n>(() => {
     const texts = TEXTS[language];
     return {
+      language: TAGS[language],
       t: (key, values) => fill(texts[key], values),
       explain: (error) => {
+        if (error instanceof Complaint) return error.message;
         const key = `error.${reasonOf(error)}`;
         return key in texts ? texts[key as Key] : textOf(error);
       },

@@ -5,6 +5,7 @@ import { parseCode } from "../call/code";
 import { useI18n } from "../i18n";
 import { HomePage } from "./home";
 import { MeetingPage } from "./meeting";
+import { Problem } from "./parts";
 import { SignInPage } from "./signin";
 
 const listeners = new Set<() => void>();
@@ -32,24 +33,32 @@ function usePath(): string {
 export function App() {
   const { t, explain, toggle } = useI18n();
   const path = usePath();
-  const [user, setUser] = useState(session.user);
-  const [problem, setProblem] = useState("");
-  const [restoring, setRestoring] = useState(true);
+  const user = useSyncExternalStore(session.subscribe, session.user);
+  const [restoring, setRestoring] = useState<Promise<void>>();
+  const [failure, setFailure] = useState<unknown>();
   useEffect(() => {
-    restore()
-      .then(() => setUser(session.user))
-      .catch((error: unknown) => setProblem(explain(error)))
-      .finally(() => setRestoring(false));
-  }, [explain]);
+    if (restoring !== undefined) return;
+    const restored = restore().then(
+      () => setFailure(null),
+      (error: unknown) => setFailure(error),
+    );
+    setRestoring(restored);
+  }, [restoring]);
 
   const code = path.startsWith("/m/") ? parseCode(path) : undefined;
-  const signOut = async () => {
-    await session.logout().catch(() => undefined);
-    setUser(undefined);
-  };
+  const signOut = () => session.logout().catch(() => undefined);
   const page = () => {
-    if (restoring) return <p className="center">{t("loading")}</p>;
-    if (user === undefined) return <SignInPage problem={problem} done={() => setUser(session.user)} />;
+    if (failure === undefined) return <p className="center">{t("loading")}</p>;
+    if (user === undefined && failure !== null)
+      return (
+        <section className="card narrow">
+          <Problem text={explain(failure)} />
+          <button type="button" className="primary" onClick={() => setRestoring(undefined)}>
+            {t("tryAgain")}
+          </button>
+        </section>
+      );
+    if (user === undefined) return <SignInPage />;
     if (code !== undefined) return <MeetingPage key={code} code={code} user={user} />;
     if (path !== "/") return <p className="center">{t("pageNotFound")}</p>;
     return <HomePage user={user} />;
@@ -73,7 +82,7 @@ export function App() {
             {t("language")}
           </button>
           {user !== undefined && (
-            <button type="button" className="quiet" onClick={signOut}>
+            <button type="button" className="quiet sign-out" onClick={signOut}>
               {t("signOut")}
             </button>
           )}

@@ -1,13 +1,13 @@
-/** The call itself: a tile for everyone, and the buttons below. */
+/** The call itself: a stage with a tile for everyone, and the buttons below. */
 import { useCallback, useEffect, useState, useSyncExternalStore } from "react";
 import { meetings } from "../api/client";
-import { type Call, type CallState, trackOf } from "../call/call";
-import type { Meeting, Participant } from "../gen/parley/meeting/v1/meeting_pb";
-import { TrackKind } from "../gen/parley/signaling/v1/signaling_pb";
+import type { Call, CallState } from "../call/call";
+import type { Meeting } from "../gen/parley/meeting/v1/meeting_pb";
 import { useI18n } from "../i18n";
 import type { Device } from "./devices";
-import { Icon } from "./icons";
-import { ControlButton, Playing, Problem } from "./parts";
+import { People } from "./people";
+import { Confirm, ControlButton, Problem } from "./parts";
+import { Stage } from "./stage";
 
 interface CallViewProps {
   call: Call;
@@ -20,10 +20,14 @@ interface CallViewProps {
 export function CallView({ call, meeting, isHost, audio, video }: CallViewProps) {
   const { t, explain } = useI18n();
   const state = useSyncExternalStore(call.subscribe, call.snapshot);
-  const [muted, setMuted] = useState(!audio.on);
+  const [silenced, setSilenced] = useState(false);
   const [problem, setProblem] = useState("");
   const [copied, setCopied] = useState(false);
-  const online = useSyncExternalStore(subscribeToNetwork, () => navigator.onLine);
+  const [isEnding, setEnding] = useState(false);
+  const [isListed, setListed] = useState(false);
+  /** What was wrong before the call has been said there. */
+  const [known] = useState([audio.problem, video.problem]);
+  const muted = silenced || !audio.on;
 
   const attempt = useCallback(
     (work: Promise<unknown>) => {
@@ -32,144 +36,122 @@ export function CallView({ call, meeting, isHost, audio, video }: CallViewProps)
     },
     [explain],
   );
-  const toggleMicrophone = useCallback(() => {
-    const toggle = async () => {
-      if (audio.track === null) {
-        await call.setOwn("audio", await audio.turnOn());
-        setMuted(false);
-      } else {
-        setMuted(!muted);
-        await call.mute("audio", !muted);
-      }
-    };
-    attempt(toggle());
-  }, [attempt, audio, call, muted]);
-  const toggleCamera = useCallback(() => {
-    const toggle = async () => {
-      if (video.on) {
-        await call.setOwn("video", null);
-        video.turnOff();
-      } else await call.setOwn("video", await video.turnOn());
-    };
-    attempt(toggle());
-  }, [attempt, call, video]);
-  useShortcuts({ m: toggleMicrophone, v: toggleCamera });
+  useEffect(() => attempt(call.setOwn("audio", audio.track)), [attempt, call, audio.track]);
+  useEffect(() => attempt(call.setOwn("video", video.track)), [attempt, call, video.track]);
 
-  const share = () =>
-    attempt(
-      navigator.clipboard.writeText(location.href).then(() => {
-        setCopied(true);
-        setTimeout(() => setCopied(false), 2000);
-      }),
-    );
-  const end = () => {
-    if (confirm(t("endForAllSure"))) attempt(meetings.endMeeting({ name: meeting.name }));
+  const toggleMicrophone = () => {
+    if (audio.on) attempt(call.mute("audio", !silenced));
+    else void audio.turnOn();
+    setSilenced(audio.on && !silenced);
   };
-  const trouble = [audio.problem, video.problem].find((each) => each !== undefined);
+  const toggleCamera = () => {
+    if (video.on) video.turnOff();
+    else void video.turnOn();
+  };
+  const toggleList = () => setListed(!isListed);
+  const leave = () => call.leave();
+  useShortcuts({ m: toggleMicrophone, v: toggleCamera, p: toggleList, "shift+l": leave });
+
+  const share = async () => {
+    // Only secure contexts have a clipboard; elsewhere the link is shown to be copied by hand.
+    if (!("clipboard" in navigator)) return void prompt(t("copyLink"), location.href);
+    await navigator.clipboard.writeText(location.href);
+    setCopied(true);
+    setTimeout(() => setCopied(false), 2000);
+  };
+  const end = (sure: boolean) => {
+    setEnding(false);
+    if (sure) attempt(meetings.endMeeting({ name: meeting.name }));
+  };
+  const trouble = [audio.problem, video.problem].find((each) => each !== undefined && !known.includes(each));
   return (
     <section className="call" aria-label={meeting.title}>
-      <div className="banner" role="status">
-        {!online ? t("offline") : state.phase === "reconnecting" ? t("reconnecting") : ""}
-        {state.phase === "joining" && t("joining")}
-      </div>
+      <Banner state={state} rebuild={() => void call.buildMedia()} />
       <Problem text={problem} />
       {trouble !== undefined && <Problem text={t(`media.${trouble.problem}.${trouble.kind}`)} />}
-      <Grid state={state} own={video.track} ownMuted={muted} />
+      <div className="middle">
+        <Stage state={state} own={video.track} ownMuted={muted} />
+        {isListed && <People state={state} ownMuted={muted} close={toggleList} />}
+      </div>
       {state.participants.length === 1 && <p className="faint center-text">{t("alone")}</p>}
+      <Announcer state={state} />
       <div className="bar">
-        <span className="faint" aria-live="polite">
-          {t("people", { count: state.participants.length })}
+        <span className="about">
+          <strong>{meeting.title}</strong>
+          <span className="faint code">{meeting.name.replace("meetings/", "")}</span>
         </span>
         <div className="controls">
           <ControlButton
             icon={muted ? "micOff" : "mic"}
             label={muted ? t("unmute") : t("mute")}
             shortcut="M"
-            pressed={muted}
+            off={muted}
             onClick={toggleMicrophone}
           />
           <ControlButton
             icon={video.on ? "camera" : "cameraOff"}
             label={video.on ? t("turnOffCamera") : t("turnOnCamera")}
             shortcut="V"
-            pressed={!video.on}
+            off={!video.on}
             onClick={toggleCamera}
           />
-          <ControlButton icon="link" label={copied ? t("copied") : t("copyLink")} onClick={share} />
-          <ControlButton icon="leave" label={t("leave")} danger onClick={() => call.leave()} />
+          <ControlButton icon="link" label={copied ? t("copied") : t("copyLink")} onClick={() => attempt(share())} />
+          <ControlButton
+            icon="people"
+            label={t("people", { count: state.participants.length })}
+            badge={state.participants.length}
+            shortcut="P"
+            expanded={isListed}
+            onClick={toggleList}
+          />
+          <ControlButton icon="leave" label={t("leave")} shortcut="Shift+L" danger onClick={leave} />
         </div>
         <span className="end">
           {isHost && (
-            <button type="button" className="quiet" onClick={end}>
+            <button type="button" className="quiet" onClick={() => setEnding(true)}>
               {t("endForAll")}
             </button>
           )}
         </span>
       </div>
+      {isEnding && <Confirm text={t("endForAllSure")} action={t("endForAll")} done={end} />}
     </section>
   );
 }
 
-function Grid({ state, own, ownMuted }: { state: CallState; own: MediaStreamTrack | null; ownMuted: boolean }) {
-  const columns = Math.min(7, Math.ceil(Math.sqrt(state.participants.length)));
-  return (
-    <ul className={`grid columns-${columns}`}>
-      {state.participants.map((participant) => (
-        <Tile
-          key={participant.name}
-          participant={participant}
-          state={state}
-          own={participant.name === state.me ? { video: own, muted: ownMuted } : undefined}
-        />
-      ))}
-    </ul>
-  );
-}
-
-interface TileProps {
-  participant: Participant;
-  state: CallState;
-  own: { video: MediaStreamTrack | null; muted: boolean } | undefined;
-}
-
-function Tile({ participant, state, own }: TileProps) {
+/** What is wrong with the way to the others, if anything is. */
+function Banner({ state, rebuild }: { state: CallState; rebuild: () => void }) {
   const { t } = useI18n();
-  const camera = trackOf(state, participant.name, TrackKind.VIDEO);
-  const microphone = trackOf(state, participant.name, TrackKind.AUDIO);
-  const picture = own === undefined ? received(state, camera) : own.video;
-  const sound = own === undefined ? received(state, microphone) : null;
-  const muted = own === undefined ? microphone === undefined || microphone.muted : own.muted;
-  const speaking = state.speakers.has(participant.name);
+  const online = useSyncExternalStore(subscribeToNetwork, () => navigator.onLine);
+  const text = () => {
+    if (!online) return t("offline");
+    if (state.phase === "joining") return t("joining");
+    if (state.phase === "reconnecting") return t("reconnecting");
+    if (state.media === "interrupted") return t("mediaInterrupted");
+    return state.media === "failed" ? t("mediaFailed") : "";
+  };
   return (
-    <li
-      className={speaking ? "tile speaking" : "tile"}
-      data-participant={participant.name}
-      aria-label={speaking ? `${participant.displayName}, ${t("speaking")}` : participant.displayName}
-    >
-      {picture === null ? (
-        <span className="initial" aria-hidden="true">
-          {Array.from(participant.displayName)[0]?.toUpperCase()}
-        </span>
-      ) : (
-        <Playing track={picture} mirrored={own !== undefined} />
+    <div className="banner" role="status">
+      {text()}
+      {online && state.media === "failed" && (
+        <button type="button" className="link" onClick={rebuild}>
+          {t("tryAgain")}
+        </button>
       )}
-      {sound !== null && <Playing track={sound} />}
-      <span className="name">
-        {muted && (
-          <span role="img" aria-label={t("muted")}>
-            <Icon name="micOff" />
-          </span>
-        )}
-        {participant.displayName}
-        {own !== undefined && ` (${t("you")})`}
-      </span>
-    </li>
+    </div>
   );
 }
 
-/** What arrives of a track; null while it is muted or not there yet. */
-function received(state: CallState, track: { id: string; muted: boolean } | undefined): MediaStreamTrack | null {
-  return track === undefined || track.muted ? null : (state.received.get(track.id) ?? null);
+/** Tells those who can't see the stage who comes and goes. */
+function Announcer({ state: { news } }: { state: CallState }) {
+  const { t } = useI18n();
+  return (
+    <p className="unseen" aria-live="polite">
+      {news !== undefined && (
+        <span key={news.count}>{t(news.kind === "joined" ? "newsJoined" : "newsLeft", { name: news.displayName })}</span>
+      )}
+    </p>
+  );
 }
 
 function useShortcuts(shortcuts: Record<string, () => void>): void {
@@ -177,7 +159,7 @@ function useShortcuts(shortcuts: Record<string, () => void>): void {
     const press = (event: KeyboardEvent) => {
       const typing = event.target instanceof HTMLInputElement || event.target instanceof HTMLSelectElement;
       if (typing || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
-      shortcuts[event.key.toLowerCase()]?.();
+      shortcuts[(event.shiftKey ? "shift+" : "") + event.key.toLowerCase()]?.();
     };
     addEventListener("keydown", press);
     return () => removeEventListener("keydown", press);

@@ -1,7 +1,8 @@
 /** Start a meeting, join one, or go back to one. */
 import { timestampDate } from "@bufbuild/protobuf/wkt";
 import { useCallback, useEffect, useState } from "react";
-import { meetings } from "../api/client";
+import { meetings, newRequestId } from "../api/client";
+import { Complaint } from "../api/errors";
 import { parseCode } from "../call/code";
 import { type Meeting, MeetingState } from "../gen/parley/meeting/v1/meeting_pb";
 import type { User } from "../gen/parley/user/v1/user_pb";
@@ -9,21 +10,19 @@ import { useI18n } from "../i18n";
 import { go } from "./app";
 import { Field, Form, Problem } from "./parts";
 
-class CodeWrong extends Error {}
-
 export function HomePage({ user }: { user: User }) {
   const { t } = useI18n();
   const start = async (values: Record<string, string>) => {
     const title = values.title?.trim();
     const meeting = await meetings.createMeeting({
       meeting: { title: title === undefined || title === "" ? t("defaultTitle") : title },
-      requestId: crypto.randomUUID(),
+      requestId: newRequestId(),
     });
     go(`/m/${codeOf(meeting)}`);
   };
   const join = (values: Record<string, string>): Promise<void> => {
     const code = parseCode(values.code ?? "");
-    if (code === undefined) return Promise.reject(new CodeWrong(t("codeWrong")));
+    if (code === undefined) return Promise.reject(new Complaint(t("codeWrong")));
     go(`/m/${code}`);
     return Promise.resolve();
   };
@@ -33,14 +32,16 @@ export function HomePage({ user }: { user: User }) {
       <div className="columns">
         <section className="card">
           <h2>{t("startNow")}</h2>
+          <p className="faint">{t("startNowHint")}</p>
           <Form submit={start} action={t("start")}>
             <Field label={t("meetingTitle")} name="title" maxLength={200} placeholder={t("defaultTitle")} />
           </Form>
         </section>
         <section className="card">
           <h2>{t("joinByCode")}</h2>
+          <p className="faint">{t("joinByCodeHint")}</p>
           <Form submit={join} action={t("join")}>
-            <Field label={t("code")} name="code" placeholder={t("codeHint")} required />
+            <Field label={t("code")} name="code" placeholder={t("codeHint")} autoComplete="off" required />
           </Form>
         </section>
       </div>
@@ -72,6 +73,7 @@ function MyMeetings() {
     <section className="card">
       <h2>{t("yourMeetings")}</h2>
       <Problem text={problem} />
+      {list === undefined && problem === "" && <p className="faint">{t("loading")}</p>}
       {list?.length === 0 && <p className="faint">{t("noMeetings")}</p>}
       <ul className="meetings">
         {list?.map((meeting) => <Row key={meeting.name} meeting={meeting} />)}
@@ -86,7 +88,7 @@ function MyMeetings() {
 }
 
 function Row({ meeting }: { meeting: Meeting }) {
-  const { t } = useI18n();
+  const { t, language } = useI18n();
   const code = codeOf(meeting);
   const over = meeting.state === MeetingState.ENDED;
   const about = over
@@ -98,7 +100,8 @@ function Row({ meeting }: { meeting: Meeting }) {
     <li>
       <span className="title">{meeting.title}</span>
       <span className="faint">
-        {code} · {meeting.createTime && timestampDate(meeting.createTime).toLocaleString()} · {about}
+        <span className="code">{code}</span> ·{" "}
+        {meeting.createTime && when(timestampDate(meeting.createTime), language)} · {about}
       </span>
       {!over && (
         <button type="button" className="quiet" onClick={() => go(`/m/${code}`)} aria-label={`${t("join")}: ${meeting.title}`}>
@@ -107,6 +110,10 @@ function Row({ meeting }: { meeting: Meeting }) {
       )}
     </li>
   );
+}
+
+function when(date: Date, language: string): string {
+  return date.toLocaleString(language, { dateStyle: "medium", timeStyle: "short" });
 }
 
 function codeOf(meeting: Meeting): string {

@@ -1,6 +1,6 @@
 /** A meeting, from the look in the mirror to the goodbye. */
 import { useEffect, useState } from "react";
-import { meetings, signaling } from "../api/client";
+import { meetings, newRequestId, signaling } from "../api/client";
 import { Call, type Ending } from "../call/call";
 import { devices, meter } from "../call/media";
 import type { Meeting } from "../gen/parley/meeting/v1/meeting_pb";
@@ -10,6 +10,7 @@ import { useI18n } from "../i18n";
 import { go } from "./app";
 import { CallView } from "./call";
 import { type Device, useDevice } from "./devices";
+import { Icon } from "./icons";
 import { ControlButton, Field, Form, Playing, Problem } from "./parts";
 
 const ENDINGS: Record<Ending, keyof Texts> = {
@@ -38,17 +39,23 @@ export function MeetingPage({ code, user }: { code: string; user: User }) {
       .catch((error: unknown) => setProblem(explain(error)));
   }, [name, explain]);
   useEffect(() => () => call?.leave(), [call]);
+  useEffect(() => {
+    document.title = meeting === undefined ? t("appName") : `${meeting.title} · ${t("appName")}`;
+    return () => void (document.title = t("appName"));
+  }, [meeting, t]);
 
   const join = async (values: Record<string, string>) => {
     const admission = await meetings.joinMeeting({
       name,
       passcode: values.passcode ?? "",
-      requestId: crypto.randomUUID(),
+      requestId: newRequestId(),
     });
     const joining = new Call(signaling, admission, { audio: audio.track, video: video.track });
     joining.subscribe(() => {
       const { phase, ending: how, error } = joining.state;
       if (phase !== "over") return;
+      audio.turnOff();
+      video.turnOff();
       setCall(undefined);
       setEnding({ how: how ?? "lost", text: error === undefined ? "" : explain(error) });
     });
@@ -56,14 +63,20 @@ export function MeetingPage({ code, user }: { code: string; user: User }) {
     await joining.start();
   };
 
+  const again = () => {
+    setEnding(undefined);
+    void audio.turnOn();
+    void video.turnOn();
+  };
+
   if (ending !== undefined)
     return (
-      <section className="card narrow" role="status">
+      <section className="card narrow center-text" role="status">
         <h1>{t(ENDINGS[ending.how])}</h1>
         <Problem text={ending.text} />
-        <div className="actions">
+        <div className="actions middle-aligned">
           {ending.how !== "ended" && (
-            <button type="button" className="primary" onClick={() => setEnding(undefined)}>
+            <button type="button" className="primary" onClick={again}>
               {t("rejoin")}
             </button>
           )}
@@ -80,8 +93,13 @@ export function MeetingPage({ code, user }: { code: string; user: User }) {
       <Mirror video={video} audio={audio} />
       <div className="card">
         <h1>{meeting?.title ?? t("ready")}</h1>
-        <p className="faint">{code}</p>
+        <p className="faint code">{code}</p>
         <Problem text={problem} />
+        {meeting !== undefined && (
+          <p className="faint">
+            {meeting.participantCount === 0 ? t("nobodyYet") : t("people", { count: meeting.participantCount })}
+          </p>
+        )}
         {meeting !== undefined && (
           <Form submit={join} action={t("joinNow")}>
             {meeting.passcodeRequired && meeting.host !== user.name && (
@@ -91,7 +109,7 @@ export function MeetingPage({ code, user }: { code: string; user: User }) {
             <Picker device={video} kind="video" label={t("camera")} />
           </Form>
         )}
-        <button type="button" className="quiet" onClick={() => go("/")}>
+        <button type="button" className="link" onClick={() => go("/")}>
           {t("back")}
         </button>
       </div>
@@ -110,13 +128,13 @@ function Mirror({ audio, video }: { audio: Device; video: Device }) {
           <ControlButton
             icon={audio.on ? "mic" : "micOff"}
             label={audio.on ? t("mute") : t("unmute")}
-            pressed={!audio.on}
+            off={!audio.on}
             onClick={() => (audio.on ? audio.turnOff() : void audio.turnOn())}
           />
           <ControlButton
             icon={video.on ? "camera" : "cameraOff"}
             label={video.on ? t("turnOffCamera") : t("turnOnCamera")}
-            pressed={!video.on}
+            off={!video.on}
             onClick={() => (video.on ? video.turnOff() : void video.turnOn())}
           />
         </div>
@@ -142,7 +160,12 @@ function Loudness({ track }: { track: MediaStreamTrack }) {
   const { t } = useI18n();
   const [level, setLevel] = useState(0);
   useEffect(() => meter(track, setLevel), [track]);
-  return <meter className="loudness" min={0} max={1} value={level} aria-label={t("microphone")} />;
+  return (
+    <div className="loudness">
+      <Icon name="mic" />
+      <meter min={0} max={1} value={level} aria-label={t("microphone")} />
+    </div>
+  );
 }
 
 function Picker({ device, kind, label }: { device: Device; kind: "audio" | "video"; label: string }) {

@@ -11,6 +11,7 @@ interface FieldProps {
   hint?: string;
   autoComplete?: string;
   required?: boolean;
+  pattern?: string;
   minLength?: number;
   maxLength?: number;
   placeholder?: string;
@@ -20,7 +21,7 @@ export function Field({ label, hint, value, ...input }: FieldProps) {
   return (
     <label className="field">
       <span>{label}</span>
-      <input {...input} defaultValue={value} spellCheck={false} />
+      <input {...input} title={hint} defaultValue={value} spellCheck={false} />
       {hint !== undefined && <small>{hint}</small>}
     </label>
   );
@@ -75,42 +76,82 @@ export function Problem({ text }: { text: string }) {
 export function ControlButton({
   icon,
   label,
+  badge,
   shortcut,
-  pressed,
+  off = false,
+  expanded,
   danger = false,
   onClick,
 }: {
   icon: IconName;
   label: string;
+  /** A number in the button's corner. */
+  badge?: number;
   shortcut?: string;
-  pressed?: boolean;
+  /** Whether what the button is for is switched off. */
+  off?: boolean;
+  /** Whether what the button opens is open. */
+  expanded?: boolean;
   danger?: boolean;
   onClick: () => void;
 }) {
   return (
     <button
       type="button"
-      className={danger ? "control danger" : pressed === true ? "control off" : "control"}
+      className={danger ? "control danger" : off ? "control off" : "control"}
       aria-label={label}
-      aria-pressed={pressed}
+      aria-expanded={expanded}
       aria-keyshortcuts={shortcut}
       title={shortcut === undefined ? label : `${label} (${shortcut})`}
       onClick={onClick}
     >
       <Icon name={icon} />
+      {badge !== undefined && (
+        <span className="badge" aria-hidden="true">
+          {badge}
+        </span>
+      )}
     </button>
   );
 }
 
-/** Plays a track: pictures in place, sound without a trace. */
+/** Asks before something that can't be undone. */
+export function Confirm({ text, action, done }: { text: string; action: string; done: (sure: boolean) => void }) {
+  const { t } = useI18n();
+  const dialog = useRef<HTMLDialogElement>(null);
+  useEffect(() => dialog.current?.showModal(), []);
+  return (
+    <dialog ref={dialog} className="card" aria-label={text} onCancel={() => done(false)}>
+      <p>{text}</p>
+      <div className="actions">
+        <button type="button" className="primary danger" onClick={() => done(true)}>
+          {action}
+        </button>
+        <button type="button" className="quiet" onClick={() => done(false)}>
+          {t("cancel")}
+        </button>
+      </div>
+    </dialog>
+  );
+}
+
+/** Plays a track: pictures in place, sound without a trace, unless the browser wants a click first. */
 export function Playing({ track, mirrored = false }: { track: MediaStreamTrack; mirrored?: boolean }) {
+  const { t } = useI18n();
+  const [blocked, setBlocked] = useState(false);
   const element = useRef<HTMLVideoElement & HTMLAudioElement>(null);
   useEffect(() => {
     const media = element.current;
     if (media === null) return undefined;
     media.srcObject = new MediaStream([track]);
-    const play = () => void media.play().catch(() => addEventListener("pointerdown", play, { once: true }));
+    const play = () => {
+      media.play().then(
+        () => setBlocked(false),
+        (error: unknown) => setBlocked(error instanceof DOMException && error.name === "NotAllowedError"),
+      );
+    };
     play();
+    addEventListener("pointerdown", play);
     return () => {
       removeEventListener("pointerdown", play);
       media.srcObject = null;
@@ -119,6 +160,13 @@ export function Playing({ track, mirrored = false }: { track: MediaStreamTrack; 
   return track.kind === "video" ? (
     <video ref={element} className={mirrored ? "mirrored" : ""} autoPlay playsInline muted />
   ) : (
-    <audio ref={element} autoPlay />
+    <>
+      <audio ref={element} autoPlay />
+      {blocked && (
+        <p className="toast" role="alert">
+          {t("soundBlocked")}
+        </p>
+      )}
+    </>
   );
 }

@@ -2,32 +2,23 @@
 import { useState } from "react";
 import { session } from "../api/client";
 import { useI18n } from "../i18n";
-import { Field, Form, Problem } from "./parts";
+import { Field, Form } from "./parts";
 
-export function SignInPage({ done, problem }: { done: () => void; problem: string }) {
+const USERNAME = "[A-Za-z0-9][A-Za-z0-9_.\\-]{2,31}";
+
+export function SignInPage() {
   const { t } = useI18n();
   const [isNew, setNew] = useState(false);
-  const signIn = async (values: Record<string, string>) => {
-    await session.login(values.username ?? "", values.password ?? "");
-    done();
-  };
-  const signUp = async (values: Record<string, string>) => {
-    await session.register(
-      values.username ?? "",
-      values.email ?? "",
-      values.password ?? "",
-      values.display_name ?? "",
-    );
-    done();
-  };
+  const signIn = ({ username = "", password = "" }: Record<string, string>) => session.login(username, password);
+  const signUp = ({ username = "", email = "", password = "", display_name = "" }: Record<string, string>) =>
+    session.register(username, email, password, display_name);
   return (
     <section className="card narrow">
       <h1>{isNew ? t("signUp") : t("signIn")}</h1>
       <p className="faint">{t("tagline")}</p>
-      <Problem text={problem} />
       {isNew ? (
         <Form key="new" submit={signUp} action={t("signUp")}>
-          <Field label={t("username")} name="username" autoComplete="username" required minLength={3} maxLength={32} />
+          <Field label={t("username")} name="username" autoComplete="username" hint={t("usernameHint")} required pattern={USERNAME} />
           <Field label={t("email")} name="email" type="email" autoComplete="email" required />
           <Field label={t("displayName")} name="display_name" autoComplete="name" maxLength={64} />
           <Field

@@ -31,6 +31,10 @@ class _AnalysisFeatureEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Analy
     """Not set."""
     ANALYSIS_FEATURE_VOICE_ACTIVITY: _AnalysisFeature.ValueType  # 1
     """Who is speaking."""
+    ANALYSIS_FEATURE_SPEECH: _AnalysisFeature.ValueType  # 2
+    """What is being said."""
+    ANALYSIS_FEATURE_EXPRESSIONS: _AnalysisFeature.ValueType  # 3
+    """What faces show."""
 
 class AnalysisFeature(_AnalysisFeature, metaclass=_AnalysisFeatureEnumTypeWrapper):
     """What an analysis looks for."""
@@ -39,7 +43,127 @@ ANALYSIS_FEATURE_UNSPECIFIED: AnalysisFeature.ValueType  # 0
 """Not set."""
 ANALYSIS_FEATURE_VOICE_ACTIVITY: AnalysisFeature.ValueType  # 1
 """Who is speaking."""
+ANALYSIS_FEATURE_SPEECH: AnalysisFeature.ValueType  # 2
+"""What is being said."""
+ANALYSIS_FEATURE_EXPRESSIONS: AnalysisFeature.ValueType  # 3
+"""What faces show."""
 Global___AnalysisFeature: _TypeAlias = AnalysisFeature  # noqa: Y015
+
+class _Emotion:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _EmotionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Emotion.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    EMOTION_UNSPECIFIED: _Emotion.ValueType  # 0
+    """Not set."""
+    EMOTION_UNCERTAIN: _Emotion.ValueType  # 1
+    """None stands out."""
+    EMOTION_NEUTRAL: _Emotion.ValueType  # 2
+    """Neutral."""
+    EMOTION_HAPPY: _Emotion.ValueType  # 3
+    """Happy."""
+    EMOTION_SAD: _Emotion.ValueType  # 4
+    """Sad."""
+    EMOTION_ANGRY: _Emotion.ValueType  # 5
+    """Angry."""
+    EMOTION_FEARFUL: _Emotion.ValueType  # 6
+    """Fearful."""
+    EMOTION_DISGUSTED: _Emotion.ValueType  # 7
+    """Disgusted."""
+    EMOTION_SURPRISED: _Emotion.ValueType  # 8
+    """Surprised."""
+
+class Emotion(_Emotion, metaclass=_EmotionEnumTypeWrapper):
+    """An expression of a face."""
+
+EMOTION_UNSPECIFIED: Emotion.ValueType  # 0
+"""Not set."""
+EMOTION_UNCERTAIN: Emotion.ValueType  # 1
+"""None stands out."""
+EMOTION_NEUTRAL: Emotion.ValueType  # 2
+"""Neutral."""
+EMOTION_HAPPY: Emotion.ValueType  # 3
+"""Happy."""
+EMOTION_SAD: Emotion.ValueType  # 4
+"""Sad."""
+EMOTION_ANGRY: Emotion.ValueType  # 5
+"""Angry."""
+EMOTION_FEARFUL: Emotion.ValueType  # 6
+"""Fearful."""
+EMOTION_DISGUSTED: Emotion.ValueType  # 7
+"""Disgusted."""
+EMOTION_SURPRISED: Emotion.ValueType  # 8
+"""Surprised."""
+Global___Emotion: _TypeAlias = Emotion  # noqa: Y015
+
+class _ModelTask:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ModelTaskEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ModelTask.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    MODEL_TASK_UNSPECIFIED: _ModelTask.ValueType  # 0
+    """Not set."""
+    MODEL_TASK_VOICE_ACTIVITY: _ModelTask.ValueType  # 1
+    """Finds speech in sound."""
+    MODEL_TASK_SPEECH: _ModelTask.ValueType  # 2
+    """Turns speech into text."""
+    MODEL_TASK_FACE_DETECTION: _ModelTask.ValueType  # 3
+    """Finds faces in pictures."""
+    MODEL_TASK_EXPRESSION: _ModelTask.ValueType  # 4
+    """Reads the expressions of faces."""
+    MODEL_TASK_TRANSLATION: _ModelTask.ValueType  # 5
+    """Translates text."""
+    MODEL_TASK_SUMMARY: _ModelTask.ValueType  # 6
+    """Summarises text."""
+
+class ModelTask(_ModelTask, metaclass=_ModelTaskEnumTypeWrapper):
+    """What a model is for."""
+
+MODEL_TASK_UNSPECIFIED: ModelTask.ValueType  # 0
+"""Not set."""
+MODEL_TASK_VOICE_ACTIVITY: ModelTask.ValueType  # 1
+"""Finds speech in sound."""
+MODEL_TASK_SPEECH: ModelTask.ValueType  # 2
+"""Turns speech into text."""
+MODEL_TASK_FACE_DETECTION: ModelTask.ValueType  # 3
+"""Finds faces in pictures."""
+MODEL_TASK_EXPRESSION: ModelTask.ValueType  # 4
+"""Reads the expressions of faces."""
+MODEL_TASK_TRANSLATION: ModelTask.ValueType  # 5
+"""Translates text."""
+MODEL_TASK_SUMMARY: ModelTask.ValueType  # 6
+"""Summarises text."""
+Global___ModelTask: _TypeAlias = ModelTask  # noqa: Y015
+
+class _ModelState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ModelStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ModelState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    MODEL_STATE_UNSPECIFIED: _ModelState.ValueType  # 0
+    """Not set."""
+    MODEL_STATE_PREPARING: _ModelState.ValueType  # 1
+    """It is being fetched or built."""
+    MODEL_STATE_READY: _ModelState.ValueType  # 2
+    """It can be used."""
+    MODEL_STATE_FAILED: _ModelState.ValueType  # 3
+    """It could not be fetched or built; the log says why."""
+
+class ModelState(_ModelState, metaclass=_ModelStateEnumTypeWrapper):
+    """Where a model stands."""
+
+MODEL_STATE_UNSPECIFIED: ModelState.ValueType  # 0
+"""Not set."""
+MODEL_STATE_PREPARING: ModelState.ValueType  # 1
+"""It is being fetched or built."""
+MODEL_STATE_READY: ModelState.ValueType  # 2
+"""It can be used."""
+MODEL_STATE_FAILED: ModelState.ValueType  # 3
+"""It could not be fetched or built; the log says why."""
+Global___ModelState: _TypeAlias = ModelState  # noqa: Y015
 
 @_typing.final
 class AnalyzeRequest(_message.Message):
@@ -49,6 +173,8 @@ class AnalyzeRequest(_message.Message):
 
     START_FIELD_NUMBER: _builtins.int
     AUDIO_FIELD_NUMBER: _builtins.int
+    FRAME_FIELD_NUMBER: _builtins.int
+    UPDATE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def start(self) -> Global___AnalysisStart:
         """Begins the analysis."""
@@ -57,17 +183,27 @@ class AnalyzeRequest(_message.Message):
     def audio(self) -> Global___AudioChunk:
         """More sound."""
 
+    @_builtins.property
+    def frame(self) -> Global___VideoFrame:
+        """A picture."""
+
+    @_builtins.property
+    def update(self) -> Global___AnalysisUpdate:
+        """What is to be analysed from now on, in place of `start`."""
+
     def __init__(
         self,
         *,
         start: Global___AnalysisStart | None = ...,
         audio: Global___AudioChunk | None = ...,
+        frame: Global___VideoFrame | None = ...,
+        update: Global___AnalysisUpdate | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["audio", b"audio", "message", b"message", "start", b"start"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["audio", b"audio", "frame", b"frame", "message", b"message", "start", b"start", "update", b"update"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["audio", b"audio", "message", b"message", "start", b"start"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audio", b"audio", "frame", b"frame", "message", b"message", "start", b"start", "update", b"update"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["start", "audio"]  # noqa: Y015
+    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["start", "audio", "frame", "update"]  # noqa: Y015
     _WhichOneofArgType_message: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_message) -> _WhichOneofReturnType_message | None: ...
 
@@ -82,6 +218,7 @@ class AnalysisStart(_message.Message):
     PARTICIPANT_FIELD_NUMBER: _builtins.int
     TRACK_ID_FIELD_NUMBER: _builtins.int
     FEATURES_FIELD_NUMBER: _builtins.int
+    RECOGNITION_FIELD_NUMBER: _builtins.int
     participant: _builtins.str
     """`meetings/{code}/participants/{id}`, for fairness and logs."""
     track_id: _builtins.str
@@ -90,20 +227,55 @@ class AnalysisStart(_message.Message):
     def features(self) -> _containers.RepeatedScalarFieldContainer[Global___AnalysisFeature.ValueType]:
         """What is wanted."""
 
+    @_builtins.property
+    def recognition(self) -> Global___RecognitionConfig:
+        """How speech is recognised, where it is."""
+
     def __init__(
         self,
         *,
         participant: _builtins.str = ...,
         track_id: _builtins.str = ...,
         features: _abc.Iterable[Global___AnalysisFeature.ValueType] | None = ...,
+        recognition: Global___RecognitionConfig | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["recognition", b"recognition"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["features", b"features", "participant", b"participant", "track_id", b"track_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["features", b"features", "participant", b"participant", "recognition", b"recognition", "track_id", b"track_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AnalysisStart: _TypeAlias = AnalysisStart  # noqa: Y015
+
+@_typing.final
+class AnalysisUpdate(_message.Message):
+    """What is to be analysed from now on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FEATURES_FIELD_NUMBER: _builtins.int
+    RECOGNITION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def features(self) -> _containers.RepeatedScalarFieldContainer[Global___AnalysisFeature.ValueType]:
+        """What is wanted, in place of what was; at least one."""
+
+    @_builtins.property
+    def recognition(self) -> Global___RecognitionConfig:
+        """How speech is recognised, where it is."""
+
+    def __init__(
+        self,
+        *,
+        features: _abc.Iterable[Global___AnalysisFeature.ValueType] | None = ...,
+        recognition: Global___RecognitionConfig | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["recognition", b"recognition"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["features", b"features", "recognition", b"recognition"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AnalysisUpdate: _TypeAlias = AnalysisUpdate  # noqa: Y015
 
 @_typing.final
 class AudioChunk(_message.Message):
@@ -134,6 +306,42 @@ class AudioChunk(_message.Message):
 Global___AudioChunk: _TypeAlias = AudioChunk  # noqa: Y015
 
 @_typing.final
+class VideoFrame(_message.Message):
+    """A picture: 8-bit planar Y'CbCr 4:2:0 (I420), as decoders give it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WIDTH_FIELD_NUMBER: _builtins.int
+    HEIGHT_FIELD_NUMBER: _builtins.int
+    PLANES_FIELD_NUMBER: _builtins.int
+    OFFSET_FIELD_NUMBER: _builtins.int
+    width: _builtins.int
+    """Width in pixels, even."""
+    height: _builtins.int
+    """Height in pixels, even."""
+    planes: _builtins.bytes
+    """The three planes, one after the other, without padding: width x height x 3 / 2 bytes."""
+    @_builtins.property
+    def offset(self) -> _duration_pb2.Duration:
+        """Where the picture stands on the track's own clock."""
+
+    def __init__(
+        self,
+        *,
+        width: _builtins.int = ...,
+        height: _builtins.int = ...,
+        planes: _builtins.bytes = ...,
+        offset: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["offset", b"offset"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["height", b"height", "offset", b"offset", "planes", b"planes", "width", b"width"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VideoFrame: _TypeAlias = VideoFrame  # noqa: Y015
+
+@_typing.final
 class AnalyzeResponse(_message.Message):
     """A result."""
 
@@ -142,6 +350,8 @@ class AnalyzeResponse(_message.Message):
     STARTED_FIELD_NUMBER: _builtins.int
     VOICE_ACTIVITY_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
+    SPEECH_FIELD_NUMBER: _builtins.int
+    EXPRESSIONS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def started(self) -> Global___AnalysisStarted:
         """The analysis has begun."""
@@ -154,18 +364,28 @@ class AnalyzeResponse(_message.Message):
     def error(self) -> _status_pb2.Status:
         """A message could not be used; the analysis goes on."""
 
+    @_builtins.property
+    def speech(self) -> Global___SpeechHypothesis:
+        """What is being said."""
+
+    @_builtins.property
+    def expressions(self) -> Global___FaceExpressions:
+        """What a picture shows."""
+
     def __init__(
         self,
         *,
         started: Global___AnalysisStarted | None = ...,
         voice_activity: Global___VoiceActivity | None = ...,
         error: _status_pb2.Status | None = ...,
+        speech: Global___SpeechHypothesis | None = ...,
+        expressions: Global___FaceExpressions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "message", b"message", "started", b"started", "voice_activity", b"voice_activity"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "expressions", b"expressions", "message", b"message", "speech", b"speech", "started", b"started", "voice_activity", b"voice_activity"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "message", b"message", "started", b"started", "voice_activity", b"voice_activity"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "expressions", b"expressions", "message", b"message", "speech", b"speech", "started", b"started", "voice_activity", b"voice_activity"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["started", "voice_activity", "error"]  # noqa: Y015
+    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["started", "voice_activity", "error", "speech", "expressions"]  # noqa: Y015
     _WhichOneofArgType_message: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_message) -> _WhichOneofReturnType_message | None: ...
 
@@ -226,3 +446,916 @@ class VoiceActivity(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___VoiceActivity: _TypeAlias = VoiceActivity  # noqa: Y015
+
+@_typing.final
+class SpeechHypothesis(_message.Message):
+    """What is being said, as far as it is known."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEGMENT_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    STABLE_LENGTH_FIELD_NUMBER: _builtins.int
+    FINAL_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    CONFIDENCE_FIELD_NUMBER: _builtins.int
+    LANGUAGE_CODE_FIELD_NUMBER: _builtins.int
+    WORDS_FIELD_NUMBER: _builtins.int
+    segment: _builtins.int
+    """Counts the segments of this track, from 1; hypotheses of one segment replace each other."""
+    text: _builtins.str
+    """The text so far."""
+    stable_length: _builtins.int
+    """How many of its characters will not change any more."""
+    final: _builtins.bool
+    """Whether this is the segment's last hypothesis."""
+    confidence: _builtins.float
+    """How sure the recogniser is, 0 to 1."""
+    language_code: _builtins.str
+    """Language, as BCP 47."""
+    @_builtins.property
+    def start_time(self) -> _duration_pb2.Duration:
+        """Where on the track's clock the segment begins."""
+
+    @_builtins.property
+    def end_time(self) -> _duration_pb2.Duration:
+        """Where on the track's clock it ends; so far, unless it is final."""
+
+    @_builtins.property
+    def words(self) -> _containers.RepeatedCompositeFieldContainer[Global___Word]:
+        """The words, where the model times them; in final hypotheses alone."""
+
+    def __init__(
+        self,
+        *,
+        segment: _builtins.int = ...,
+        text: _builtins.str = ...,
+        stable_length: _builtins.int = ...,
+        final: _builtins.bool = ...,
+        start_time: _duration_pb2.Duration | None = ...,
+        end_time: _duration_pb2.Duration | None = ...,
+        confidence: _builtins.float = ...,
+        language_code: _builtins.str = ...,
+        words: _abc.Iterable[Global___Word] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["confidence", b"confidence", "end_time", b"end_time", "final", b"final", "language_code", b"language_code", "segment", b"segment", "stable_length", b"stable_length", "start_time", b"start_time", "text", b"text", "words", b"words"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SpeechHypothesis: _TypeAlias = SpeechHypothesis  # noqa: Y015
+
+@_typing.final
+class Word(_message.Message):
+    """A word and when it was said."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEXT_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    text: _builtins.str
+    """The word."""
+    @_builtins.property
+    def start_time(self) -> _duration_pb2.Duration:
+        """When it begins."""
+
+    @_builtins.property
+    def end_time(self) -> _duration_pb2.Duration:
+        """When it ends."""
+
+    def __init__(
+        self,
+        *,
+        text: _builtins.str = ...,
+        start_time: _duration_pb2.Duration | None = ...,
+        end_time: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Word: _TypeAlias = Word  # noqa: Y015
+
+@_typing.final
+class FaceExpressions(_message.Message):
+    """What a picture shows, smoothed over the pictures before."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FACES_FIELD_NUMBER: _builtins.int
+    OFFSET_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def faces(self) -> _containers.RepeatedCompositeFieldContainer[Global___Face]:
+        """The faces, largest first."""
+
+    @_builtins.property
+    def offset(self) -> _duration_pb2.Duration:
+        """Where on the track's clock the picture stands."""
+
+    def __init__(
+        self,
+        *,
+        faces: _abc.Iterable[Global___Face] | None = ...,
+        offset: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["offset", b"offset"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["faces", b"faces", "offset", b"offset"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FaceExpressions: _TypeAlias = FaceExpressions  # noqa: Y015
+
+@_typing.final
+class Face(_message.Message):
+    """A face and its expression."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class ScoresEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.float
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    BOX_FIELD_NUMBER: _builtins.int
+    EMOTION_FIELD_NUMBER: _builtins.int
+    CONFIDENCE_FIELD_NUMBER: _builtins.int
+    SCORES_FIELD_NUMBER: _builtins.int
+    emotion: Global___Emotion.ValueType
+    """The likeliest expression, or EMOTION_UNCERTAIN when none stands out. An expression is not what somebody feels."""
+    confidence: _builtins.float
+    """How likely it is, 0 to 1."""
+    @_builtins.property
+    def box(self) -> Global___Box:
+        """Where it is."""
+
+    @_builtins.property
+    def scores(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """How likely each expression is, 0 to 1, together 1, by its name in lower case: `happy`."""
+
+    def __init__(
+        self,
+        *,
+        box: Global___Box | None = ...,
+        emotion: Global___Emotion.ValueType = ...,
+        confidence: _builtins.float = ...,
+        scores: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["box", b"box"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["box", b"box", "confidence", b"confidence", "emotion", b"emotion", "scores", b"scores"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Face: _TypeAlias = Face  # noqa: Y015
+
+@_typing.final
+class Box(_message.Message):
+    """A rectangle in a picture, as fractions of its width and height from the upper left corner, 0 to 1."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    X_FIELD_NUMBER: _builtins.int
+    Y_FIELD_NUMBER: _builtins.int
+    WIDTH_FIELD_NUMBER: _builtins.int
+    HEIGHT_FIELD_NUMBER: _builtins.int
+    x: _builtins.float
+    """Left edge."""
+    y: _builtins.float
+    """Upper edge."""
+    width: _builtins.float
+    """Width."""
+    height: _builtins.float
+    """Height."""
+    def __init__(
+        self,
+        *,
+        x: _builtins.float = ...,
+        y: _builtins.float = ...,
+        width: _builtins.float = ...,
+        height: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["height", b"height", "width", b"width", "x", b"x", "y", b"y"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Box: _TypeAlias = Box  # noqa: Y015
+
+@_typing.final
+class RecognitionConfig(_message.Message):
+    """How speech is recognised."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LANGUAGE_CODE_FIELD_NUMBER: _builtins.int
+    VOCABULARY_FIELD_NUMBER: _builtins.int
+    WORD_TIMES_FIELD_NUMBER: _builtins.int
+    FINAL_ONLY_FIELD_NUMBER: _builtins.int
+    language_code: _builtins.str
+    """Language, as BCP 47 (`en`, `zh`); empty: it is detected."""
+    word_times: _builtins.bool
+    """Whether words are timed, where the model can. Default false."""
+    final_only: _builtins.bool
+    """Whether only final hypotheses are wanted. Default false; recordings have no others."""
+    @_builtins.property
+    def vocabulary(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names and terms to know, each at most 64 characters."""
+
+    def __init__(
+        self,
+        *,
+        language_code: _builtins.str = ...,
+        vocabulary: _abc.Iterable[_builtins.str] | None = ...,
+        word_times: _builtins.bool = ...,
+        final_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["final_only", b"final_only", "language_code", b"language_code", "vocabulary", b"vocabulary", "word_times", b"word_times"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecognitionConfig: _TypeAlias = RecognitionConfig  # noqa: Y015
+
+@_typing.final
+class RecognitionAudio(_message.Message):
+    """A recording in the request itself."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTENT_FIELD_NUMBER: _builtins.int
+    content: _builtins.bytes
+    """The file: WAV, Ogg or WebM with Opus, MP3; at most 3 MiB."""
+    def __init__(
+        self,
+        *,
+        content: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecognitionAudio: _TypeAlias = RecognitionAudio  # noqa: Y015
+
+@_typing.final
+class SpeechSegment(_message.Message):
+    """A part of what was said."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEXT_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    CONFIDENCE_FIELD_NUMBER: _builtins.int
+    WORDS_FIELD_NUMBER: _builtins.int
+    text: _builtins.str
+    """The text."""
+    confidence: _builtins.float
+    """How sure the recogniser is, 0 to 1."""
+    @_builtins.property
+    def start_time(self) -> _duration_pb2.Duration:
+        """Where in the recording it begins."""
+
+    @_builtins.property
+    def end_time(self) -> _duration_pb2.Duration:
+        """Where in the recording it ends."""
+
+    @_builtins.property
+    def words(self) -> _containers.RepeatedCompositeFieldContainer[Global___Word]:
+        """The words, where they were asked for and the model times them."""
+
+    def __init__(
+        self,
+        *,
+        text: _builtins.str = ...,
+        start_time: _duration_pb2.Duration | None = ...,
+        end_time: _duration_pb2.Duration | None = ...,
+        confidence: _builtins.float = ...,
+        words: _abc.Iterable[Global___Word] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["confidence", b"confidence", "end_time", b"end_time", "start_time", b"start_time", "text", b"text", "words", b"words"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SpeechSegment: _TypeAlias = SpeechSegment  # noqa: Y015
+
+@_typing.final
+class RecognizeSpeechRequest(_message.Message):
+    """Asks what is said in a recording."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONFIG_FIELD_NUMBER: _builtins.int
+    AUDIO_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def config(self) -> Global___RecognitionConfig:
+        """How it is recognised."""
+
+    @_builtins.property
+    def audio(self) -> Global___RecognitionAudio:
+        """The recording."""
+
+    def __init__(
+        self,
+        *,
+        config: Global___RecognitionConfig | None = ...,
+        audio: Global___RecognitionAudio | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["audio", b"audio", "config", b"config"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audio", b"audio", "config", b"config"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecognizeSpeechRequest: _TypeAlias = RecognizeSpeechRequest  # noqa: Y015
+
+@_typing.final
+class RecognizeSpeechResponse(_message.Message):
+    """What is said in a recording."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEXT_FIELD_NUMBER: _builtins.int
+    LANGUAGE_CODE_FIELD_NUMBER: _builtins.int
+    DURATION_FIELD_NUMBER: _builtins.int
+    SEGMENTS_FIELD_NUMBER: _builtins.int
+    text: _builtins.str
+    """All of it."""
+    language_code: _builtins.str
+    """Language, as BCP 47."""
+    @_builtins.property
+    def duration(self) -> _duration_pb2.Duration:
+        """How long the recording is."""
+
+    @_builtins.property
+    def segments(self) -> _containers.RepeatedCompositeFieldContainer[Global___SpeechSegment]:
+        """Piece by piece, in order."""
+
+    def __init__(
+        self,
+        *,
+        text: _builtins.str = ...,
+        language_code: _builtins.str = ...,
+        duration: _duration_pb2.Duration | None = ...,
+        segments: _abc.Iterable[Global___SpeechSegment] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration", "language_code", b"language_code", "segments", b"segments", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecognizeSpeechResponse: _TypeAlias = RecognizeSpeechResponse  # noqa: Y015
+
+@_typing.final
+class RecognizeLongSpeechRequest(_message.Message):
+    """Asks what is said in a long recording."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONFIG_FIELD_NUMBER: _builtins.int
+    MEDIA_FIELD_NUMBER: _builtins.int
+    media: _builtins.str
+    """The recording, `media/{id}`; at most 4 hours."""
+    @_builtins.property
+    def config(self) -> Global___RecognitionConfig:
+        """How it is recognised."""
+
+    def __init__(
+        self,
+        *,
+        config: Global___RecognitionConfig | None = ...,
+        media: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["config", b"config"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["config", b"config", "media", b"media"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecognizeLongSpeechRequest: _TypeAlias = RecognizeLongSpeechRequest  # noqa: Y015
+
+@_typing.final
+class RecognizeLongSpeechResponse(_message.Message):
+    """How far it is, and what was said there."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEGMENTS_FIELD_NUMBER: _builtins.int
+    DONE_FIELD_NUMBER: _builtins.int
+    DURATION_FIELD_NUMBER: _builtins.int
+    LANGUAGE_CODE_FIELD_NUMBER: _builtins.int
+    language_code: _builtins.str
+    """Language, as BCP 47."""
+    @_builtins.property
+    def segments(self) -> _containers.RepeatedCompositeFieldContainer[Global___SpeechSegment]:
+        """Segments that are new since the message before."""
+
+    @_builtins.property
+    def done(self) -> _duration_pb2.Duration:
+        """How much of the recording is done."""
+
+    @_builtins.property
+    def duration(self) -> _duration_pb2.Duration:
+        """How long the recording is."""
+
+    def __init__(
+        self,
+        *,
+        segments: _abc.Iterable[Global___SpeechSegment] | None = ...,
+        done: _duration_pb2.Duration | None = ...,
+        duration: _duration_pb2.Duration | None = ...,
+        language_code: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["done", b"done", "duration", b"duration"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["done", b"done", "duration", b"duration", "language_code", b"language_code", "segments", b"segments"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecognizeLongSpeechResponse: _TypeAlias = RecognizeLongSpeechResponse  # noqa: Y015
+
+@_typing.final
+class StreamRecognizeSpeechRequest(_message.Message):
+    """The next piece of what is spoken."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONFIG_FIELD_NUMBER: _builtins.int
+    AUDIO_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def config(self) -> Global___RecognitionConfig:
+        """How it is recognised; the first message."""
+
+    @_builtins.property
+    def audio(self) -> Global___AudioChunk:
+        """More sound."""
+
+    def __init__(
+        self,
+        *,
+        config: Global___RecognitionConfig | None = ...,
+        audio: Global___AudioChunk | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["audio", b"audio", "config", b"config", "message", b"message"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audio", b"audio", "config", b"config", "message", b"message"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["config", "audio"]  # noqa: Y015
+    _WhichOneofArgType_message: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_message) -> _WhichOneofReturnType_message | None: ...
+
+Global___StreamRecognizeSpeechRequest: _TypeAlias = StreamRecognizeSpeechRequest  # noqa: Y015
+
+@_typing.final
+class StreamRecognizeSpeechResponse(_message.Message):
+    """What is being said."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SPEECH_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def speech(self) -> Global___SpeechHypothesis:
+        """A hypothesis."""
+
+    def __init__(
+        self,
+        *,
+        speech: Global___SpeechHypothesis | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["speech", b"speech"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["speech", b"speech"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamRecognizeSpeechResponse: _TypeAlias = StreamRecognizeSpeechResponse  # noqa: Y015
+
+@_typing.final
+class ImageFile(_message.Message):
+    """A picture in the request itself."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTENT_FIELD_NUMBER: _builtins.int
+    content: _builtins.bytes
+    """The file: JPEG, PNG or WebP; at most 3 MiB and 25 million pixels."""
+    def __init__(
+        self,
+        *,
+        content: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImageFile: _TypeAlias = ImageFile  # noqa: Y015
+
+@_typing.final
+class DetectEmotionRequest(_message.Message):
+    """Asks for the expressions in a picture."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IMAGE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def image(self) -> Global___ImageFile:
+        """The picture."""
+
+    def __init__(
+        self,
+        *,
+        image: Global___ImageFile | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["image", b"image"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["image", b"image"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DetectEmotionRequest: _TypeAlias = DetectEmotionRequest  # noqa: Y015
+
+@_typing.final
+class DetectEmotionResponse(_message.Message):
+    """The expressions in a picture."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FACES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def faces(self) -> _containers.RepeatedCompositeFieldContainer[Global___Face]:
+        """The faces, largest first."""
+
+    def __init__(
+        self,
+        *,
+        faces: _abc.Iterable[Global___Face] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["faces", b"faces"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DetectEmotionResponse: _TypeAlias = DetectEmotionResponse  # noqa: Y015
+
+@_typing.final
+class StreamDetectEmotionRequest(_message.Message):
+    """The next picture."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IMAGE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def image(self) -> Global___ImageFile:
+        """The picture."""
+
+    def __init__(
+        self,
+        *,
+        image: Global___ImageFile | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["image", b"image"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["image", b"image"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamDetectEmotionRequest: _TypeAlias = StreamDetectEmotionRequest  # noqa: Y015
+
+@_typing.final
+class StreamDetectEmotionResponse(_message.Message):
+    """What the next picture shows."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FACES_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def faces(self) -> _containers.RepeatedCompositeFieldContainer[Global___Face]:
+        """The faces, largest first."""
+
+    @_builtins.property
+    def error(self) -> _status_pb2.Status:
+        """Why the picture could not be used; empty when it could."""
+
+    def __init__(
+        self,
+        *,
+        faces: _abc.Iterable[Global___Face] | None = ...,
+        error: _status_pb2.Status | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "faces", b"faces"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamDetectEmotionResponse: _TypeAlias = StreamDetectEmotionResponse  # noqa: Y015
+
+@_typing.final
+class Model(_message.Message):
+    """A model that the server has."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    TASK_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    LICENSE_FIELD_NUMBER: _builtins.int
+    LANGUAGE_CODES_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`models/{id}`."""
+    task: Global___ModelTask.ValueType
+    """What it is for."""
+    version: _builtins.str
+    """Its version."""
+    license: _builtins.str
+    """SPDX licence expression."""
+    state: Global___ModelState.ValueType
+    """Where it stands."""
+    @_builtins.property
+    def language_codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Languages that it knows, as BCP 47; empty where that means nothing."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        task: Global___ModelTask.ValueType = ...,
+        version: _builtins.str = ...,
+        license: _builtins.str = ...,
+        language_codes: _abc.Iterable[_builtins.str] | None = ...,
+        state: Global___ModelState.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["language_codes", b"language_codes", "license", b"license", "name", b"name", "state", b"state", "task", b"task", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Model: _TypeAlias = Model  # noqa: Y015
+
+@_typing.final
+class ListModelsRequest(_message.Message):
+    """Asks for the models."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListModelsRequest: _TypeAlias = ListModelsRequest  # noqa: Y015
+
+@_typing.final
+class ListModelsResponse(_message.Message):
+    """The models."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODELS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def models(self) -> _containers.RepeatedCompositeFieldContainer[Global___Model]:
+        """By task, then by name."""
+
+    def __init__(
+        self,
+        *,
+        models: _abc.Iterable[Global___Model] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["models", b"models"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListModelsResponse: _TypeAlias = ListModelsResponse  # noqa: Y015
+
+@_typing.final
+class TextLine(_message.Message):
+    """A line of what was said."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    SPEAKER_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """The caller's own mark of the line, cited by summaries."""
+    speaker: _builtins.str
+    """Who said it; at most 64 characters."""
+    text: _builtins.str
+    """What was said."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        speaker: _builtins.str = ...,
+        text: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "speaker", b"speaker", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TextLine: _TypeAlias = TextLine  # noqa: Y015
+
+@_typing.final
+class SummarizeTextRequest(_message.Message):
+    """Asks for a summary."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LINES_FIELD_NUMBER: _builtins.int
+    LANGUAGE_CODE_FIELD_NUMBER: _builtins.int
+    language_code: _builtins.str
+    """In which language, as BCP 47; empty: that of the lines."""
+    @_builtins.property
+    def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___TextLine]:
+        """What was said, in order."""
+
+    def __init__(
+        self,
+        *,
+        lines: _abc.Iterable[Global___TextLine] | None = ...,
+        language_code: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["language_code", b"language_code", "lines", b"lines"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SummarizeTextRequest: _TypeAlias = SummarizeTextRequest  # noqa: Y015
+
+@_typing.final
+class SummarizeTextResponse(_message.Message):
+    """A summary."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OVERVIEW_FIELD_NUMBER: _builtins.int
+    TOPICS_FIELD_NUMBER: _builtins.int
+    DECISIONS_FIELD_NUMBER: _builtins.int
+    ACTION_ITEMS_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    overview: _builtins.str
+    """In a few sentences."""
+    model: _builtins.str
+    """What made it, `name@version`."""
+    @_builtins.property
+    def topics(self) -> _containers.RepeatedCompositeFieldContainer[Global___TextPoint]:
+        """What was talked about, in order."""
+
+    @_builtins.property
+    def decisions(self) -> _containers.RepeatedCompositeFieldContainer[Global___TextPoint]:
+        """What was decided."""
+
+    @_builtins.property
+    def action_items(self) -> _containers.RepeatedCompositeFieldContainer[Global___TextPoint]:
+        """What is to be done."""
+
+    def __init__(
+        self,
+        *,
+        overview: _builtins.str = ...,
+        topics: _abc.Iterable[Global___TextPoint] | None = ...,
+        decisions: _abc.Iterable[Global___TextPoint] | None = ...,
+        action_items: _abc.Iterable[Global___TextPoint] | None = ...,
+        model: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action_items", b"action_items", "decisions", b"decisions", "model", b"model", "overview", b"overview", "topics", b"topics"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SummarizeTextResponse: _TypeAlias = SummarizeTextResponse  # noqa: Y015
+
+@_typing.final
+class TextPoint(_message.Message):
+    """A point of a summary."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEXT_FIELD_NUMBER: _builtins.int
+    LINE_IDS_FIELD_NUMBER: _builtins.int
+    ASSIGNEE_FIELD_NUMBER: _builtins.int
+    DUE_FIELD_NUMBER: _builtins.int
+    text: _builtins.str
+    """The point."""
+    assignee: _builtins.str
+    """Who is to do it, as it was said; only of what is to be done."""
+    due: _builtins.str
+    """By when, as it was said; only of what is to be done."""
+    @_builtins.property
+    def line_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """`id` of the lines that it rests on; never empty."""
+
+    def __init__(
+        self,
+        *,
+        text: _builtins.str = ...,
+        line_ids: _abc.Iterable[_builtins.str] | None = ...,
+        assignee: _builtins.str = ...,
+        due: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignee", b"assignee", "due", b"due", "line_ids", b"line_ids", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TextPoint: _TypeAlias = TextPoint  # noqa: Y015
+
+@_typing.final
+class TranslateTextRequest(_message.Message):
+    """Asks for a translation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LINES_FIELD_NUMBER: _builtins.int
+    SOURCE_LANGUAGE_CODE_FIELD_NUMBER: _builtins.int
+    TARGET_LANGUAGE_CODE_FIELD_NUMBER: _builtins.int
+    source_language_code: _builtins.str
+    """From which language, as BCP 47; empty: it is detected."""
+    target_language_code: _builtins.str
+    """Into which language, as BCP 47."""
+    @_builtins.property
+    def lines(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The lines."""
+
+    def __init__(
+        self,
+        *,
+        lines: _abc.Iterable[_builtins.str] | None = ...,
+        source_language_code: _builtins.str = ...,
+        target_language_code: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lines", b"lines", "source_language_code", b"source_language_code", "target_language_code", b"target_language_code"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TranslateTextRequest: _TypeAlias = TranslateTextRequest  # noqa: Y015
+
+@_typing.final
+class TranslateTextResponse(_message.Message):
+    """A translation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LINES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def lines(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """In the order of the request."""
+
+    def __init__(
+        self,
+        *,
+        lines: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lines", b"lines"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TranslateTextResponse: _TypeAlias = TranslateTextResponse  # noqa: Y015

@@ -40,6 +40,36 @@ class AiServiceStub:
                 request_serializer=parley_dot_ai_dot_v1_dot_ai__pb2.AnalyzeRequest.SerializeToString,
                 response_deserializer=parley_dot_ai_dot_v1_dot_ai__pb2.AnalyzeResponse.FromString,
                 _registered_method=True)
+        self.RecognizeSpeech = channel.unary_unary(
+                '/parley.ai.v1.AiService/RecognizeSpeech',
+                request_serializer=parley_dot_ai_dot_v1_dot_ai__pb2.RecognizeSpeechRequest.SerializeToString,
+                response_deserializer=parley_dot_ai_dot_v1_dot_ai__pb2.RecognizeSpeechResponse.FromString,
+                _registered_method=True)
+        self.RecognizeLongSpeech = channel.unary_stream(
+                '/parley.ai.v1.AiService/RecognizeLongSpeech',
+                request_serializer=parley_dot_ai_dot_v1_dot_ai__pb2.RecognizeLongSpeechRequest.SerializeToString,
+                response_deserializer=parley_dot_ai_dot_v1_dot_ai__pb2.RecognizeLongSpeechResponse.FromString,
+                _registered_method=True)
+        self.StreamRecognizeSpeech = channel.stream_stream(
+                '/parley.ai.v1.AiService/StreamRecognizeSpeech',
+                request_serializer=parley_dot_ai_dot_v1_dot_ai__pb2.StreamRecognizeSpeechRequest.SerializeToString,
+                response_deserializer=parley_dot_ai_dot_v1_dot_ai__pb2.StreamRecognizeSpeechResponse.FromString,
+                _registered_method=True)
+        self.DetectEmotion = channel.unary_unary(
+                '/parley.ai.v1.AiService/DetectEmotion',
+                request_serializer=parley_dot_ai_dot_v1_dot_ai__pb2.DetectEmotionRequest.SerializeToString,
+                response_deserializer=parley_dot_ai_dot_v1_dot_ai__pb2.DetectEmotionResponse.FromString,
+                _registered_method=True)
+        self.StreamDetectEmotion = channel.stream_stream(
+                '/parley.ai.v1.AiService/StreamDetectEmotion',
+                request_serializer=parley_dot_ai_dot_v1_dot_ai__pb2.StreamDetectEmotionRequest.SerializeToString,
+                response_deserializer=parley_dot_ai_dot_v1_dot_ai__pb2.StreamDetectEmotionResponse.FromString,
+                _registered_method=True)
+        self.ListModels = channel.unary_unary(
+                '/parley.ai.v1.AiService/ListModels',
+                request_serializer=parley_dot_ai_dot_v1_dot_ai__pb2.ListModelsRequest.SerializeToString,
+                response_deserializer=parley_dot_ai_dot_v1_dot_ai__pb2.ListModelsResponse.FromString,
+                _registered_method=True)
 
 
 class AiServiceServicer:
@@ -49,8 +79,63 @@ class AiServiceServicer:
     def Analyze(self, request_iterator, context):
         """Analyses one participant's audio and frames. The first message is `start`; results come as they are ready.
 
-        Errors: INVALID_ARGUMENT (START_FIRST, AUDIO_INVALID), RESOURCE_EXHAUSTED (TOO_MANY_STREAMS),
+        Errors: INVALID_ARGUMENT (START_FIRST, AUDIO_INVALID), RESOURCE_EXHAUSTED (TOO_MANY_STREAMS).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RecognizeSpeech(self, request, context):
+        """Recognises the speech in a recording of up to five minutes: WAV, Ogg or WebM with Opus, MP3.
+
+        Errors: INVALID_ARGUMENT (AUDIO_INVALID, AUDIO_TOO_LONG, LANGUAGE_NOT_SUPPORTED), RESOURCE_EXHAUSTED (AI_BUSY),
         UNAVAILABLE (MODEL_NOT_READY).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RecognizeLongSpeech(self, request, context):
+        """Recognises the speech in a long recording of the caller's library, telling how far it is as it goes.
+
+        Errors: as RecognizeSpeech; NOT_FOUND (MEDIA_NOT_FOUND).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StreamRecognizeSpeech(self, request_iterator, context):
+        """Recognises speech as it is spoken: 16 kHz mono samples in, hypotheses out. The first message is `config`.
+
+        Errors: INVALID_ARGUMENT (CONFIG_FIRST, AUDIO_INVALID, LANGUAGE_NOT_SUPPORTED), RESOURCE_EXHAUSTED (AI_BUSY),
+        UNAVAILABLE (MODEL_NOT_READY).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DetectEmotion(self, request, context):
+        """Reads the expressions of the faces in a picture: JPEG, PNG or WebP. Only where the operator's policy allows it.
+
+        Errors: INVALID_ARGUMENT (IMAGE_INVALID, IMAGE_TOO_LARGE), FAILED_PRECONDITION (EMOTIONS_NOT_ALLOWED),
+        RESOURCE_EXHAUSTED (AI_BUSY), UNAVAILABLE (MODEL_NOT_READY).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StreamDetectEmotion(self, request_iterator, context):
+        """Reads the expressions of the faces in one picture after the other, each as DetectEmotion does; answers in order.
+
+        Errors: FAILED_PRECONDITION (EMOTIONS_NOT_ALLOWED), RESOURCE_EXHAUSTED (AI_BUSY), UNAVAILABLE (MODEL_NOT_READY).
+        A picture that can't be used gets an answer with `error`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListModels(self, request, context):
+        """Lists the models that this server has; few enough for one page.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -63,6 +148,36 @@ def add_AiServiceServicer_to_server(servicer, server):
                     servicer.Analyze,
                     request_deserializer=parley_dot_ai_dot_v1_dot_ai__pb2.AnalyzeRequest.FromString,
                     response_serializer=parley_dot_ai_dot_v1_dot_ai__pb2.AnalyzeResponse.SerializeToString,
+            ),
+            'RecognizeSpeech': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecognizeSpeech,
+                    request_deserializer=parley_dot_ai_dot_v1_dot_ai__pb2.RecognizeSpeechRequest.FromString,
+                    response_serializer=parley_dot_ai_dot_v1_dot_ai__pb2.RecognizeSpeechResponse.SerializeToString,
+            ),
+            'RecognizeLongSpeech': grpc.unary_stream_rpc_method_handler(
+                    servicer.RecognizeLongSpeech,
+                    request_deserializer=parley_dot_ai_dot_v1_dot_ai__pb2.RecognizeLongSpeechRequest.FromString,
+                    response_serializer=parley_dot_ai_dot_v1_dot_ai__pb2.RecognizeLongSpeechResponse.SerializeToString,
+            ),
+            'StreamRecognizeSpeech': grpc.stream_stream_rpc_method_handler(
+                    servicer.StreamRecognizeSpeech,
+                    request_deserializer=parley_dot_ai_dot_v1_dot_ai__pb2.StreamRecognizeSpeechRequest.FromString,
+                    response_serializer=parley_dot_ai_dot_v1_dot_ai__pb2.StreamRecognizeSpeechResponse.SerializeToString,
+            ),
+            'DetectEmotion': grpc.unary_unary_rpc_method_handler(
+                    servicer.DetectEmotion,
+                    request_deserializer=parley_dot_ai_dot_v1_dot_ai__pb2.DetectEmotionRequest.FromString,
+                    response_serializer=parley_dot_ai_dot_v1_dot_ai__pb2.DetectEmotionResponse.SerializeToString,
+            ),
+            'StreamDetectEmotion': grpc.stream_stream_rpc_method_handler(
+                    servicer.StreamDetectEmotion,
+                    request_deserializer=parley_dot_ai_dot_v1_dot_ai__pb2.StreamDetectEmotionRequest.FromString,
+                    response_serializer=parley_dot_ai_dot_v1_dot_ai__pb2.StreamDetectEmotionResponse.SerializeToString,
+            ),
+            'ListModels': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListModels,
+                    request_deserializer=parley_dot_ai_dot_v1_dot_ai__pb2.ListModelsRequest.FromString,
+                    response_serializer=parley_dot_ai_dot_v1_dot_ai__pb2.ListModelsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -93,6 +208,292 @@ class AiService:
             '/parley.ai.v1.AiService/Analyze',
             parley_dot_ai_dot_v1_dot_ai__pb2.AnalyzeRequest.SerializeToString,
             parley_dot_ai_dot_v1_dot_ai__pb2.AnalyzeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecognizeSpeech(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/parley.ai.v1.AiService/RecognizeSpeech',
+            parley_dot_ai_dot_v1_dot_ai__pb2.RecognizeSpeechRequest.SerializeToString,
+            parley_dot_ai_dot_v1_dot_ai__pb2.RecognizeSpeechResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecognizeLongSpeech(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/parley.ai.v1.AiService/RecognizeLongSpeech',
+            parley_dot_ai_dot_v1_dot_ai__pb2.RecognizeLongSpeechRequest.SerializeToString,
+            parley_dot_ai_dot_v1_dot_ai__pb2.RecognizeLongSpeechResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamRecognizeSpeech(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/parley.ai.v1.AiService/StreamRecognizeSpeech',
+            parley_dot_ai_dot_v1_dot_ai__pb2.StreamRecognizeSpeechRequest.SerializeToString,
+            parley_dot_ai_dot_v1_dot_ai__pb2.StreamRecognizeSpeechResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DetectEmotion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/parley.ai.v1.AiService/DetectEmotion',
+            parley_dot_ai_dot_v1_dot_ai__pb2.DetectEmotionRequest.SerializeToString,
+            parley_dot_ai_dot_v1_dot_ai__pb2.DetectEmotionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamDetectEmotion(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/parley.ai.v1.AiService/StreamDetectEmotion',
+            parley_dot_ai_dot_v1_dot_ai__pb2.StreamDetectEmotionRequest.SerializeToString,
+            parley_dot_ai_dot_v1_dot_ai__pb2.StreamDetectEmotionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListModels(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/parley.ai.v1.AiService/ListModels',
+            parley_dot_ai_dot_v1_dot_ai__pb2.ListModelsRequest.SerializeToString,
+            parley_dot_ai_dot_v1_dot_ai__pb2.ListModelsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+
+class TextServiceStub:
+    """What the meeting service asks of text; never routed at the edge.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.SummarizeText = channel.unary_unary(
+                '/parley.ai.v1.TextService/SummarizeText',
+                request_serializer=parley_dot_ai_dot_v1_dot_ai__pb2.SummarizeTextRequest.SerializeToString,
+                response_deserializer=parley_dot_ai_dot_v1_dot_ai__pb2.SummarizeTextResponse.FromString,
+                _registered_method=True)
+        self.TranslateText = channel.unary_unary(
+                '/parley.ai.v1.TextService/TranslateText',
+                request_serializer=parley_dot_ai_dot_v1_dot_ai__pb2.TranslateTextRequest.SerializeToString,
+                response_deserializer=parley_dot_ai_dot_v1_dot_ai__pb2.TranslateTextResponse.FromString,
+                _registered_method=True)
+
+
+class TextServiceServicer:
+    """What the meeting service asks of text; never routed at the edge.
+    """
+
+    def SummarizeText(self, request, context):
+        """Summarises what was said. Every point cites the lines that it rests on.
+
+        Errors: UNAVAILABLE (MODEL_NOT_READY).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TranslateText(self, request, context):
+        """Translates lines.
+
+        Errors: INVALID_ARGUMENT (LANGUAGE_NOT_SUPPORTED), UNAVAILABLE (MODEL_NOT_READY).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_TextServiceServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'SummarizeText': grpc.unary_unary_rpc_method_handler(
+                    servicer.SummarizeText,
+                    request_deserializer=parley_dot_ai_dot_v1_dot_ai__pb2.SummarizeTextRequest.FromString,
+                    response_serializer=parley_dot_ai_dot_v1_dot_ai__pb2.SummarizeTextResponse.SerializeToString,
+            ),
+            'TranslateText': grpc.unary_unary_rpc_method_handler(
+                    servicer.TranslateText,
+                    request_deserializer=parley_dot_ai_dot_v1_dot_ai__pb2.TranslateTextRequest.FromString,
+                    response_serializer=parley_dot_ai_dot_v1_dot_ai__pb2.TranslateTextResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'parley.ai.v1.TextService', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('parley.ai.v1.TextService', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class TextService:
+    """What the meeting service asks of text; never routed at the edge.
+    """
+
+    @staticmethod
+    def SummarizeText(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/parley.ai.v1.TextService/SummarizeText',
+            parley_dot_ai_dot_v1_dot_ai__pb2.SummarizeTextRequest.SerializeToString,
+            parley_dot_ai_dot_v1_dot_ai__pb2.SummarizeTextResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TranslateText(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/parley.ai.v1.TextService/TranslateText',
+            parley_dot_ai_dot_v1_dot_ai__pb2.TranslateTextRequest.SerializeToString,
+            parley_dot_ai_dot_v1_dot_ai__pb2.TranslateTextResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -36,9 +36,39 @@ class AiServiceStub:
     Analyze: _grpc.StreamStreamMultiCallable[_ai_pb2.AnalyzeRequest, _ai_pb2.AnalyzeResponse]
     """Analyses one participant's audio and frames. The first message is `start`; results come as they are ready.
 
-    Errors: INVALID_ARGUMENT (START_FIRST, AUDIO_INVALID), RESOURCE_EXHAUSTED (TOO_MANY_STREAMS),
+    Errors: INVALID_ARGUMENT (START_FIRST, AUDIO_INVALID), RESOURCE_EXHAUSTED (TOO_MANY_STREAMS).
+    """
+    RecognizeSpeech: _grpc.UnaryUnaryMultiCallable[_ai_pb2.RecognizeSpeechRequest, _ai_pb2.RecognizeSpeechResponse]
+    """Recognises the speech in a recording of up to five minutes: WAV, Ogg or WebM with Opus, MP3.
+
+    Errors: INVALID_ARGUMENT (AUDIO_INVALID, AUDIO_TOO_LONG, LANGUAGE_NOT_SUPPORTED), RESOURCE_EXHAUSTED (AI_BUSY),
     UNAVAILABLE (MODEL_NOT_READY).
     """
+    RecognizeLongSpeech: _grpc.UnaryStreamMultiCallable[_ai_pb2.RecognizeLongSpeechRequest, _ai_pb2.RecognizeLongSpeechResponse]
+    """Recognises the speech in a long recording of the caller's library, telling how far it is as it goes.
+
+    Errors: as RecognizeSpeech; NOT_FOUND (MEDIA_NOT_FOUND).
+    """
+    StreamRecognizeSpeech: _grpc.StreamStreamMultiCallable[_ai_pb2.StreamRecognizeSpeechRequest, _ai_pb2.StreamRecognizeSpeechResponse]
+    """Recognises speech as it is spoken: 16 kHz mono samples in, hypotheses out. The first message is `config`.
+
+    Errors: INVALID_ARGUMENT (CONFIG_FIRST, AUDIO_INVALID, LANGUAGE_NOT_SUPPORTED), RESOURCE_EXHAUSTED (AI_BUSY),
+    UNAVAILABLE (MODEL_NOT_READY).
+    """
+    DetectEmotion: _grpc.UnaryUnaryMultiCallable[_ai_pb2.DetectEmotionRequest, _ai_pb2.DetectEmotionResponse]
+    """Reads the expressions of the faces in a picture: JPEG, PNG or WebP. Only where the operator's policy allows it.
+
+    Errors: INVALID_ARGUMENT (IMAGE_INVALID, IMAGE_TOO_LARGE), FAILED_PRECONDITION (EMOTIONS_NOT_ALLOWED),
+    RESOURCE_EXHAUSTED (AI_BUSY), UNAVAILABLE (MODEL_NOT_READY).
+    """
+    StreamDetectEmotion: _grpc.StreamStreamMultiCallable[_ai_pb2.StreamDetectEmotionRequest, _ai_pb2.StreamDetectEmotionResponse]
+    """Reads the expressions of the faces in one picture after the other, each as DetectEmotion does; answers in order.
+
+    Errors: FAILED_PRECONDITION (EMOTIONS_NOT_ALLOWED), RESOURCE_EXHAUSTED (AI_BUSY), UNAVAILABLE (MODEL_NOT_READY).
+    A picture that can't be used gets an answer with `error`.
+    """
+    ListModels: _grpc.UnaryUnaryMultiCallable[_ai_pb2.ListModelsRequest, _ai_pb2.ListModelsResponse]
+    """Lists the models that this server has; few enough for one page."""
 
 @_typing.type_check_only
 class AiServiceAsyncStub(AiServiceStub):
@@ -48,14 +78,43 @@ class AiServiceAsyncStub(AiServiceStub):
     Analyze: _aio.StreamStreamMultiCallable[_ai_pb2.AnalyzeRequest, _ai_pb2.AnalyzeResponse]  # type: ignore[assignment]
     """Analyses one participant's audio and frames. The first message is `start`; results come as they are ready.
 
-    Errors: INVALID_ARGUMENT (START_FIRST, AUDIO_INVALID), RESOURCE_EXHAUSTED (TOO_MANY_STREAMS),
+    Errors: INVALID_ARGUMENT (START_FIRST, AUDIO_INVALID), RESOURCE_EXHAUSTED (TOO_MANY_STREAMS).
+    """
+    RecognizeSpeech: _aio.UnaryUnaryMultiCallable[_ai_pb2.RecognizeSpeechRequest, _ai_pb2.RecognizeSpeechResponse]  # type: ignore[assignment]
+    """Recognises the speech in a recording of up to five minutes: WAV, Ogg or WebM with Opus, MP3.
+
+    Errors: INVALID_ARGUMENT (AUDIO_INVALID, AUDIO_TOO_LONG, LANGUAGE_NOT_SUPPORTED), RESOURCE_EXHAUSTED (AI_BUSY),
     UNAVAILABLE (MODEL_NOT_READY).
     """
+    RecognizeLongSpeech: _aio.UnaryStreamMultiCallable[_ai_pb2.RecognizeLongSpeechRequest, _ai_pb2.RecognizeLongSpeechResponse]  # type: ignore[assignment]
+    """Recognises the speech in a long recording of the caller's library, telling how far it is as it goes.
 
-class AiServiceServicer(metaclass=_abc_1.ABCMeta):
+    Errors: as RecognizeSpeech; NOT_FOUND (MEDIA_NOT_FOUND).
+    """
+    StreamRecognizeSpeech: _aio.StreamStreamMultiCallable[_ai_pb2.StreamRecognizeSpeechRequest, _ai_pb2.StreamRecognizeSpeechResponse]  # type: ignore[assignment]
+    """Recognises speech as it is spoken: 16 kHz mono samples in, hypotheses out. The first message is `config`.
+
+    Errors: INVALID_ARGUMENT (CONFIG_FIRST, AUDIO_INVALID, LANGUAGE_NOT_SUPPORTED), RESOURCE_EXHAUSTED (AI_BUSY),
+    UNAVAILABLE (MODEL_NOT_READY).
+    """
+    DetectEmotion: _aio.UnaryUnaryMultiCallable[_ai_pb2.DetectEmotionRequest, _ai_pb2.DetectEmotionResponse]  # type: ignore[assignment]
+    """Reads the expressions of the faces in a picture: JPEG, PNG or WebP. Only where the operator's policy allows it.
+
+    Errors: INVALID_ARGUMENT (IMAGE_INVALID, IMAGE_TOO_LARGE), FAILED_PRECONDITION (EMOTIONS_NOT_ALLOWED),
+    RESOURCE_EXHAUSTED (AI_BUSY), UNAVAILABLE (MODEL_NOT_READY).
+    """
+    StreamDetectEmotion: _aio.StreamStreamMultiCallable[_ai_pb2.StreamDetectEmotionRequest, _ai_pb2.StreamDetectEmotionResponse]  # type: ignore[assignment]
+    """Reads the expressions of the faces in one picture after the other, each as DetectEmotion does; answers in order.
+
+    Errors: FAILED_PRECONDITION (EMOTIONS_NOT_ALLOWED), RESOURCE_EXHAUSTED (AI_BUSY), UNAVAILABLE (MODEL_NOT_READY).
+    A picture that can't be used gets an answer with `error`.
+    """
+    ListModels: _aio.UnaryUnaryMultiCallable[_ai_pb2.ListModelsRequest, _ai_pb2.ListModelsResponse]  # type: ignore[assignment]
+    """Lists the models that this server has; few enough for one page."""
+
+class AiServiceServicer:
     """Inference on live media and on files. Live analysis is for media nodes alone."""
 
-    @_abc_1.abstractmethod
     def Analyze(
         self,
         request_iterator: _MaybeAsyncIterator[_ai_pb2.AnalyzeRequest],
@@ -63,8 +122,127 @@ class AiServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_ai_pb2.AnalyzeResponse], _abc.AsyncIterator[_ai_pb2.AnalyzeResponse]]:
         """Analyses one participant's audio and frames. The first message is `start`; results come as they are ready.
 
-        Errors: INVALID_ARGUMENT (START_FIRST, AUDIO_INVALID), RESOURCE_EXHAUSTED (TOO_MANY_STREAMS),
+        Errors: INVALID_ARGUMENT (START_FIRST, AUDIO_INVALID), RESOURCE_EXHAUSTED (TOO_MANY_STREAMS).
+        """
+
+    def RecognizeSpeech(
+        self,
+        request: _ai_pb2.RecognizeSpeechRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ai_pb2.RecognizeSpeechResponse, _abc.Awaitable[_ai_pb2.RecognizeSpeechResponse]]:
+        """Recognises the speech in a recording of up to five minutes: WAV, Ogg or WebM with Opus, MP3.
+
+        Errors: INVALID_ARGUMENT (AUDIO_INVALID, AUDIO_TOO_LONG, LANGUAGE_NOT_SUPPORTED), RESOURCE_EXHAUSTED (AI_BUSY),
         UNAVAILABLE (MODEL_NOT_READY).
         """
 
+    def RecognizeLongSpeech(
+        self,
+        request: _ai_pb2.RecognizeLongSpeechRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_ai_pb2.RecognizeLongSpeechResponse], _abc.AsyncIterator[_ai_pb2.RecognizeLongSpeechResponse]]:
+        """Recognises the speech in a long recording of the caller's library, telling how far it is as it goes.
+
+        Errors: as RecognizeSpeech; NOT_FOUND (MEDIA_NOT_FOUND).
+        """
+
+    def StreamRecognizeSpeech(
+        self,
+        request_iterator: _MaybeAsyncIterator[_ai_pb2.StreamRecognizeSpeechRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_ai_pb2.StreamRecognizeSpeechResponse], _abc.AsyncIterator[_ai_pb2.StreamRecognizeSpeechResponse]]:
+        """Recognises speech as it is spoken: 16 kHz mono samples in, hypotheses out. The first message is `config`.
+
+        Errors: INVALID_ARGUMENT (CONFIG_FIRST, AUDIO_INVALID, LANGUAGE_NOT_SUPPORTED), RESOURCE_EXHAUSTED (AI_BUSY),
+        UNAVAILABLE (MODEL_NOT_READY).
+        """
+
+    def DetectEmotion(
+        self,
+        request: _ai_pb2.DetectEmotionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ai_pb2.DetectEmotionResponse, _abc.Awaitable[_ai_pb2.DetectEmotionResponse]]:
+        """Reads the expressions of the faces in a picture: JPEG, PNG or WebP. Only where the operator's policy allows it.
+
+        Errors: INVALID_ARGUMENT (IMAGE_INVALID, IMAGE_TOO_LARGE), FAILED_PRECONDITION (EMOTIONS_NOT_ALLOWED),
+        RESOURCE_EXHAUSTED (AI_BUSY), UNAVAILABLE (MODEL_NOT_READY).
+        """
+
+    def StreamDetectEmotion(
+        self,
+        request_iterator: _MaybeAsyncIterator[_ai_pb2.StreamDetectEmotionRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_ai_pb2.StreamDetectEmotionResponse], _abc.AsyncIterator[_ai_pb2.StreamDetectEmotionResponse]]:
+        """Reads the expressions of the faces in one picture after the other, each as DetectEmotion does; answers in order.
+
+        Errors: FAILED_PRECONDITION (EMOTIONS_NOT_ALLOWED), RESOURCE_EXHAUSTED (AI_BUSY), UNAVAILABLE (MODEL_NOT_READY).
+        A picture that can't be used gets an answer with `error`.
+        """
+
+    def ListModels(
+        self,
+        request: _ai_pb2.ListModelsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ai_pb2.ListModelsResponse, _abc.Awaitable[_ai_pb2.ListModelsResponse]]:
+        """Lists the models that this server has; few enough for one page."""
+
 def add_AiServiceServicer_to_server(servicer: AiServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+
+class TextServiceStub:
+    """What the meeting service asks of text; never routed at the edge."""
+
+    @_typing.overload
+    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
+    @_typing.overload
+    def __new__(cls, channel: _aio.Channel) -> TextServiceAsyncStub: ...
+    SummarizeText: _grpc.UnaryUnaryMultiCallable[_ai_pb2.SummarizeTextRequest, _ai_pb2.SummarizeTextResponse]
+    """Summarises what was said. Every point cites the lines that it rests on.
+
+    Errors: UNAVAILABLE (MODEL_NOT_READY).
+    """
+    TranslateText: _grpc.UnaryUnaryMultiCallable[_ai_pb2.TranslateTextRequest, _ai_pb2.TranslateTextResponse]
+    """Translates lines.
+
+    Errors: INVALID_ARGUMENT (LANGUAGE_NOT_SUPPORTED), UNAVAILABLE (MODEL_NOT_READY).
+    """
+
+@_typing.type_check_only
+class TextServiceAsyncStub(TextServiceStub):
+    """What the meeting service asks of text; never routed at the edge."""
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    SummarizeText: _aio.UnaryUnaryMultiCallable[_ai_pb2.SummarizeTextRequest, _ai_pb2.SummarizeTextResponse]  # type: ignore[assignment]
+    """Summarises what was said. Every point cites the lines that it rests on.
+
+    Errors: UNAVAILABLE (MODEL_NOT_READY).
+    """
+    TranslateText: _aio.UnaryUnaryMultiCallable[_ai_pb2.TranslateTextRequest, _ai_pb2.TranslateTextResponse]  # type: ignore[assignment]
+    """Translates lines.
+
+    Errors: INVALID_ARGUMENT (LANGUAGE_NOT_SUPPORTED), UNAVAILABLE (MODEL_NOT_READY).
+    """
+
+class TextServiceServicer:
+    """What the meeting service asks of text; never routed at the edge."""
+
+    def SummarizeText(
+        self,
+        request: _ai_pb2.SummarizeTextRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ai_pb2.SummarizeTextResponse, _abc.Awaitable[_ai_pb2.SummarizeTextResponse]]:
+        """Summarises what was said. Every point cites the lines that it rests on.
+
+        Errors: UNAVAILABLE (MODEL_NOT_READY).
+        """
+
+    def TranslateText(
+        self,
+        request: _ai_pb2.TranslateTextRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ai_pb2.TranslateTextResponse, _abc.Awaitable[_ai_pb2.TranslateTextResponse]]:
+        """Translates lines.
+
+        Errors: INVALID_ARGUMENT (LANGUAGE_NOT_SUPPORTED), UNAVAILABLE (MODEL_NOT_READY).
+        """
+
+def add_TextServiceServicer_to_server(servicer: TextServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

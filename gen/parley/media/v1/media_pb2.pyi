@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from parley.ai.v1 import ai_pb2 as _ai_pb2
 from parley.signaling.v1 import signaling_pb2 as _signaling_pb2
 import builtins as _builtins
 import sys
@@ -240,6 +241,157 @@ class SetTrackMutedResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SetTrackMutedResponse: _TypeAlias = SetTrackMutedResponse  # noqa: Y015
+
+@_typing.final
+class SetSubscriptionsRequest(_message.Message):
+    """Says how tracks are wanted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARTICIPANT_FIELD_NUMBER: _builtins.int
+    SUBSCRIPTIONS_FIELD_NUMBER: _builtins.int
+    participant: _builtins.str
+    """`meetings/{code}/participants/{id}`."""
+    @_builtins.property
+    def subscriptions(self) -> _signaling_pb2.SetSubscriptions:
+        """What is wanted."""
+
+    def __init__(
+        self,
+        *,
+        participant: _builtins.str = ...,
+        subscriptions: _signaling_pb2.SetSubscriptions | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["subscriptions", b"subscriptions"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["participant", b"participant", "subscriptions", b"subscriptions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetSubscriptionsRequest: _TypeAlias = SetSubscriptionsRequest  # noqa: Y015
+
+@_typing.final
+class SetSubscriptionsResponse(_message.Message):
+    """Done."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetSubscriptionsResponse: _TypeAlias = SetSubscriptionsResponse  # noqa: Y015
+
+@_typing.final
+class SetGrantsRequest(_message.Message):
+    """Changes grants."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARTICIPANT_FIELD_NUMBER: _builtins.int
+    GRANTS_FIELD_NUMBER: _builtins.int
+    participant: _builtins.str
+    """`meetings/{code}/participants/{id}`."""
+    @_builtins.property
+    def grants(self) -> Global___MediaGrants:
+        """All that the participant may do from now on."""
+
+    def __init__(
+        self,
+        *,
+        participant: _builtins.str = ...,
+        grants: Global___MediaGrants | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["grants", b"grants"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["grants", b"grants", "participant", b"participant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetGrantsRequest: _TypeAlias = SetGrantsRequest  # noqa: Y015
+
+@_typing.final
+class SetGrantsResponse(_message.Message):
+    """Done."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetGrantsResponse: _TypeAlias = SetGrantsResponse  # noqa: Y015
+
+@_typing.final
+class SetAnalysisRequest(_message.Message):
+    """Changes what is analysed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEETING_FIELD_NUMBER: _builtins.int
+    VOICE_ACTIVITY_FIELD_NUMBER: _builtins.int
+    CAPTIONS_FIELD_NUMBER: _builtins.int
+    EMOTIONS_FIELD_NUMBER: _builtins.int
+    RECOGNITION_FIELD_NUMBER: _builtins.int
+    meeting: _builtins.str
+    """`meetings/{code}`."""
+    voice_activity: _builtins.bool
+    """Whether the room's voice activity is told."""
+    @_builtins.property
+    def captions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Whose speech is turned into captions: those who have not declined, while captions are on."""
+
+    @_builtins.property
+    def emotions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Whose face is read: those who have said yes, while emotions are on."""
+
+    @_builtins.property
+    def recognition(self) -> _ai_pb2.RecognitionConfig:
+        """How speech is recognised."""
+
+    def __init__(
+        self,
+        *,
+        meeting: _builtins.str = ...,
+        voice_activity: _builtins.bool = ...,
+        captions: _abc.Iterable[_builtins.str] | None = ...,
+        emotions: _abc.Iterable[_builtins.str] | None = ...,
+        recognition: _ai_pb2.RecognitionConfig | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["recognition", b"recognition"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["captions", b"captions", "emotions", b"emotions", "meeting", b"meeting", "recognition", b"recognition", "voice_activity", b"voice_activity"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetAnalysisRequest: _TypeAlias = SetAnalysisRequest  # noqa: Y015
+
+@_typing.final
+class SetAnalysisResponse(_message.Message):
+    """Done."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetAnalysisResponse: _TypeAlias = SetAnalysisResponse  # noqa: Y015
 
 @_typing.final
 class RestartIceRequest(_message.Message):

@@ -58,6 +58,21 @@ class RoomServiceStub:
                 request_serializer=parley_dot_media_dot_v1_dot_media__pb2.SetTrackMutedRequest.SerializeToString,
                 response_deserializer=parley_dot_media_dot_v1_dot_media__pb2.SetTrackMutedResponse.FromString,
                 _registered_method=True)
+        self.SetSubscriptions = channel.unary_unary(
+                '/parley.media.v1.RoomService/SetSubscriptions',
+                request_serializer=parley_dot_media_dot_v1_dot_media__pb2.SetSubscriptionsRequest.SerializeToString,
+                response_deserializer=parley_dot_media_dot_v1_dot_media__pb2.SetSubscriptionsResponse.FromString,
+                _registered_method=True)
+        self.SetGrants = channel.unary_unary(
+                '/parley.media.v1.RoomService/SetGrants',
+                request_serializer=parley_dot_media_dot_v1_dot_media__pb2.SetGrantsRequest.SerializeToString,
+                response_deserializer=parley_dot_media_dot_v1_dot_media__pb2.SetGrantsResponse.FromString,
+                _registered_method=True)
+        self.SetAnalysis = channel.unary_unary(
+                '/parley.media.v1.RoomService/SetAnalysis',
+                request_serializer=parley_dot_media_dot_v1_dot_media__pb2.SetAnalysisRequest.SerializeToString,
+                response_deserializer=parley_dot_media_dot_v1_dot_media__pb2.SetAnalysisResponse.FromString,
+                _registered_method=True)
         self.RestartIce = channel.unary_unary(
                 '/parley.media.v1.RoomService/RestartIce',
                 request_serializer=parley_dot_media_dot_v1_dot_media__pb2.RestartIceRequest.SerializeToString,
@@ -124,6 +139,33 @@ class RoomServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetSubscriptions(self, request, context):
+        """Says which tracks a participant wants, how large and how urgently.
+
+        Errors: NOT_FOUND (PEER_NOT_FOUND).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetGrants(self, request, context):
+        """Changes what a participant may do; tracks that are no longer granted end at once.
+
+        Errors: NOT_FOUND (PEER_NOT_FOUND).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetAnalysis(self, request, context):
+        """Changes what is analysed in a room, and of whom.
+
+        Errors: NOT_FOUND (ROOM_NOT_FOUND).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RestartIce(self, request, context):
         """Gives the subscriber connection new ICE credentials: a new offer is published.
 
@@ -178,6 +220,21 @@ def add_RoomServiceServicer_to_server(servicer, server):
                     servicer.SetTrackMuted,
                     request_deserializer=parley_dot_media_dot_v1_dot_media__pb2.SetTrackMutedRequest.FromString,
                     response_serializer=parley_dot_media_dot_v1_dot_media__pb2.SetTrackMutedResponse.SerializeToString,
+            ),
+            'SetSubscriptions': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetSubscriptions,
+                    request_deserializer=parley_dot_media_dot_v1_dot_media__pb2.SetSubscriptionsRequest.FromString,
+                    response_serializer=parley_dot_media_dot_v1_dot_media__pb2.SetSubscriptionsResponse.SerializeToString,
+            ),
+            'SetGrants': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetGrants,
+                    request_deserializer=parley_dot_media_dot_v1_dot_media__pb2.SetGrantsRequest.FromString,
+                    response_serializer=parley_dot_media_dot_v1_dot_media__pb2.SetGrantsResponse.SerializeToString,
+            ),
+            'SetAnalysis': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetAnalysis,
+                    request_deserializer=parley_dot_media_dot_v1_dot_media__pb2.SetAnalysisRequest.FromString,
+                    response_serializer=parley_dot_media_dot_v1_dot_media__pb2.SetAnalysisResponse.SerializeToString,
             ),
             'RestartIce': grpc.unary_unary_rpc_method_handler(
                     servicer.RestartIce,
@@ -312,6 +369,87 @@ class RoomService:
             '/parley.media.v1.RoomService/SetTrackMuted',
             parley_dot_media_dot_v1_dot_media__pb2.SetTrackMutedRequest.SerializeToString,
             parley_dot_media_dot_v1_dot_media__pb2.SetTrackMutedResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetSubscriptions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/parley.media.v1.RoomService/SetSubscriptions',
+            parley_dot_media_dot_v1_dot_media__pb2.SetSubscriptionsRequest.SerializeToString,
+            parley_dot_media_dot_v1_dot_media__pb2.SetSubscriptionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetGrants(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/parley.media.v1.RoomService/SetGrants',
+            parley_dot_media_dot_v1_dot_media__pb2.SetGrantsRequest.SerializeToString,
+            parley_dot_media_dot_v1_dot_media__pb2.SetGrantsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetAnalysis(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/parley.media.v1.RoomService/SetAnalysis',
+            parley_dot_media_dot_v1_dot_media__pb2.SetAnalysisRequest.SerializeToString,
+            parley_dot_media_dot_v1_dot_media__pb2.SetAnalysisResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -58,6 +58,21 @@ class RoomServiceStub:
 
     Errors: NOT_FOUND (PEER_NOT_FOUND, TRACK_NOT_FOUND).
     """
+    SetSubscriptions: _grpc.UnaryUnaryMultiCallable[_media_pb2.SetSubscriptionsRequest, _media_pb2.SetSubscriptionsResponse]
+    """Says which tracks a participant wants, how large and how urgently.
+
+    Errors: NOT_FOUND (PEER_NOT_FOUND).
+    """
+    SetGrants: _grpc.UnaryUnaryMultiCallable[_media_pb2.SetGrantsRequest, _media_pb2.SetGrantsResponse]
+    """Changes what a participant may do; tracks that are no longer granted end at once.
+
+    Errors: NOT_FOUND (PEER_NOT_FOUND).
+    """
+    SetAnalysis: _grpc.UnaryUnaryMultiCallable[_media_pb2.SetAnalysisRequest, _media_pb2.SetAnalysisResponse]
+    """Changes what is analysed in a room, and of whom.
+
+    Errors: NOT_FOUND (ROOM_NOT_FOUND).
+    """
     RestartIce: _grpc.UnaryUnaryMultiCallable[_media_pb2.RestartIceRequest, _media_pb2.RestartIceResponse]
     """Gives the subscriber connection new ICE credentials: a new offer is published.
 
@@ -103,6 +118,21 @@ class RoomServiceAsyncStub(RoomServiceStub):
 
     Errors: NOT_FOUND (PEER_NOT_FOUND, TRACK_NOT_FOUND).
     """
+    SetSubscriptions: _aio.UnaryUnaryMultiCallable[_media_pb2.SetSubscriptionsRequest, _media_pb2.SetSubscriptionsResponse]  # type: ignore[assignment]
+    """Says which tracks a participant wants, how large and how urgently.
+
+    Errors: NOT_FOUND (PEER_NOT_FOUND).
+    """
+    SetGrants: _aio.UnaryUnaryMultiCallable[_media_pb2.SetGrantsRequest, _media_pb2.SetGrantsResponse]  # type: ignore[assignment]
+    """Changes what a participant may do; tracks that are no longer granted end at once.
+
+    Errors: NOT_FOUND (PEER_NOT_FOUND).
+    """
+    SetAnalysis: _aio.UnaryUnaryMultiCallable[_media_pb2.SetAnalysisRequest, _media_pb2.SetAnalysisResponse]  # type: ignore[assignment]
+    """Changes what is analysed in a room, and of whom.
+
+    Errors: NOT_FOUND (ROOM_NOT_FOUND).
+    """
     RestartIce: _aio.UnaryUnaryMultiCallable[_media_pb2.RestartIceRequest, _media_pb2.RestartIceResponse]  # type: ignore[assignment]
     """Gives the subscriber connection new ICE credentials: a new offer is published.
 
@@ -118,14 +148,13 @@ class RoomServiceAsyncStub(RoomServiceStub):
     Errors: NOT_FOUND (ROOM_NOT_FOUND).
     """
 
-class RoomServiceServicer(metaclass=_abc_1.ABCMeta):
+class RoomServiceServicer:
     """A participant's place on a media node; called by signaling, never routed at the edge.
 
     Any media node takes any call: it passes on what belongs to a room that lives on another. What the node has to say
     later (offers, tracks, speakers) it publishes through parley.signaling.v1.EventService.
     """
 
-    @_abc_1.abstractmethod
     def StartPeer(
         self,
         request: _media_pb2.StartPeerRequest,
@@ -136,7 +165,6 @@ class RoomServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors: RESOURCE_EXHAUSTED (ROOM_FULL, NODE_FULL).
         """
 
-    @_abc_1.abstractmethod
     def Publish(
         self,
         request: _media_pb2.PublishRequest,
@@ -148,7 +176,6 @@ class RoomServiceServicer(metaclass=_abc_1.ABCMeta):
         RESOURCE_EXHAUSTED (TOO_MANY_TRACKS).
         """
 
-    @_abc_1.abstractmethod
     def Answer(
         self,
         request: _media_pb2.AnswerRequest,
@@ -159,7 +186,6 @@ class RoomServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors: INVALID_ARGUMENT (SDP_INVALID), NOT_FOUND (PEER_NOT_FOUND).
         """
 
-    @_abc_1.abstractmethod
     def SetTrackMuted(
         self,
         request: _media_pb2.SetTrackMutedRequest,
@@ -170,7 +196,36 @@ class RoomServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors: NOT_FOUND (PEER_NOT_FOUND, TRACK_NOT_FOUND).
         """
 
-    @_abc_1.abstractmethod
+    def SetSubscriptions(
+        self,
+        request: _media_pb2.SetSubscriptionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_media_pb2.SetSubscriptionsResponse, _abc.Awaitable[_media_pb2.SetSubscriptionsResponse]]:
+        """Says which tracks a participant wants, how large and how urgently.
+
+        Errors: NOT_FOUND (PEER_NOT_FOUND).
+        """
+
+    def SetGrants(
+        self,
+        request: _media_pb2.SetGrantsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_media_pb2.SetGrantsResponse, _abc.Awaitable[_media_pb2.SetGrantsResponse]]:
+        """Changes what a participant may do; tracks that are no longer granted end at once.
+
+        Errors: NOT_FOUND (PEER_NOT_FOUND).
+        """
+
+    def SetAnalysis(
+        self,
+        request: _media_pb2.SetAnalysisRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_media_pb2.SetAnalysisResponse, _abc.Awaitable[_media_pb2.SetAnalysisResponse]]:
+        """Changes what is analysed in a room, and of whom.
+
+        Errors: NOT_FOUND (ROOM_NOT_FOUND).
+        """
+
     def RestartIce(
         self,
         request: _media_pb2.RestartIceRequest,
@@ -181,7 +236,6 @@ class RoomServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors: NOT_FOUND (PEER_NOT_FOUND).
         """
 
-    @_abc_1.abstractmethod
     def RemovePeer(
         self,
         request: _media_pb2.RemovePeerRequest,
@@ -189,7 +243,6 @@ class RoomServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_media_pb2.RemovePeerResponse, _abc.Awaitable[_media_pb2.RemovePeerResponse]]:
         """Takes a participant out of its room. Repeating it changes nothing."""
 
-    @_abc_1.abstractmethod
     def CloseRoom(
         self,
         request: _media_pb2.CloseRoomRequest,
@@ -197,7 +250,6 @@ class RoomServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_media_pb2.CloseRoomResponse, _abc.Awaitable[_media_pb2.CloseRoomResponse]]:
         """Ends a room: everyone is taken out. Repeating it changes nothing."""
 
-    @_abc_1.abstractmethod
     def GetRoomStats(
         self,
         request: _media_pb2.GetRoomStatsRequest,

@@ -25,11 +25,12 @@ _sym_db = _symbol_database.Default()
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
+from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from parley.options.v1 import options_pb2 as parley_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fparley/meeting/v1/meeting.proto\x12\x11parley.meeting.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fparley/options/v1/options.proto\"\x82\x06\n\x07Meeting\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08R\x04name\x12$\n\x05title\x18\x02 \x01(\tB\x0e\xe2\x41\x01\x02\xbaH\x07r\x05\x10\x01\x18\xc8\x01R\x05title\x12*\n\x0b\x64\x65scription\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xd0\x0fR\x0b\x64\x65scription\x12\x18\n\x04host\x18\x04 \x01(\tB\x04\xe2\x41\x01\x03R\x04host\x12;\n\x05state\x18\x05 \x01(\x0e\x32\x1f.parley.meeting.v1.MeetingStateB\x04\xe2\x41\x01\x03R\x05state\x12(\n\x08passcode\x18\x06 \x01(\tB\x0c\xbaH\tr\x04\x10\x04\x18 \xd8\x01\x01R\x08passcode\x12\x31\n\x11passcode_required\x18\x07 \x01(\x08\x42\x04\xe2\x41\x01\x03R\x10passcodeRequired\x12)\n\x08\x63\x61pacity\x18\x08 \x01(\x05\x42\r\xbaH\n\x1a\x05\x18\xf4\x03(\x02\xd8\x01\x01R\x08\x63\x61pacity\x12\x1c\n\x06locked\x18\t \x01(\x08\x42\x04\xe2\x41\x01\x03R\x06locked\x12\x31\n\x11participant_count\x18\n \x01(\x05\x42\x04\xe2\x41\x01\x03R\x10participantCount\x12\x41\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\ncreateTime\x12\x41\n\x0bupdate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\nupdateTime\x12?\n\nstart_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\tstartTime\x12;\n\x08\x65nd_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\x07\x65ndTime\x12\x18\n\x04\x65tag\x18\x0f \x01(\tB\x04\xe2\x41\x01\x03R\x04\x65tag\x12*\n\x0evoice_activity\x18\x10 \x01(\x08H\x00R\rvoiceActivity\x88\x01\x01\x42\x11\n\x0f_voice_activity\"\xe9\x02\n\x0bParticipant\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08R\x04name\x12\x18\n\x04user\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03R\x04user\x12\'\n\x0c\x64isplay_name\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03R\x0b\x64isplayName\x12<\n\x04role\x18\x04 \x01(\x0e\x32\".parley.meeting.v1.ParticipantRoleB\x04\xe2\x41\x01\x03R\x04role\x12?\n\x05state\x18\x05 \x01(\x0e\x32#.parley.meeting.v1.ParticipantStateB\x04\xe2\x41\x01\x03R\x05state\x12=\n\tjoin_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\x08joinTime\x12?\n\nleave_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\tleaveTime\"[\n\tIceServer\x12\x12\n\x04urls\x18\x01 \x03(\tR\x04urls\x12\x1a\n\x08username\x18\x02 \x01(\tR\x08username\x12\x1e\n\ncredential\x18\x03 \x01(\tR\ncredential\"\x84\x01\n\x14\x43reateMeetingRequest\x12@\n\x07meeting\x18\x01 \x01(\x0b\x32\x1a.parley.meeting.v1.MeetingB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01R\x07meeting\x12*\n\nrequest_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01R\trequestId\"Y\n\x11GetMeetingRequest\x12\x44\n\x04name\x18\x01 \x01(\tB0\xe2\x41\x01\x02\xbaH)r\'2%^meetings/[a-z]{3}-[a-z]{4}-[a-z]{3}$R\x04name\"f\n\x13ListMeetingsRequest\x12&\n\tpage_size\x18\x01 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00R\x08pageSize\x12\'\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"v\n\x14ListMeetingsResponse\x12\x36\n\x08meetings\x18\x01 \x03(\x0b\x32\x1a.parley.meeting.v1.MeetingR\x08meetings\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xd7\x01\n\x12JoinMeetingRequest\x12\x44\n\x04name\x18\x01 \x01(\tB0\xe2\x41\x01\x02\xbaH)r\'2%^meetings/[a-z]{3}-[a-z]{4}-[a-z]{3}$R\x04name\x12*\n\x0c\x64isplay_name\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x0b\x64isplayName\x12#\n\x08passcode\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18 R\x08passcode\x12*\n\nrequest_id\x18\x04 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01R\trequestId\"\x89\x02\n\x13JoinMeetingResponse\x12\x34\n\x07meeting\x18\x01 \x01(\x0b\x32\x1a.parley.meeting.v1.MeetingR\x07meeting\x12@\n\x0bparticipant\x18\x02 \x01(\x0b\x32\x1e.parley.meeting.v1.ParticipantR\x0bparticipant\x12\x16\n\x06ticket\x18\x03 \x01(\tR\x06ticket\x12#\n\rsignaling_url\x18\x04 \x01(\tR\x0csignalingUrl\x12=\n\x0bice_servers\x18\x05 \x03(\x0b\x32\x1c.parley.meeting.v1.IceServerR\niceServers\"\x87\x01\n\x13LeaveMeetingRequest\x12\x44\n\x04name\x18\x01 \x01(\tB0\xe2\x41\x01\x02\xbaH)r\'2%^meetings/[a-z]{3}-[a-z]{4}-[a-z]{3}$R\x04name\x12*\n\x0bparticipant\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01R\x0bparticipant\"\x16\n\x14LeaveMeetingResponse\"Y\n\x11\x45ndMeetingRequest\x12\x44\n\x04name\x18\x01 \x01(\tB0\xe2\x41\x01\x02\xbaH)r\'2%^meetings/[a-z]{3}-[a-z]{4}-[a-z]{3}$R\x04name\"\xd2\x01\n\x17ListParticipantsRequest\x12H\n\x06parent\x18\x01 \x01(\tB0\xe2\x41\x01\x02\xbaH)r\'2%^meetings/[a-z]{3}-[a-z]{4}-[a-z]{3}$R\x06parent\x12\'\n\tpage_size\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xf4\x03(\x00R\x08pageSize\x12\'\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04R\tpageToken\x12\x1b\n\tshow_left\x18\x04 \x01(\x08R\x08showLeft\"\x86\x01\n\x18ListParticipantsResponse\x12\x42\n\x0cparticipants\x18\x01 \x03(\x0b\x32\x1e.parley.meeting.v1.ParticipantR\x0cparticipants\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xc9\x01\n\x15ReportPresenceRequest\x12i\n\x0bparticipant\x18\x01 \x01(\tBG\xbaHDrB2@^meetings/[a-z]{3}-[a-z]{4}-[a-z]{3}/participants/[0-9a-f-]{36}$R\x0bparticipant\x12\x45\n\x05state\x18\x02 \x01(\x0e\x32#.parley.meeting.v1.ParticipantStateB\n\xbaH\x07\x82\x01\x04\x18\x02\x18\x03R\x05state\"N\n\x16ReportPresenceResponse\x12\x34\n\x07meeting\x18\x01 \x01(\x0b\x32\x1a.parley.meeting.v1.MeetingR\x07meeting*}\n\x0cMeetingState\x12\x1d\n\x19MEETING_STATE_UNSPECIFIED\x10\x00\x12\x1b\n\x17MEETING_STATE_SCHEDULED\x10\x01\x12\x18\n\x14MEETING_STATE_ACTIVE\x10\x02\x12\x17\n\x13MEETING_STATE_ENDED\x10\x03*\xad\x01\n\x0fParticipantRole\x12 \n\x1cPARTICIPANT_ROLE_UNSPECIFIED\x10\x00\x12\x19\n\x15PARTICIPANT_ROLE_HOST\x10\x01\x12\x1b\n\x17PARTICIPANT_ROLE_COHOST\x10\x02\x12\x1e\n\x1aPARTICIPANT_ROLE_PRESENTER\x10\x03\x12 \n\x1cPARTICIPANT_ROLE_PARTICIPANT\x10\x04*\x91\x01\n\x10ParticipantState\x12!\n\x1dPARTICIPANT_STATE_UNSPECIFIED\x10\x00\x12\x1d\n\x19PARTICIPANT_STATE_JOINING\x10\x01\x12\x1f\n\x1bPARTICIPANT_STATE_CONNECTED\x10\x02\x12\x1a\n\x16PARTICIPANT_STATE_LEFT\x10\x03\x32\xc5\x07\n\x0eMeetingService\x12{\n\rCreateMeeting\x12\'.parley.meeting.v1.CreateMeetingRequest\x1a\x1a.parley.meeting.v1.Meeting\"%\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02\x1b\"\x10/api/v1/meetings:\x07meeting\x12u\n\nGetMeeting\x12$.parley.meeting.v1.GetMeetingRequest\x1a\x1a.parley.meeting.v1.Meeting\"%\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02\x1b\x12\x19/api/v1/{name=meetings/*}\x12}\n\x0cListMeetings\x12&.parley.meeting.v1.ListMeetingsRequest\x1a\'.parley.meeting.v1.ListMeetingsResponse\"\x1c\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02\x12\x12\x10/api/v1/meetings\x12\x8b\x01\n\x0bJoinMeeting\x12%.parley.meeting.v1.JoinMeetingRequest\x1a&.parley.meeting.v1.JoinMeetingResponse\"-\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02#\"\x1e/api/v1/{name=meetings/*}:join:\x01*\x12\x8f\x01\n\x0cLeaveMeeting\x12&.parley.meeting.v1.LeaveMeetingRequest\x1a\'.parley.meeting.v1.LeaveMeetingResponse\".\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02$\"\x1f/api/v1/{name=meetings/*}:leave:\x01*\x12|\n\nEndMeeting\x12$.parley.meeting.v1.EndMeetingRequest\x1a\x1a.parley.meeting.v1.Meeting\",\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02\"\"\x1d/api/v1/{name=meetings/*}:end:\x01*\x12\xa1\x01\n\x10ListParticipants\x12*.parley.meeting.v1.ListParticipantsRequest\x1a+.parley.meeting.v1.ListParticipantsResponse\"4\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02*\x12(/api/v1/{parent=meetings/*}/participants2~\n\x0fPresenceService\x12k\n\x0eReportPresence\x12(.parley.meeting.v1.ReportPresenceRequest\x1a).parley.meeting.v1.ReportPresenceResponse\"\x04\xe0\xe0\x18\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fparley/meeting/v1/meeting.proto\x12\x11parley.meeting.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fparley/options/v1/options.proto\"\xfc\x05\n\x07Meeting\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08R\x04name\x12$\n\x05title\x18\x02 \x01(\tB\x0e\xe2\x41\x01\x02\xbaH\x07r\x05\x10\x01\x18\xc8\x01R\x05title\x12*\n\x0b\x64\x65scription\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xd0\x0fR\x0b\x64\x65scription\x12\x18\n\x04host\x18\x04 \x01(\tB\x04\xe2\x41\x01\x03R\x04host\x12;\n\x05state\x18\x05 \x01(\x0e\x32\x1f.parley.meeting.v1.MeetingStateB\x04\xe2\x41\x01\x03R\x05state\x12(\n\x08passcode\x18\x06 \x01(\tB\x0c\xbaH\tr\x04\x10\x04\x18 \xd8\x01\x01R\x08passcode\x12\x31\n\x11passcode_required\x18\x07 \x01(\x08\x42\x04\xe2\x41\x01\x03R\x10passcodeRequired\x12)\n\x08\x63\x61pacity\x18\x08 \x01(\x05\x42\r\xbaH\n\x1a\x05\x18\xf4\x03(\x02\xd8\x01\x01R\x08\x63\x61pacity\x12\x1c\n\x06locked\x18\t \x01(\x08\x42\x04\xe2\x41\x01\x03R\x06locked\x12\x31\n\x11participant_count\x18\n \x01(\x05\x42\x04\xe2\x41\x01\x03R\x10participantCount\x12\x41\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\ncreateTime\x12\x41\n\x0bupdate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\nupdateTime\x12?\n\nstart_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\tstartTime\x12;\n\x08\x65nd_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\x07\x65ndTime\x12\x12\n\x04\x65tag\x18\x0f \x01(\tR\x04\x65tag\x12*\n\x0evoice_activity\x18\x10 \x01(\x08H\x00R\rvoiceActivity\x88\x01\x01\x42\x11\n\x0f_voice_activity\"\xad\x03\n\x0bParticipant\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08R\x04name\x12\x18\n\x04user\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03R\x04user\x12\'\n\x0c\x64isplay_name\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03R\x0b\x64isplayName\x12<\n\x04role\x18\x04 \x01(\x0e\x32\".parley.meeting.v1.ParticipantRoleB\x04\xe2\x41\x01\x03R\x04role\x12?\n\x05state\x18\x05 \x01(\x0e\x32#.parley.meeting.v1.ParticipantStateB\x04\xe2\x41\x01\x03R\x05state\x12=\n\tjoin_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\x08joinTime\x12?\n\nleave_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\tleaveTime\x12\x42\n\x06grants\x18\x08 \x01(\x0b\x32$.parley.meeting.v1.ParticipantGrantsB\x04\xe2\x41\x01\x03R\x06grants\"\xee\x01\n\x11ParticipantGrants\x12#\n\rpublish_audio\x18\x01 \x01(\x08R\x0cpublishAudio\x12#\n\rpublish_video\x18\x02 \x01(\x08R\x0cpublishVideo\x12%\n\x0epublish_screen\x18\x03 \x01(\x08R\rpublishScreen\x12\x1c\n\tsubscribe\x18\x04 \x01(\x08R\tsubscribe\x12\x12\n\x04\x63hat\x18\x05 \x01(\x08R\x04\x63hat\x12\x16\n\x06record\x18\x06 \x01(\x08R\x06record\x12\x1e\n\nadminister\x18\x07 \x01(\x08R\nadminister\"[\n\tIceServer\x12\x12\n\x04urls\x18\x01 \x03(\tR\x04urls\x12\x1a\n\x08username\x18\x02 \x01(\tR\x08username\x12\x1e\n\ncredential\x18\x03 \x01(\tR\ncredential\"\x84\x01\n\x14\x43reateMeetingRequest\x12@\n\x07meeting\x18\x01 \x01(\x0b\x32\x1a.parley.meeting.v1.MeetingB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01R\x07meeting\x12*\n\nrequest_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01R\trequestId\"Y\n\x11GetMeetingRequest\x12\x44\n\x04name\x18\x01 \x01(\tB0\xe2\x41\x01\x02\xbaH)r\'2%^meetings/[a-z]{3}-[a-z]{4}-[a-z]{3}$R\x04name\"f\n\x13ListMeetingsRequest\x12&\n\tpage_size\x18\x01 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00R\x08pageSize\x12\'\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"v\n\x14ListMeetingsResponse\x12\x36\n\x08meetings\x18\x01 \x03(\x0b\x32\x1a.parley.meeting.v1.MeetingR\x08meetings\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xd3\x02\n\x15SearchMeetingsRequest\x12\x1e\n\x05query\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01R\x05query\x12?\n\x05state\x18\x02 \x01(\x0e\x32\x1f.parley.meeting.v1.MeetingStateB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x05state\x12\x16\n\x06hosted\x18\x03 \x01(\x08R\x06hosted\x12\x39\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartTime\x12\x35\n\x08\x65nd_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x07\x65ndTime\x12&\n\tpage_size\x18\x06 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00R\x08pageSize\x12\'\n\npage_token\x18\x07 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"x\n\x16SearchMeetingsResponse\x12\x36\n\x08meetings\x18\x01 \x03(\x0b\x32\x1a.parley.meeting.v1.MeetingR\x08meetings\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x95\x01\n\x14UpdateMeetingRequest\x12@\n\x07meeting\x18\x01 \x01(\x0b\x32\x1a.parley.meeting.v1.MeetingB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01R\x07meeting\x12;\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskR\nupdateMask\"\\\n\x14\x43\x61ncelMeetingRequest\x12\x44\n\x04name\x18\x01 \x01(\tB0\xe2\x41\x01\x02\xbaH)r\'2%^meetings/[a-z]{3}-[a-z]{4}-[a-z]{3}$R\x04name\"\\\n\x14\x44\x65leteMeetingRequest\x12\x44\n\x04name\x18\x01 \x01(\tB0\xe2\x41\x01\x02\xbaH)r\'2%^meetings/[a-z]{3}-[a-z]{4}-[a-z]{3}$R\x04name\"\x17\n\x15\x44\x65leteMeetingResponse\"Z\n\x12LockMeetingRequest\x12\x44\n\x04name\x18\x01 \x01(\tB0\xe2\x41\x01\x02\xbaH)r\'2%^meetings/[a-z]{3}-[a-z]{4}-[a-z]{3}$R\x04name\"\\\n\x14UnlockMeetingRequest\x12\x44\n\x04name\x18\x01 \x01(\tB0\xe2\x41\x01\x02\xbaH)r\'2%^meetings/[a-z]{3}-[a-z]{4}-[a-z]{3}$R\x04name\"\xd7\x01\n\x12JoinMeetingRequest\x12\x44\n\x04name\x18\x01 \x01(\tB0\xe2\x41\x01\x02\xbaH)r\'2%^meetings/[a-z]{3}-[a-z]{4}-[a-z]{3}$R\x04name\x12*\n\x0c\x64isplay_name\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x0b\x64isplayName\x12#\n\x08passcode\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18 R\x08passcode\x12*\n\nrequest_id\x18\x04 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01R\trequestId\"\x89\x02\n\x13JoinMeetingResponse\x12\x34\n\x07meeting\x18\x01 \x01(\x0b\x32\x1a.parley.meeting.v1.MeetingR\x07meeting\x12@\n\x0bparticipant\x18\x02 \x01(\x0b\x32\x1e.parley.meeting.v1.ParticipantR\x0bparticipant\x12\x16\n\x06ticket\x18\x03 \x01(\tR\x06ticket\x12#\n\rsignaling_url\x18\x04 \x01(\tR\x0csignalingUrl\x12=\n\x0bice_servers\x18\x05 \x03(\x0b\x32\x1c.parley.meeting.v1.IceServerR\niceServers\"\x87\x01\n\x13LeaveMeetingRequest\x12\x44\n\x04name\x18\x01 \x01(\tB0\xe2\x41\x01\x02\xbaH)r\'2%^meetings/[a-z]{3}-[a-z]{4}-[a-z]{3}$R\x04name\x12*\n\x0bparticipant\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01R\x0bparticipant\"\x16\n\x14LeaveMeetingResponse\"Y\n\x11\x45ndMeetingRequest\x12\x44\n\x04name\x18\x01 \x01(\tB0\xe2\x41\x01\x02\xbaH)r\'2%^meetings/[a-z]{3}-[a-z]{4}-[a-z]{3}$R\x04name\"\xd2\x01\n\x17ListParticipantsRequest\x12H\n\x06parent\x18\x01 \x01(\tB0\xe2\x41\x01\x02\xbaH)r\'2%^meetings/[a-z]{3}-[a-z]{4}-[a-z]{3}$R\x06parent\x12\'\n\tpage_size\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xf4\x03(\x00R\x08pageSize\x12\'\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04R\tpageToken\x12\x1b\n\tshow_left\x18\x04 \x01(\x08R\x08showLeft\"\x86\x01\n\x18ListParticipantsResponse\x12\x42\n\x0cparticipants\x18\x01 \x03(\x0b\x32\x1e.parley.meeting.v1.ParticipantR\x0cparticipants\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xc9\x01\n\x15ReportPresenceRequest\x12i\n\x0bparticipant\x18\x01 \x01(\tBG\xbaHDrB2@^meetings/[a-z]{3}-[a-z]{4}-[a-z]{3}/participants/[0-9a-f-]{36}$R\x0bparticipant\x12\x45\n\x05state\x18\x02 \x01(\x0e\x32#.parley.meeting.v1.ParticipantStateB\n\xbaH\x07\x82\x01\x04\x18\x02\x18\x03R\x05state\"N\n\x16ReportPresenceResponse\x12\x34\n\x07meeting\x18\x01 \x01(\x0b\x32\x1a.parley.meeting.v1.MeetingR\x07meeting*\x9a\x01\n\x0cMeetingState\x12\x1d\n\x19MEETING_STATE_UNSPECIFIED\x10\x00\x12\x1b\n\x17MEETING_STATE_SCHEDULED\x10\x01\x12\x18\n\x14MEETING_STATE_ACTIVE\x10\x02\x12\x17\n\x13MEETING_STATE_ENDED\x10\x03\x12\x1b\n\x17MEETING_STATE_CANCELLED\x10\x04*\xad\x01\n\x0fParticipantRole\x12 \n\x1cPARTICIPANT_ROLE_UNSPECIFIED\x10\x00\x12\x19\n\x15PARTICIPANT_ROLE_HOST\x10\x01\x12\x1b\n\x17PARTICIPANT_ROLE_COHOST\x10\x02\x12\x1e\n\x1aPARTICIPANT_ROLE_PRESENTER\x10\x03\x12 \n\x1cPARTICIPANT_ROLE_PARTICIPANT\x10\x04*\xce\x01\n\x10ParticipantState\x12!\n\x1dPARTICIPANT_STATE_UNSPECIFIED\x10\x00\x12\x1d\n\x19PARTICIPANT_STATE_JOINING\x10\x01\x12\x1f\n\x1bPARTICIPANT_STATE_CONNECTED\x10\x02\x12\x1a\n\x16PARTICIPANT_STATE_LEFT\x10\x03\x12\x1d\n\x19PARTICIPANT_STATE_WAITING\x10\x04\x12\x1c\n\x18PARTICIPANT_STATE_DENIED\x10\x05\x32\xfe\r\n\x0eMeetingService\x12{\n\rCreateMeeting\x12\'.parley.meeting.v1.CreateMeetingRequest\x1a\x1a.parley.meeting.v1.Meeting\"%\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02\x1b\"\x10/api/v1/meetings:\x07meeting\x12u\n\nGetMeeting\x12$.parley.meeting.v1.GetMeetingRequest\x1a\x1a.parley.meeting.v1.Meeting\"%\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02\x1b\x12\x19/api/v1/{name=meetings/*}\x12}\n\x0cListMeetings\x12&.parley.meeting.v1.ListMeetingsRequest\x1a\'.parley.meeting.v1.ListMeetingsResponse\"\x1c\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02\x12\x12\x10/api/v1/meetings\x12\x8a\x01\n\x0eSearchMeetings\x12(.parley.meeting.v1.SearchMeetingsRequest\x1a).parley.meeting.v1.SearchMeetingsResponse\"#\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02\x19\x12\x17/api/v1/meetings:search\x12\x8c\x01\n\rUpdateMeeting\x12\'.parley.meeting.v1.UpdateMeetingRequest\x1a\x1a.parley.meeting.v1.Meeting\"6\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02,2!/api/v1/{meeting.name=meetings/*}:\x07meeting\x12\x85\x01\n\rCancelMeeting\x12\'.parley.meeting.v1.CancelMeetingRequest\x1a\x1a.parley.meeting.v1.Meeting\"/\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02%\" /api/v1/{name=meetings/*}:cancel:\x01*\x12\x89\x01\n\rDeleteMeeting\x12\'.parley.meeting.v1.DeleteMeetingRequest\x1a(.parley.meeting.v1.DeleteMeetingResponse\"%\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02\x1b*\x19/api/v1/{name=meetings/*}\x12\x7f\n\x0bLockMeeting\x12%.parley.meeting.v1.LockMeetingRequest\x1a\x1a.parley.meeting.v1.Meeting\"-\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02#\"\x1e/api/v1/{name=meetings/*}:lock:\x01*\x12\x85\x01\n\rUnlockMeeting\x12\'.parley.meeting.v1.UnlockMeetingRequest\x1a\x1a.parley.meeting.v1.Meeting\"/\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02%\" /api/v1/{name=meetings/*}:unlock:\x01*\x12\x8b\x01\n\x0bJoinMeeting\x12%.parley.meeting.v1.JoinMeetingRequest\x1a&.parley.meeting.v1.JoinMeetingResponse\"-\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02#\"\x1e/api/v1/{name=meetings/*}:join:\x01*\x12\x8f\x01\n\x0cLeaveMeeting\x12&.parley.meeting.v1.LeaveMeetingRequest\x1a\'.parley.meeting.v1.LeaveMeetingResponse\".\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02$\"\x1f/api/v1/{name=meetings/*}:leave:\x01*\x12|\n\nEndMeeting\x12$.parley.meeting.v1.EndMeetingRequest\x1a\x1a.parley.meeting.v1.Meeting\",\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02\"\"\x1d/api/v1/{name=meetings/*}:end:\x01*\x12\xa1\x01\n\x10ListParticipants\x12*.parley.meeting.v1.ListParticipantsRequest\x1a+.parley.meeting.v1.ListParticipantsResponse\"4\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02*\x12(/api/v1/{parent=meetings/*}/participants2~\n\x0fPresenceService\x12k\n\x0eReportPresence\x12(.parley.meeting.v1.ReportPresenceRequest\x1a).parley.meeting.v1.ReportPresenceResponse\"\x04\xe0\xe0\x18\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -64,8 +65,6 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MEETING'].fields_by_name['start_time']._serialized_options = b'\342A\001\003'
   _globals['_MEETING'].fields_by_name['end_time']._loaded_options = None
   _globals['_MEETING'].fields_by_name['end_time']._serialized_options = b'\342A\001\003'
-  _globals['_MEETING'].fields_by_name['etag']._loaded_options = None
-  _globals['_MEETING'].fields_by_name['etag']._serialized_options = b'\342A\001\003'
   _globals['_PARTICIPANT'].fields_by_name['name']._loaded_options = None
   _globals['_PARTICIPANT'].fields_by_name['name']._serialized_options = b'\342A\001\010'
   _globals['_PARTICIPANT'].fields_by_name['user']._loaded_options = None
@@ -80,6 +79,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PARTICIPANT'].fields_by_name['join_time']._serialized_options = b'\342A\001\003'
   _globals['_PARTICIPANT'].fields_by_name['leave_time']._loaded_options = None
   _globals['_PARTICIPANT'].fields_by_name['leave_time']._serialized_options = b'\342A\001\003'
+  _globals['_PARTICIPANT'].fields_by_name['grants']._loaded_options = None
+  _globals['_PARTICIPANT'].fields_by_name['grants']._serialized_options = b'\342A\001\003'
   _globals['_CREATEMEETINGREQUEST'].fields_by_name['meeting']._loaded_options = None
   _globals['_CREATEMEETINGREQUEST'].fields_by_name['meeting']._serialized_options = b'\342A\001\002\272H\003\310\001\001'
   _globals['_CREATEMEETINGREQUEST'].fields_by_name['request_id']._loaded_options = None
@@ -90,6 +91,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTMEETINGSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\006\032\004\030d(\000'
   _globals['_LISTMEETINGSREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTMEETINGSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\004'
+  _globals['_SEARCHMEETINGSREQUEST'].fields_by_name['query']._loaded_options = None
+  _globals['_SEARCHMEETINGSREQUEST'].fields_by_name['query']._serialized_options = b'\272H\005r\003\030\310\001'
+  _globals['_SEARCHMEETINGSREQUEST'].fields_by_name['state']._loaded_options = None
+  _globals['_SEARCHMEETINGSREQUEST'].fields_by_name['state']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_SEARCHMEETINGSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_SEARCHMEETINGSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\006\032\004\030d(\000'
+  _globals['_SEARCHMEETINGSREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_SEARCHMEETINGSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\004'
+  _globals['_UPDATEMEETINGREQUEST'].fields_by_name['meeting']._loaded_options = None
+  _globals['_UPDATEMEETINGREQUEST'].fields_by_name['meeting']._serialized_options = b'\342A\001\002\272H\003\310\001\001'
+  _globals['_CANCELMEETINGREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_CANCELMEETINGREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\272H)r\'2%^meetings/[a-z]{3}-[a-z]{4}-[a-z]{3}$'
+  _globals['_DELETEMEETINGREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_DELETEMEETINGREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\272H)r\'2%^meetings/[a-z]{3}-[a-z]{4}-[a-z]{3}$'
+  _globals['_LOCKMEETINGREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_LOCKMEETINGREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\272H)r\'2%^meetings/[a-z]{3}-[a-z]{4}-[a-z]{3}$'
+  _globals['_UNLOCKMEETINGREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_UNLOCKMEETINGREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\272H)r\'2%^meetings/[a-z]{3}-[a-z]{4}-[a-z]{3}$'
   _globals['_JOINMEETINGREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_JOINMEETINGREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\272H)r\'2%^meetings/[a-z]{3}-[a-z]{4}-[a-z]{3}$'
   _globals['_JOINMEETINGREQUEST'].fields_by_name['display_name']._loaded_options = None
@@ -120,6 +139,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MEETINGSERVICE'].methods_by_name['GetMeeting']._serialized_options = b'\340\340\030\002\202\323\344\223\002\033\022\031/api/v1/{name=meetings/*}'
   _globals['_MEETINGSERVICE'].methods_by_name['ListMeetings']._loaded_options = None
   _globals['_MEETINGSERVICE'].methods_by_name['ListMeetings']._serialized_options = b'\340\340\030\002\202\323\344\223\002\022\022\020/api/v1/meetings'
+  _globals['_MEETINGSERVICE'].methods_by_name['SearchMeetings']._loaded_options = None
+  _globals['_MEETINGSERVICE'].methods_by_name['SearchMeetings']._serialized_options = b'\340\340\030\002\202\323\344\223\002\031\022\027/api/v1/meetings:search'
+  _globals['_MEETINGSERVICE'].methods_by_name['UpdateMeeting']._loaded_options = None
+  _globals['_MEETINGSERVICE'].methods_by_name['UpdateMeeting']._serialized_options = b'\340\340\030\002\202\323\344\223\002,2!/api/v1/{meeting.name=meetings/*}:\007meeting'
+  _globals['_MEETINGSERVICE'].methods_by_name['CancelMeeting']._loaded_options = None
+  _globals['_MEETINGSERVICE'].methods_by_name['CancelMeeting']._serialized_options = b'\340\340\030\002\202\323\344\223\002%\" /api/v1/{name=meetings/*}:cancel:\001*'
+  _globals['_MEETINGSERVICE'].methods_by_name['DeleteMeeting']._loaded_options = None
+  _globals['_MEETINGSERVICE'].methods_by_name['DeleteMeeting']._serialized_options = b'\340\340\030\002\202\323\344\223\002\033*\031/api/v1/{name=meetings/*}'
+  _globals['_MEETINGSERVICE'].methods_by_name['LockMeeting']._loaded_options = None
+  _globals['_MEETINGSERVICE'].methods_by_name['LockMeeting']._serialized_options = b'\340\340\030\002\202\323\344\223\002#\"\036/api/v1/{name=meetings/*}:lock:\001*'
+  _globals['_MEETINGSERVICE'].methods_by_name['UnlockMeeting']._loaded_options = None
+  _globals['_MEETINGSERVICE'].methods_by_name['UnlockMeeting']._serialized_options = b'\340\340\030\002\202\323\344\223\002%\" /api/v1/{name=meetings/*}:unlock:\001*'
   _globals['_MEETINGSERVICE'].methods_by_name['JoinMeeting']._loaded_options = None
   _globals['_MEETINGSERVICE'].methods_by_name['JoinMeeting']._serialized_options = b'\340\340\030\002\202\323\344\223\002#\"\036/api/v1/{name=meetings/*}:join:\001*'
   _globals['_MEETINGSERVICE'].methods_by_name['LeaveMeeting']._loaded_options = None
@@ -130,46 +161,64 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MEETINGSERVICE'].methods_by_name['ListParticipants']._serialized_options = b'\340\340\030\002\202\323\344\223\002*\022(/api/v1/{parent=meetings/*}/participants'
   _globals['_PRESENCESERVICE'].methods_by_name['ReportPresence']._loaded_options = None
   _globals['_PRESENCESERVICE'].methods_by_name['ReportPresence']._serialized_options = b'\340\340\030\004'
-  _globals['_MEETINGSTATE']._serialized_start=3265
-  _globals['_MEETINGSTATE']._serialized_end=3390
-  _globals['_PARTICIPANTROLE']._serialized_start=3393
-  _globals['_PARTICIPANTROLE']._serialized_end=3566
-  _globals['_PARTICIPANTSTATE']._serialized_start=3569
-  _globals['_PARTICIPANTSTATE']._serialized_end=3714
-  _globals['_MEETING']._serialized_start=213
-  _globals['_MEETING']._serialized_end=983
-  _globals['_PARTICIPANT']._serialized_start=986
-  _globals['_PARTICIPANT']._serialized_end=1347
-  _globals['_ICESERVER']._serialized_start=1349
-  _globals['_ICESERVER']._serialized_end=1440
-  _globals['_CREATEMEETINGREQUEST']._serialized_start=1443
-  _globals['_CREATEMEETINGREQUEST']._serialized_end=1575
-  _globals['_GETMEETINGREQUEST']._serialized_start=1577
-  _globals['_GETMEETINGREQUEST']._serialized_end=1666
-  _globals['_LISTMEETINGSREQUEST']._serialized_start=1668
-  _globals['_LISTMEETINGSREQUEST']._serialized_end=1770
-  _globals['_LISTMEETINGSRESPONSE']._serialized_start=1772
-  _globals['_LISTMEETINGSRESPONSE']._serialized_end=1890
-  _globals['_JOINMEETINGREQUEST']._serialized_start=1893
-  _globals['_JOINMEETINGREQUEST']._serialized_end=2108
-  _globals['_JOINMEETINGRESPONSE']._serialized_start=2111
-  _globals['_JOINMEETINGRESPONSE']._serialized_end=2376
-  _globals['_LEAVEMEETINGREQUEST']._serialized_start=2379
-  _globals['_LEAVEMEETINGREQUEST']._serialized_end=2514
-  _globals['_LEAVEMEETINGRESPONSE']._serialized_start=2516
-  _globals['_LEAVEMEETINGRESPONSE']._serialized_end=2538
-  _globals['_ENDMEETINGREQUEST']._serialized_start=2540
-  _globals['_ENDMEETINGREQUEST']._serialized_end=2629
-  _globals['_LISTPARTICIPANTSREQUEST']._serialized_start=2632
-  _globals['_LISTPARTICIPANTSREQUEST']._serialized_end=2842
-  _globals['_LISTPARTICIPANTSRESPONSE']._serialized_start=2845
-  _globals['_LISTPARTICIPANTSRESPONSE']._serialized_end=2979
-  _globals['_REPORTPRESENCEREQUEST']._serialized_start=2982
-  _globals['_REPORTPRESENCEREQUEST']._serialized_end=3183
-  _globals['_REPORTPRESENCERESPONSE']._serialized_start=3185
-  _globals['_REPORTPRESENCERESPONSE']._serialized_end=3263
-  _globals['_MEETINGSERVICE']._serialized_start=3717
-  _globals['_MEETINGSERVICE']._serialized_end=4682
-  _globals['_PRESENCESERVICE']._serialized_start=4684
-  _globals['_PRESENCESERVICE']._serialized_end=4810
+  _globals['_MEETINGSTATE']._serialized_start=4618
+  _globals['_MEETINGSTATE']._serialized_end=4772
+  _globals['_PARTICIPANTROLE']._serialized_start=4775
+  _globals['_PARTICIPANTROLE']._serialized_end=4948
+  _globals['_PARTICIPANTSTATE']._serialized_start=4951
+  _globals['_PARTICIPANTSTATE']._serialized_end=5157
+  _globals['_MEETING']._serialized_start=247
+  _globals['_MEETING']._serialized_end=1011
+  _globals['_PARTICIPANT']._serialized_start=1014
+  _globals['_PARTICIPANT']._serialized_end=1443
+  _globals['_PARTICIPANTGRANTS']._serialized_start=1446
+  _globals['_PARTICIPANTGRANTS']._serialized_end=1684
+  _globals['_ICESERVER']._serialized_start=1686
+  _globals['_ICESERVER']._serialized_end=1777
+  _globals['_CREATEMEETINGREQUEST']._serialized_start=1780
+  _globals['_CREATEMEETINGREQUEST']._serialized_end=1912
+  _globals['_GETMEETINGREQUEST']._serialized_start=1914
+  _globals['_GETMEETINGREQUEST']._serialized_end=2003
+  _globals['_LISTMEETINGSREQUEST']._serialized_start=2005
+  _globals['_LISTMEETINGSREQUEST']._serialized_end=2107
+  _globals['_LISTMEETINGSRESPONSE']._serialized_start=2109
+  _globals['_LISTMEETINGSRESPONSE']._serialized_end=2227
+  _globals['_SEARCHMEETINGSREQUEST']._serialized_start=2230
+  _globals['_SEARCHMEETINGSREQUEST']._serialized_end=2569
+  _globals['_SEARCHMEETINGSRESPONSE']._serialized_start=2571
+  _globals['_SEARCHMEETINGSRESPONSE']._serialized_end=2691
+  _globals['_UPDATEMEETINGREQUEST']._serialized_start=2694
+  _globals['_UPDATEMEETINGREQUEST']._serialized_end=2843
+  _globals['_CANCELMEETINGREQUEST']._serialized_start=2845
+  _globals['_CANCELMEETINGREQUEST']._serialized_end=2937
+  _globals['_DELETEMEETINGREQUEST']._serialized_start=2939
+  _globals['_DELETEMEETINGREQUEST']._serialized_end=3031
+  _globals['_DELETEMEETINGRESPONSE']._serialized_start=3033
+  _globals['_DELETEMEETINGRESPONSE']._serialized_end=3056
+  _globals['_LOCKMEETINGREQUEST']._serialized_start=3058
+  _globals['_LOCKMEETINGREQUEST']._serialized_end=3148
+  _globals['_UNLOCKMEETINGREQUEST']._serialized_start=3150
+  _globals['_UNLOCKMEETINGREQUEST']._serialized_end=3242
+  _globals['_JOINMEETINGREQUEST']._serialized_start=3245
+  _globals['_JOINMEETINGREQUEST']._serialized_end=3460
+  _globals['_JOINMEETINGRESPONSE']._serialized_start=3463
+  _globals['_JOINMEETINGRESPONSE']._serialized_end=3728
+  _globals['_LEAVEMEETINGREQUEST']._serialized_start=3731
+  _globals['_LEAVEMEETINGREQUEST']._serialized_end=3866
+  _globals['_LEAVEMEETINGRESPONSE']._serialized_start=3868
+  _globals['_LEAVEMEETINGRESPONSE']._serialized_end=3890
+  _globals['_ENDMEETINGREQUEST']._serialized_start=3892
+  _globals['_ENDMEETINGREQUEST']._serialized_end=3981
+  _globals['_LISTPARTICIPANTSREQUEST']._serialized_start=3984
+  _globals['_LISTPARTICIPANTSREQUEST']._serialized_end=4194
+  _globals['_LISTPARTICIPANTSRESPONSE']._serialized_start=4197
+  _globals['_LISTPARTICIPANTSRESPONSE']._serialized_end=4331
+  _globals['_REPORTPRESENCEREQUEST']._serialized_start=4334
+  _globals['_REPORTPRESENCEREQUEST']._serialized_end=4535
+  _globals['_REPORTPRESENCERESPONSE']._serialized_start=4537
+  _globals['_REPORTPRESENCERESPONSE']._serialized_end=4615
+  _globals['_MEETINGSERVICE']._serialized_start=5160
+  _globals['_MEETINGSERVICE']._serialized_end=6950
+  _globals['_PRESENCESERVICE']._serialized_start=6952
+  _globals['_PRESENCESERVICE']._serialized_end=7078
 # @@protoc_insertion_point(module_scope)

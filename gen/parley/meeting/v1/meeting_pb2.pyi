@@ -5,6 +5,7 @@ Meetings: who may be in which, and what is kept of them."""
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -34,6 +35,8 @@ class _MeetingStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MeetingS
     """Somebody has joined."""
     MEETING_STATE_ENDED: _MeetingState.ValueType  # 3
     """Over; nobody can join."""
+    MEETING_STATE_CANCELLED: _MeetingState.ValueType  # 4
+    """Called off before anybody joined."""
 
 class MeetingState(_MeetingState, metaclass=_MeetingStateEnumTypeWrapper):
     """Where a meeting is in its life."""
@@ -46,6 +49,8 @@ MEETING_STATE_ACTIVE: MeetingState.ValueType  # 2
 """Somebody has joined."""
 MEETING_STATE_ENDED: MeetingState.ValueType  # 3
 """Over; nobody can join."""
+MEETING_STATE_CANCELLED: MeetingState.ValueType  # 4
+"""Called off before anybody joined."""
 Global___MeetingState: _TypeAlias = MeetingState  # noqa: Y015
 
 class _ParticipantRole:
@@ -94,6 +99,10 @@ class _ParticipantStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Part
     """In the call."""
     PARTICIPANT_STATE_LEFT: _ParticipantState.ValueType  # 3
     """Gone."""
+    PARTICIPANT_STATE_WAITING: _ParticipantState.ValueType  # 4
+    """In the lobby, until a host decides."""
+    PARTICIPANT_STATE_DENIED: _ParticipantState.ValueType  # 5
+    """Turned away from the lobby."""
 
 class ParticipantState(_ParticipantState, metaclass=_ParticipantStateEnumTypeWrapper):
     """Where a participant is."""
@@ -106,6 +115,10 @@ PARTICIPANT_STATE_CONNECTED: ParticipantState.ValueType  # 2
 """In the call."""
 PARTICIPANT_STATE_LEFT: ParticipantState.ValueType  # 3
 """Gone."""
+PARTICIPANT_STATE_WAITING: ParticipantState.ValueType  # 4
+"""In the lobby, until a host decides."""
+PARTICIPANT_STATE_DENIED: ParticipantState.ValueType  # 5
+"""Turned away from the lobby."""
 Global___ParticipantState: _TypeAlias = ParticipantState  # noqa: Y015
 
 @_typing.final
@@ -213,6 +226,7 @@ class Participant(_message.Message):
     STATE_FIELD_NUMBER: _builtins.int
     JOIN_TIME_FIELD_NUMBER: _builtins.int
     LEAVE_TIME_FIELD_NUMBER: _builtins.int
+    GRANTS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name, `meetings/{code}/participants/{id}`."""
     user: _builtins.str
@@ -231,6 +245,10 @@ class Participant(_message.Message):
     def leave_time(self) -> _timestamp_pb2.Timestamp:
         """When they left; empty before."""
 
+    @_builtins.property
+    def grants(self) -> Global___ParticipantGrants:
+        """What they may do, where a host has changed it; empty: what their role gives."""
+
     def __init__(
         self,
         *,
@@ -241,14 +259,61 @@ class Participant(_message.Message):
         state: Global___ParticipantState.ValueType = ...,
         join_time: _timestamp_pb2.Timestamp | None = ...,
         leave_time: _timestamp_pb2.Timestamp | None = ...,
+        grants: Global___ParticipantGrants | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["join_time", b"join_time", "leave_time", b"leave_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["grants", b"grants", "join_time", b"join_time", "leave_time", b"leave_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["display_name", b"display_name", "join_time", b"join_time", "leave_time", b"leave_time", "name", b"name", "role", b"role", "state", b"state", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["display_name", b"display_name", "grants", b"grants", "join_time", b"join_time", "leave_time", b"leave_time", "name", b"name", "role", b"role", "state", b"state", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Participant: _TypeAlias = Participant  # noqa: Y015
+
+@_typing.final
+class ParticipantGrants(_message.Message):
+    """What a participant may do in the call."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PUBLISH_AUDIO_FIELD_NUMBER: _builtins.int
+    PUBLISH_VIDEO_FIELD_NUMBER: _builtins.int
+    PUBLISH_SCREEN_FIELD_NUMBER: _builtins.int
+    SUBSCRIBE_FIELD_NUMBER: _builtins.int
+    CHAT_FIELD_NUMBER: _builtins.int
+    RECORD_FIELD_NUMBER: _builtins.int
+    ADMINISTER_FIELD_NUMBER: _builtins.int
+    publish_audio: _builtins.bool
+    """Send sound from a microphone."""
+    publish_video: _builtins.bool
+    """Send a camera's picture."""
+    publish_screen: _builtins.bool
+    """Send a screen, with its sound."""
+    subscribe: _builtins.bool
+    """Receive what others send."""
+    chat: _builtins.bool
+    """Write in the chat and answer polls."""
+    record: _builtins.bool
+    """Start and stop recordings."""
+    administer: _builtins.bool
+    """Run the meeting as a co-host does."""
+    def __init__(
+        self,
+        *,
+        publish_audio: _builtins.bool = ...,
+        publish_video: _builtins.bool = ...,
+        publish_screen: _builtins.bool = ...,
+        subscribe: _builtins.bool = ...,
+        chat: _builtins.bool = ...,
+        record: _builtins.bool = ...,
+        administer: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["administer", b"administer", "chat", b"chat", "publish_audio", b"publish_audio", "publish_screen", b"publish_screen", "publish_video", b"publish_video", "record", b"record", "subscribe", b"subscribe"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ParticipantGrants: _TypeAlias = ParticipantGrants  # noqa: Y015
 
 @_typing.final
 class IceServer(_message.Message):
@@ -387,6 +452,219 @@ class ListMeetingsResponse(_message.Message):
 Global___ListMeetingsResponse: _TypeAlias = ListMeetingsResponse  # noqa: Y015
 
 @_typing.final
+class SearchMeetingsRequest(_message.Message):
+    """Searches meetings."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUERY_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    HOSTED_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    query: _builtins.str
+    """Words in the title or description; case is ignored; empty: all."""
+    state: Global___MeetingState.ValueType
+    """Only meetings in this state; default: any."""
+    hosted: _builtins.bool
+    """Only meetings that the caller hosts. Default false."""
+    page_size: _builtins.int
+    """At most this many, 1 to 100; default 20."""
+    page_token: _builtins.str
+    """`next_page_token` of the page before; empty for the first."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """Only meetings made at or after this time."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """Only meetings made before this time."""
+
+    def __init__(
+        self,
+        *,
+        query: _builtins.str = ...,
+        state: Global___MeetingState.ValueType = ...,
+        hosted: _builtins.bool = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "hosted", b"hosted", "page_size", b"page_size", "page_token", b"page_token", "query", b"query", "start_time", b"start_time", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SearchMeetingsRequest: _TypeAlias = SearchMeetingsRequest  # noqa: Y015
+
+@_typing.final
+class SearchMeetingsResponse(_message.Message):
+    """A page of meetings that were found."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEETINGS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """For the next page; empty on the last."""
+    @_builtins.property
+    def meetings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Meeting]:
+        """The meetings, newest first."""
+
+    def __init__(
+        self,
+        *,
+        meetings: _abc.Iterable[Global___Meeting] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["meetings", b"meetings", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SearchMeetingsResponse: _TypeAlias = SearchMeetingsResponse  # noqa: Y015
+
+@_typing.final
+class UpdateMeetingRequest(_message.Message):
+    """Changes to a meeting."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEETING_FIELD_NUMBER: _builtins.int
+    UPDATE_MASK_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def meeting(self) -> Global___Meeting:
+        """The new values; `name` says which meeting, a non-empty `etag` is compared."""
+
+    @_builtins.property
+    def update_mask(self) -> _field_mask_pb2.FieldMask:
+        """The fields to change, of `title`, `description`, `passcode`, `capacity` and `voice_activity`; default: those set."""
+
+    def __init__(
+        self,
+        *,
+        meeting: Global___Meeting | None = ...,
+        update_mask: _field_mask_pb2.FieldMask | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["meeting", b"meeting", "update_mask", b"update_mask"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["meeting", b"meeting", "update_mask", b"update_mask"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateMeetingRequest: _TypeAlias = UpdateMeetingRequest  # noqa: Y015
+
+@_typing.final
+class CancelMeetingRequest(_message.Message):
+    """Asks to call a meeting off."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`meetings/{code}`."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelMeetingRequest: _TypeAlias = CancelMeetingRequest  # noqa: Y015
+
+@_typing.final
+class DeleteMeetingRequest(_message.Message):
+    """Asks to delete a meeting."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`meetings/{code}`."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteMeetingRequest: _TypeAlias = DeleteMeetingRequest  # noqa: Y015
+
+@_typing.final
+class DeleteMeetingResponse(_message.Message):
+    """It is deleted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteMeetingResponse: _TypeAlias = DeleteMeetingResponse  # noqa: Y015
+
+@_typing.final
+class LockMeetingRequest(_message.Message):
+    """Asks to lock a meeting."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`meetings/{code}`."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LockMeetingRequest: _TypeAlias = LockMeetingRequest  # noqa: Y015
+
+@_typing.final
+class UnlockMeetingRequest(_message.Message):
+    """Asks to unlock a meeting."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`meetings/{code}`."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnlockMeetingRequest: _TypeAlias = UnlockMeetingRequest  # noqa: Y015
+
+@_typing.final
 class JoinMeetingRequest(_message.Message):
     """Asks to be let in."""
 
@@ -432,7 +710,7 @@ class JoinMeetingResponse(_message.Message):
     SIGNALING_URL_FIELD_NUMBER: _builtins.int
     ICE_SERVERS_FIELD_NUMBER: _builtins.int
     ticket: _builtins.str
-    """JWT for signaling's first message; valid for 10 minutes."""
+    """JWT for signaling's first message; valid for 10 minutes. Empty in the lobby: WaitForAdmission gives it."""
     signaling_url: _builtins.str
     """Where the WebSocket is, `ws://host/ws/signaling`; gRPC and gRPC-Web clients use SignalingService at the same host."""
     @_builtins.property

@@ -52,6 +52,36 @@ class MeetingServiceStub:
                 request_serializer=parley_dot_meeting_dot_v1_dot_meeting__pb2.ListMeetingsRequest.SerializeToString,
                 response_deserializer=parley_dot_meeting_dot_v1_dot_meeting__pb2.ListMeetingsResponse.FromString,
                 _registered_method=True)
+        self.SearchMeetings = channel.unary_unary(
+                '/parley.meeting.v1.MeetingService/SearchMeetings',
+                request_serializer=parley_dot_meeting_dot_v1_dot_meeting__pb2.SearchMeetingsRequest.SerializeToString,
+                response_deserializer=parley_dot_meeting_dot_v1_dot_meeting__pb2.SearchMeetingsResponse.FromString,
+                _registered_method=True)
+        self.UpdateMeeting = channel.unary_unary(
+                '/parley.meeting.v1.MeetingService/UpdateMeeting',
+                request_serializer=parley_dot_meeting_dot_v1_dot_meeting__pb2.UpdateMeetingRequest.SerializeToString,
+                response_deserializer=parley_dot_meeting_dot_v1_dot_meeting__pb2.Meeting.FromString,
+                _registered_method=True)
+        self.CancelMeeting = channel.unary_unary(
+                '/parley.meeting.v1.MeetingService/CancelMeeting',
+                request_serializer=parley_dot_meeting_dot_v1_dot_meeting__pb2.CancelMeetingRequest.SerializeToString,
+                response_deserializer=parley_dot_meeting_dot_v1_dot_meeting__pb2.Meeting.FromString,
+                _registered_method=True)
+        self.DeleteMeeting = channel.unary_unary(
+                '/parley.meeting.v1.MeetingService/DeleteMeeting',
+                request_serializer=parley_dot_meeting_dot_v1_dot_meeting__pb2.DeleteMeetingRequest.SerializeToString,
+                response_deserializer=parley_dot_meeting_dot_v1_dot_meeting__pb2.DeleteMeetingResponse.FromString,
+                _registered_method=True)
+        self.LockMeeting = channel.unary_unary(
+                '/parley.meeting.v1.MeetingService/LockMeeting',
+                request_serializer=parley_dot_meeting_dot_v1_dot_meeting__pb2.LockMeetingRequest.SerializeToString,
+                response_deserializer=parley_dot_meeting_dot_v1_dot_meeting__pb2.Meeting.FromString,
+                _registered_method=True)
+        self.UnlockMeeting = channel.unary_unary(
+                '/parley.meeting.v1.MeetingService/UnlockMeeting',
+                request_serializer=parley_dot_meeting_dot_v1_dot_meeting__pb2.UnlockMeetingRequest.SerializeToString,
+                response_deserializer=parley_dot_meeting_dot_v1_dot_meeting__pb2.Meeting.FromString,
+                _registered_method=True)
         self.JoinMeeting = channel.unary_unary(
                 '/parley.meeting.v1.MeetingService/JoinMeeting',
                 request_serializer=parley_dot_meeting_dot_v1_dot_meeting__pb2.JoinMeetingRequest.SerializeToString,
@@ -100,6 +130,61 @@ class MeetingServiceServicer:
         """Lists the meetings that the caller hosts or has joined, newest first.
 
         Errors: INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SearchMeetings(self, request, context):
+        """Searches the meetings that the caller hosts or has joined, newest first.
+
+        Errors: INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateMeeting(self, request, context):
+        """Changes a meeting's title, description, passcode, capacity or voice activity. Hosts and co-hosts.
+
+        Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), ABORTED (ETAG_MISMATCH),
+        FAILED_PRECONDITION (MEETING_ENDED).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelMeeting(self, request, context):
+        """Calls a meeting off that nobody has joined yet; those invited are told. Cancelling twice succeeds. The host.
+
+        Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), FAILED_PRECONDITION (MEETING_ACTIVE).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteMeeting(self, request, context):
+        """Deletes a meeting that is over or cancelled, with all that is kept of it, for good. The host.
+
+        Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), FAILED_PRECONDITION (MEETING_ACTIVE).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def LockMeeting(self, request, context):
+        """Lets nobody new in but hosts. Locking twice succeeds. Hosts and co-hosts.
+
+        Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), FAILED_PRECONDITION (MEETING_ENDED).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UnlockMeeting(self, request, context):
+        """Lets people in again. Unlocking twice succeeds. Hosts and co-hosts.
+
+        Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), FAILED_PRECONDITION (MEETING_ENDED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -159,6 +244,36 @@ def add_MeetingServiceServicer_to_server(servicer, server):
                     servicer.ListMeetings,
                     request_deserializer=parley_dot_meeting_dot_v1_dot_meeting__pb2.ListMeetingsRequest.FromString,
                     response_serializer=parley_dot_meeting_dot_v1_dot_meeting__pb2.ListMeetingsResponse.SerializeToString,
+            ),
+            'SearchMeetings': grpc.unary_unary_rpc_method_handler(
+                    servicer.SearchMeetings,
+                    request_deserializer=parley_dot_meeting_dot_v1_dot_meeting__pb2.SearchMeetingsRequest.FromString,
+                    response_serializer=parley_dot_meeting_dot_v1_dot_meeting__pb2.SearchMeetingsResponse.SerializeToString,
+            ),
+            'UpdateMeeting': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateMeeting,
+                    request_deserializer=parley_dot_meeting_dot_v1_dot_meeting__pb2.UpdateMeetingRequest.FromString,
+                    response_serializer=parley_dot_meeting_dot_v1_dot_meeting__pb2.Meeting.SerializeToString,
+            ),
+            'CancelMeeting': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelMeeting,
+                    request_deserializer=parley_dot_meeting_dot_v1_dot_meeting__pb2.CancelMeetingRequest.FromString,
+                    response_serializer=parley_dot_meeting_dot_v1_dot_meeting__pb2.Meeting.SerializeToString,
+            ),
+            'DeleteMeeting': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteMeeting,
+                    request_deserializer=parley_dot_meeting_dot_v1_dot_meeting__pb2.DeleteMeetingRequest.FromString,
+                    response_serializer=parley_dot_meeting_dot_v1_dot_meeting__pb2.DeleteMeetingResponse.SerializeToString,
+            ),
+            'LockMeeting': grpc.unary_unary_rpc_method_handler(
+                    servicer.LockMeeting,
+                    request_deserializer=parley_dot_meeting_dot_v1_dot_meeting__pb2.LockMeetingRequest.FromString,
+                    response_serializer=parley_dot_meeting_dot_v1_dot_meeting__pb2.Meeting.SerializeToString,
+            ),
+            'UnlockMeeting': grpc.unary_unary_rpc_method_handler(
+                    servicer.UnlockMeeting,
+                    request_deserializer=parley_dot_meeting_dot_v1_dot_meeting__pb2.UnlockMeetingRequest.FromString,
+                    response_serializer=parley_dot_meeting_dot_v1_dot_meeting__pb2.Meeting.SerializeToString,
             ),
             'JoinMeeting': grpc.unary_unary_rpc_method_handler(
                     servicer.JoinMeeting,
@@ -265,6 +380,168 @@ class MeetingService:
             '/parley.meeting.v1.MeetingService/ListMeetings',
             parley_dot_meeting_dot_v1_dot_meeting__pb2.ListMeetingsRequest.SerializeToString,
             parley_dot_meeting_dot_v1_dot_meeting__pb2.ListMeetingsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SearchMeetings(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/parley.meeting.v1.MeetingService/SearchMeetings',
+            parley_dot_meeting_dot_v1_dot_meeting__pb2.SearchMeetingsRequest.SerializeToString,
+            parley_dot_meeting_dot_v1_dot_meeting__pb2.SearchMeetingsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateMeeting(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/parley.meeting.v1.MeetingService/UpdateMeeting',
+            parley_dot_meeting_dot_v1_dot_meeting__pb2.UpdateMeetingRequest.SerializeToString,
+            parley_dot_meeting_dot_v1_dot_meeting__pb2.Meeting.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelMeeting(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/parley.meeting.v1.MeetingService/CancelMeeting',
+            parley_dot_meeting_dot_v1_dot_meeting__pb2.CancelMeetingRequest.SerializeToString,
+            parley_dot_meeting_dot_v1_dot_meeting__pb2.Meeting.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteMeeting(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/parley.meeting.v1.MeetingService/DeleteMeeting',
+            parley_dot_meeting_dot_v1_dot_meeting__pb2.DeleteMeetingRequest.SerializeToString,
+            parley_dot_meeting_dot_v1_dot_meeting__pb2.DeleteMeetingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LockMeeting(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/parley.meeting.v1.MeetingService/LockMeeting',
+            parley_dot_meeting_dot_v1_dot_meeting__pb2.LockMeetingRequest.SerializeToString,
+            parley_dot_meeting_dot_v1_dot_meeting__pb2.Meeting.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UnlockMeeting(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/parley.meeting.v1.MeetingService/UnlockMeeting',
+            parley_dot_meeting_dot_v1_dot_meeting__pb2.UnlockMeetingRequest.SerializeToString,
+            parley_dot_meeting_dot_v1_dot_meeting__pb2.Meeting.FromString,
             options,
             channel_credentials,
             insecure,

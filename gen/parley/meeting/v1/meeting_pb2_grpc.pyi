@@ -48,6 +48,37 @@ class MeetingServiceStub:
 
     Errors: INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
     """
+    SearchMeetings: _grpc.UnaryUnaryMultiCallable[_meeting_pb2.SearchMeetingsRequest, _meeting_pb2.SearchMeetingsResponse]
+    """Searches the meetings that the caller hosts or has joined, newest first.
+
+    Errors: INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
+    """
+    UpdateMeeting: _grpc.UnaryUnaryMultiCallable[_meeting_pb2.UpdateMeetingRequest, _meeting_pb2.Meeting]
+    """Changes a meeting's title, description, passcode, capacity or voice activity. Hosts and co-hosts.
+
+    Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), ABORTED (ETAG_MISMATCH),
+    FAILED_PRECONDITION (MEETING_ENDED).
+    """
+    CancelMeeting: _grpc.UnaryUnaryMultiCallable[_meeting_pb2.CancelMeetingRequest, _meeting_pb2.Meeting]
+    """Calls a meeting off that nobody has joined yet; those invited are told. Cancelling twice succeeds. The host.
+
+    Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), FAILED_PRECONDITION (MEETING_ACTIVE).
+    """
+    DeleteMeeting: _grpc.UnaryUnaryMultiCallable[_meeting_pb2.DeleteMeetingRequest, _meeting_pb2.DeleteMeetingResponse]
+    """Deletes a meeting that is over or cancelled, with all that is kept of it, for good. The host.
+
+    Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), FAILED_PRECONDITION (MEETING_ACTIVE).
+    """
+    LockMeeting: _grpc.UnaryUnaryMultiCallable[_meeting_pb2.LockMeetingRequest, _meeting_pb2.Meeting]
+    """Lets nobody new in but hosts. Locking twice succeeds. Hosts and co-hosts.
+
+    Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), FAILED_PRECONDITION (MEETING_ENDED).
+    """
+    UnlockMeeting: _grpc.UnaryUnaryMultiCallable[_meeting_pb2.UnlockMeetingRequest, _meeting_pb2.Meeting]
+    """Lets people in again. Unlocking twice succeeds. Hosts and co-hosts.
+
+    Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), FAILED_PRECONDITION (MEETING_ENDED).
+    """
     JoinMeeting: _grpc.UnaryUnaryMultiCallable[_meeting_pb2.JoinMeetingRequest, _meeting_pb2.JoinMeetingResponse]
     """Joins a meeting: checks the passcode, lock and capacity, and hands out a ticket for signaling.
 
@@ -90,6 +121,37 @@ class MeetingServiceAsyncStub(MeetingServiceStub):
 
     Errors: INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
     """
+    SearchMeetings: _aio.UnaryUnaryMultiCallable[_meeting_pb2.SearchMeetingsRequest, _meeting_pb2.SearchMeetingsResponse]  # type: ignore[assignment]
+    """Searches the meetings that the caller hosts or has joined, newest first.
+
+    Errors: INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
+    """
+    UpdateMeeting: _aio.UnaryUnaryMultiCallable[_meeting_pb2.UpdateMeetingRequest, _meeting_pb2.Meeting]  # type: ignore[assignment]
+    """Changes a meeting's title, description, passcode, capacity or voice activity. Hosts and co-hosts.
+
+    Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), ABORTED (ETAG_MISMATCH),
+    FAILED_PRECONDITION (MEETING_ENDED).
+    """
+    CancelMeeting: _aio.UnaryUnaryMultiCallable[_meeting_pb2.CancelMeetingRequest, _meeting_pb2.Meeting]  # type: ignore[assignment]
+    """Calls a meeting off that nobody has joined yet; those invited are told. Cancelling twice succeeds. The host.
+
+    Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), FAILED_PRECONDITION (MEETING_ACTIVE).
+    """
+    DeleteMeeting: _aio.UnaryUnaryMultiCallable[_meeting_pb2.DeleteMeetingRequest, _meeting_pb2.DeleteMeetingResponse]  # type: ignore[assignment]
+    """Deletes a meeting that is over or cancelled, with all that is kept of it, for good. The host.
+
+    Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), FAILED_PRECONDITION (MEETING_ACTIVE).
+    """
+    LockMeeting: _aio.UnaryUnaryMultiCallable[_meeting_pb2.LockMeetingRequest, _meeting_pb2.Meeting]  # type: ignore[assignment]
+    """Lets nobody new in but hosts. Locking twice succeeds. Hosts and co-hosts.
+
+    Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), FAILED_PRECONDITION (MEETING_ENDED).
+    """
+    UnlockMeeting: _aio.UnaryUnaryMultiCallable[_meeting_pb2.UnlockMeetingRequest, _meeting_pb2.Meeting]  # type: ignore[assignment]
+    """Lets people in again. Unlocking twice succeeds. Hosts and co-hosts.
+
+    Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), FAILED_PRECONDITION (MEETING_ENDED).
+    """
     JoinMeeting: _aio.UnaryUnaryMultiCallable[_meeting_pb2.JoinMeetingRequest, _meeting_pb2.JoinMeetingResponse]  # type: ignore[assignment]
     """Joins a meeting: checks the passcode, lock and capacity, and hands out a ticket for signaling.
 
@@ -112,13 +174,12 @@ class MeetingServiceAsyncStub(MeetingServiceStub):
     Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_PARTICIPANT), INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
     """
 
-class MeetingServiceServicer(metaclass=_abc_1.ABCMeta):
+class MeetingServiceServicer:
     """Makes meetings and decides who joins them.
 
     A meeting's code (`abc-defg-hij`) is its resource id. Errors carry one google.rpc.ErrorInfo (docs/errors.md).
     """
 
-    @_abc_1.abstractmethod
     def CreateMeeting(
         self,
         request: _meeting_pb2.CreateMeetingRequest,
@@ -126,7 +187,6 @@ class MeetingServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_meeting_pb2.Meeting, _abc.Awaitable[_meeting_pb2.Meeting]]:
         """Makes a meeting whose host is the caller."""
 
-    @_abc_1.abstractmethod
     def GetMeeting(
         self,
         request: _meeting_pb2.GetMeetingRequest,
@@ -137,7 +197,6 @@ class MeetingServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors: NOT_FOUND (MEETING_NOT_FOUND).
         """
 
-    @_abc_1.abstractmethod
     def ListMeetings(
         self,
         request: _meeting_pb2.ListMeetingsRequest,
@@ -148,7 +207,67 @@ class MeetingServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors: INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
         """
 
-    @_abc_1.abstractmethod
+    def SearchMeetings(
+        self,
+        request: _meeting_pb2.SearchMeetingsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_meeting_pb2.SearchMeetingsResponse, _abc.Awaitable[_meeting_pb2.SearchMeetingsResponse]]:
+        """Searches the meetings that the caller hosts or has joined, newest first.
+
+        Errors: INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
+        """
+
+    def UpdateMeeting(
+        self,
+        request: _meeting_pb2.UpdateMeetingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_meeting_pb2.Meeting, _abc.Awaitable[_meeting_pb2.Meeting]]:
+        """Changes a meeting's title, description, passcode, capacity or voice activity. Hosts and co-hosts.
+
+        Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), ABORTED (ETAG_MISMATCH),
+        FAILED_PRECONDITION (MEETING_ENDED).
+        """
+
+    def CancelMeeting(
+        self,
+        request: _meeting_pb2.CancelMeetingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_meeting_pb2.Meeting, _abc.Awaitable[_meeting_pb2.Meeting]]:
+        """Calls a meeting off that nobody has joined yet; those invited are told. Cancelling twice succeeds. The host.
+
+        Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), FAILED_PRECONDITION (MEETING_ACTIVE).
+        """
+
+    def DeleteMeeting(
+        self,
+        request: _meeting_pb2.DeleteMeetingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_meeting_pb2.DeleteMeetingResponse, _abc.Awaitable[_meeting_pb2.DeleteMeetingResponse]]:
+        """Deletes a meeting that is over or cancelled, with all that is kept of it, for good. The host.
+
+        Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), FAILED_PRECONDITION (MEETING_ACTIVE).
+        """
+
+    def LockMeeting(
+        self,
+        request: _meeting_pb2.LockMeetingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_meeting_pb2.Meeting, _abc.Awaitable[_meeting_pb2.Meeting]]:
+        """Lets nobody new in but hosts. Locking twice succeeds. Hosts and co-hosts.
+
+        Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), FAILED_PRECONDITION (MEETING_ENDED).
+        """
+
+    def UnlockMeeting(
+        self,
+        request: _meeting_pb2.UnlockMeetingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_meeting_pb2.Meeting, _abc.Awaitable[_meeting_pb2.Meeting]]:
+        """Lets people in again. Unlocking twice succeeds. Hosts and co-hosts.
+
+        Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), FAILED_PRECONDITION (MEETING_ENDED).
+        """
+
     def JoinMeeting(
         self,
         request: _meeting_pb2.JoinMeetingRequest,
@@ -160,7 +279,6 @@ class MeetingServiceServicer(metaclass=_abc_1.ABCMeta):
         PERMISSION_DENIED (WRONG_PASSCODE), RESOURCE_EXHAUSTED (MEETING_FULL).
         """
 
-    @_abc_1.abstractmethod
     def LeaveMeeting(
         self,
         request: _meeting_pb2.LeaveMeetingRequest,
@@ -171,7 +289,6 @@ class MeetingServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors: NOT_FOUND (MEETING_NOT_FOUND, PARTICIPANT_NOT_FOUND).
         """
 
-    @_abc_1.abstractmethod
     def EndMeeting(
         self,
         request: _meeting_pb2.EndMeetingRequest,
@@ -182,7 +299,6 @@ class MeetingServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST).
         """
 
-    @_abc_1.abstractmethod
     def ListParticipants(
         self,
         request: _meeting_pb2.ListParticipantsRequest,
@@ -219,10 +335,9 @@ class PresenceServiceAsyncStub(PresenceServiceStub):
     Errors: NOT_FOUND (PARTICIPANT_NOT_FOUND), FAILED_PRECONDITION (MEETING_ENDED, PARTICIPANT_GONE).
     """
 
-class PresenceServiceServicer(metaclass=_abc_1.ABCMeta):
+class PresenceServiceServicer:
     """What signaling tells the meeting service; never routed at the edge."""
 
-    @_abc_1.abstractmethod
     def ReportPresence(
         self,
         request: _meeting_pb2.ReportPresenceRequest,

@@ -16,7 +16,11 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.rpc import status_pb2 as _status_pb2
+from parley.ai.v1 import ai_pb2 as _ai_pb2
+from parley.meeting.v1 import chat_pb2 as _chat_pb2
 from parley.meeting.v1 import meeting_pb2 as _meeting_pb2
+from parley.meeting.v1 import poll_pb2 as _poll_pb2
+from parley.meeting.v1 import settings_pb2 as _settings_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -108,6 +112,98 @@ TRACK_SOURCE_SCREEN_AUDIO: TrackSource.ValueType  # 4
 """The sound of a screen or window."""
 Global___TrackSource: _TypeAlias = TrackSource  # noqa: Y015
 
+class _SubscriptionState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SubscriptionStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SubscriptionState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SUBSCRIPTION_STATE_UNSPECIFIED: _SubscriptionState.ValueType  # 0
+    """Not set."""
+    SUBSCRIPTION_STATE_ACTIVE: _SubscriptionState.ValueType  # 1
+    """It comes."""
+    SUBSCRIPTION_STATE_PAUSED: _SubscriptionState.ValueType  # 2
+    """The client has paused it."""
+    SUBSCRIPTION_STATE_STARVED: _SubscriptionState.ValueType  # 3
+    """There is not enough bandwidth for it."""
+
+class SubscriptionState(_SubscriptionState, metaclass=_SubscriptionStateEnumTypeWrapper):
+    """Whether a subscribed track comes."""
+
+SUBSCRIPTION_STATE_UNSPECIFIED: SubscriptionState.ValueType  # 0
+"""Not set."""
+SUBSCRIPTION_STATE_ACTIVE: SubscriptionState.ValueType  # 1
+"""It comes."""
+SUBSCRIPTION_STATE_PAUSED: SubscriptionState.ValueType  # 2
+"""The client has paused it."""
+SUBSCRIPTION_STATE_STARVED: SubscriptionState.ValueType  # 3
+"""There is not enough bandwidth for it."""
+Global___SubscriptionState: _TypeAlias = SubscriptionState  # noqa: Y015
+
+class _ConnectionQuality:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ConnectionQualityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ConnectionQuality.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CONNECTION_QUALITY_UNSPECIFIED: _ConnectionQuality.ValueType  # 0
+    """Not set."""
+    CONNECTION_QUALITY_EXCELLENT: _ConnectionQuality.ValueType  # 1
+    """Nothing is noticed."""
+    CONNECTION_QUALITY_GOOD: _ConnectionQuality.ValueType  # 2
+    """It suffers at times."""
+    CONNECTION_QUALITY_POOR: _ConnectionQuality.ValueType  # 3
+    """People notice."""
+    CONNECTION_QUALITY_LOST: _ConnectionQuality.ValueType  # 4
+    """Nothing comes."""
+
+class ConnectionQuality(_ConnectionQuality, metaclass=_ConnectionQualityEnumTypeWrapper):
+    """How good a connection is."""
+
+CONNECTION_QUALITY_UNSPECIFIED: ConnectionQuality.ValueType  # 0
+"""Not set."""
+CONNECTION_QUALITY_EXCELLENT: ConnectionQuality.ValueType  # 1
+"""Nothing is noticed."""
+CONNECTION_QUALITY_GOOD: ConnectionQuality.ValueType  # 2
+"""It suffers at times."""
+CONNECTION_QUALITY_POOR: ConnectionQuality.ValueType  # 3
+"""People notice."""
+CONNECTION_QUALITY_LOST: ConnectionQuality.ValueType  # 4
+"""Nothing comes."""
+Global___ConnectionQuality: _TypeAlias = ConnectionQuality  # noqa: Y015
+
+class _Scenario:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ScenarioEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Scenario.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SCENARIO_UNSPECIFIED: _Scenario.ValueType  # 0
+    """Not set."""
+    SCENARIO_DISCONNECT: _Scenario.ValueType  # 1
+    """The connection breaks; the client is to resume."""
+    SCENARIO_DISCONNECT_ON_RESUME: _Scenario.ValueType  # 2
+    """The connection breaks, and the next `resume` is refused; the client is to join anew."""
+    SCENARIO_MEDIA_RESET: _Scenario.ValueType  # 3
+    """The media node is lost; the client is to build its media path anew."""
+    SCENARIO_FULL_RECONNECT: _Scenario.ValueType  # 4
+    """Everything at once."""
+
+class Scenario(_Scenario, metaclass=_ScenarioEnumTypeWrapper):
+    """What can go wrong."""
+
+SCENARIO_UNSPECIFIED: Scenario.ValueType  # 0
+"""Not set."""
+SCENARIO_DISCONNECT: Scenario.ValueType  # 1
+"""The connection breaks; the client is to resume."""
+SCENARIO_DISCONNECT_ON_RESUME: Scenario.ValueType  # 2
+"""The connection breaks, and the next `resume` is refused; the client is to join anew."""
+SCENARIO_MEDIA_RESET: Scenario.ValueType  # 3
+"""The media node is lost; the client is to build its media path anew."""
+SCENARIO_FULL_RECONNECT: Scenario.ValueType  # 4
+"""Everything at once."""
+Global___Scenario: _TypeAlias = Scenario  # noqa: Y015
+
 class _DisconnectReason:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -153,6 +249,11 @@ class ClientMessage(_message.Message):
     ICE_CANDIDATE_FIELD_NUMBER: _builtins.int
     SET_TRACK_MUTED_FIELD_NUMBER: _builtins.int
     RESTART_ICE_FIELD_NUMBER: _builtins.int
+    SET_SUBSCRIPTIONS_FIELD_NUMBER: _builtins.int
+    SEND_REACTION_FIELD_NUMBER: _builtins.int
+    SET_HAND_RAISED_FIELD_NUMBER: _builtins.int
+    UPDATE_NOTES_FIELD_NUMBER: _builtins.int
+    SIMULATE_SCENARIO_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The client's own mark, echoed as `reply_to` in what answers this message; at most 64 characters."""
     @_builtins.property
@@ -195,6 +296,26 @@ class ClientMessage(_message.Message):
     def restart_ice(self) -> Global___RestartIce:
         """Asks for an ICE restart of the subscriber connection; the publisher's is an offer with new credentials."""
 
+    @_builtins.property
+    def set_subscriptions(self) -> Global___SetSubscriptions:
+        """Says which tracks are wanted, how large and how urgently."""
+
+    @_builtins.property
+    def send_reaction(self) -> Global___SendReaction:
+        """Shows a reaction to everyone for a moment."""
+
+    @_builtins.property
+    def set_hand_raised(self) -> Global___SetHandRaised:
+        """Raises or lowers one's own hand, or as a host lowers another's."""
+
+    @_builtins.property
+    def update_notes(self) -> Global___UpdateNotes:
+        """Changes the shared notes."""
+
+    @_builtins.property
+    def simulate_scenario(self) -> Global___SimulateScenario:
+        """Makes something go wrong with one's own connection, for tests; only where the operator allows it."""
+
     def __init__(
         self,
         *,
@@ -209,12 +330,17 @@ class ClientMessage(_message.Message):
         ice_candidate: Global___IceCandidate | None = ...,
         set_track_muted: Global___SetTrackMuted | None = ...,
         restart_ice: Global___RestartIce | None = ...,
+        set_subscriptions: Global___SetSubscriptions | None = ...,
+        send_reaction: Global___SendReaction | None = ...,
+        set_hand_raised: Global___SetHandRaised | None = ...,
+        update_notes: Global___UpdateNotes | None = ...,
+        simulate_scenario: Global___SimulateScenario | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["ice_candidate", b"ice_candidate", "join", b"join", "leave", b"leave", "message", b"message", "ping", b"ping", "publish_offer", b"publish_offer", "restart_ice", b"restart_ice", "resume", b"resume", "set_track_muted", b"set_track_muted", "start_media", b"start_media", "subscribe_answer", b"subscribe_answer"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ice_candidate", b"ice_candidate", "join", b"join", "leave", b"leave", "message", b"message", "ping", b"ping", "publish_offer", b"publish_offer", "restart_ice", b"restart_ice", "resume", b"resume", "send_reaction", b"send_reaction", "set_hand_raised", b"set_hand_raised", "set_subscriptions", b"set_subscriptions", "set_track_muted", b"set_track_muted", "simulate_scenario", b"simulate_scenario", "start_media", b"start_media", "subscribe_answer", b"subscribe_answer", "update_notes", b"update_notes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ice_candidate", b"ice_candidate", "id", b"id", "join", b"join", "leave", b"leave", "message", b"message", "ping", b"ping", "publish_offer", b"publish_offer", "restart_ice", b"restart_ice", "resume", b"resume", "set_track_muted", b"set_track_muted", "start_media", b"start_media", "subscribe_answer", b"subscribe_answer"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ice_candidate", b"ice_candidate", "id", b"id", "join", b"join", "leave", b"leave", "message", b"message", "ping", b"ping", "publish_offer", b"publish_offer", "restart_ice", b"restart_ice", "resume", b"resume", "send_reaction", b"send_reaction", "set_hand_raised", b"set_hand_raised", "set_subscriptions", b"set_subscriptions", "set_track_muted", b"set_track_muted", "simulate_scenario", b"simulate_scenario", "start_media", b"start_media", "subscribe_answer", b"subscribe_answer", "update_notes", b"update_notes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["join", "resume", "leave", "ping", "start_media", "publish_offer", "subscribe_answer", "ice_candidate", "set_track_muted", "restart_ice"]  # noqa: Y015
+    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["join", "resume", "leave", "ping", "start_media", "publish_offer", "subscribe_answer", "ice_candidate", "set_track_muted", "restart_ice", "set_subscriptions", "send_reaction", "set_hand_raised", "update_notes", "simulate_scenario"]  # noqa: Y015
     _WhichOneofArgType_message: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_message) -> _WhichOneofReturnType_message | None: ...
 
@@ -237,6 +363,9 @@ class ServerMessage(_message.Message):
     PUBLISH_ANSWER_FIELD_NUMBER: _builtins.int
     SUBSCRIBE_OFFER_FIELD_NUMBER: _builtins.int
     MEDIA_RESET_FIELD_NUMBER: _builtins.int
+    LAYERS_WANTED_FIELD_NUMBER: _builtins.int
+    SUBSCRIPTION_CHANGED_FIELD_NUMBER: _builtins.int
+    MEDIA_MOVING_FIELD_NUMBER: _builtins.int
     PARTICIPANT_JOINED_FIELD_NUMBER: _builtins.int
     PARTICIPANT_LEFT_FIELD_NUMBER: _builtins.int
     TRACK_PUBLISHED_FIELD_NUMBER: _builtins.int
@@ -245,6 +374,23 @@ class ServerMessage(_message.Message):
     SPEAKERS_CHANGED_FIELD_NUMBER: _builtins.int
     MEETING_ENDED_FIELD_NUMBER: _builtins.int
     DISCONNECTED_FIELD_NUMBER: _builtins.int
+    PARTICIPANT_UPDATED_FIELD_NUMBER: _builtins.int
+    MEETING_UPDATED_FIELD_NUMBER: _builtins.int
+    SETTINGS_CHANGED_FIELD_NUMBER: _builtins.int
+    LOBBY_CHANGED_FIELD_NUMBER: _builtins.int
+    UNMUTE_REQUESTED_FIELD_NUMBER: _builtins.int
+    REACTION_FIELD_NUMBER: _builtins.int
+    HANDS_CHANGED_FIELD_NUMBER: _builtins.int
+    CHAT_CHANGED_FIELD_NUMBER: _builtins.int
+    POLL_CHANGED_FIELD_NUMBER: _builtins.int
+    BREAKOUTS_CHANGED_FIELD_NUMBER: _builtins.int
+    MOVED_FIELD_NUMBER: _builtins.int
+    NOTES_UPDATED_FIELD_NUMBER: _builtins.int
+    CAPTION_FIELD_NUMBER: _builtins.int
+    EMOTION_DETECTED_FIELD_NUMBER: _builtins.int
+    ROOM_MOOD_FIELD_NUMBER: _builtins.int
+    RECORDING_CHANGED_FIELD_NUMBER: _builtins.int
+    QUALITY_CHANGED_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """Strictly increasing within a room, from 1; numbers that went to others are skipped. It is the cursor for `resume`."""
     reply_to: _builtins.str
@@ -271,7 +417,7 @@ class ServerMessage(_message.Message):
 
     @_builtins.property
     def accepted(self) -> Global___Accepted:
-        """Answers `start_media`, `subscribe_answer`, `ice_candidate`, `set_track_muted` and `restart_ice`."""
+        """Answers whatever has no answer of its own."""
 
     @_builtins.property
     def publish_answer(self) -> Global___PublishAnswer:
@@ -284,6 +430,18 @@ class ServerMessage(_message.Message):
     @_builtins.property
     def media_reset(self) -> Global___MediaReset:
         """The media node was lost or has changed: close both connections, then `start_media` and `publish_offer` anew."""
+
+    @_builtins.property
+    def layers_wanted(self) -> Global___LayersWanted:
+        """Which layers of the client's own tracks anybody watches: the others need not be sent."""
+
+    @_builtins.property
+    def subscription_changed(self) -> Global___SubscriptionChanged:
+        """How a subscribed track is received has changed, for lack of bandwidth or for its coming back."""
+
+    @_builtins.property
+    def media_moving(self) -> Global___MediaMoving:
+        """Build a second media path at once, then close the first: the node hands its rooms over."""
 
     @_builtins.property
     def participant_joined(self) -> Global___ParticipantJoined:
@@ -317,6 +475,74 @@ class ServerMessage(_message.Message):
     def disconnected(self) -> Global___Disconnected:
         """This participant was taken out of the meeting or replaced; the server closes the conversation after this."""
 
+    @_builtins.property
+    def participant_updated(self) -> Global___ParticipantUpdated:
+        """Someone's name, role or grants have changed."""
+
+    @_builtins.property
+    def meeting_updated(self) -> Global___MeetingUpdated:
+        """The meeting itself has changed: its title, its lock."""
+
+    @_builtins.property
+    def settings_changed(self) -> Global___SettingsChanged:
+        """The settings have changed; clients show all that listens or looks."""
+
+    @_builtins.property
+    def lobby_changed(self) -> Global___LobbyChanged:
+        """Who waits in the lobby has changed; for hosts and co-hosts."""
+
+    @_builtins.property
+    def unmute_requested(self) -> Global___UnmuteRequested:
+        """A host asks this participant to unmute."""
+
+    @_builtins.property
+    def reaction(self) -> Global___Reaction:
+        """Someone reacts."""
+
+    @_builtins.property
+    def hands_changed(self) -> Global___HandsChanged:
+        """Whose hands are raised has changed."""
+
+    @_builtins.property
+    def chat_changed(self) -> Global___ChatChanged:
+        """A message of the chat is new, edited or deleted."""
+
+    @_builtins.property
+    def poll_changed(self) -> Global___PollChanged:
+        """A poll is new, answered or closed."""
+
+    @_builtins.property
+    def breakouts_changed(self) -> Global___BreakoutsChanged:
+        """Breakout rooms are opened or closed."""
+
+    @_builtins.property
+    def moved(self) -> Global___Moved:
+        """A host moves this participant: join that meeting."""
+
+    @_builtins.property
+    def notes_updated(self) -> Global___NotesUpdated:
+        """The shared notes have changed."""
+
+    @_builtins.property
+    def caption(self) -> Global___Caption:
+        """What someone says, as text."""
+
+    @_builtins.property
+    def emotion_detected(self) -> Global___EmotionDetected:
+        """What this participant's own face shows."""
+
+    @_builtins.property
+    def room_mood(self) -> Global___RoomMood:
+        """What faces in the room show, on average; for hosts and co-hosts, of three consenting people or more."""
+
+    @_builtins.property
+    def recording_changed(self) -> Global___RecordingChanged:
+        """A recording has begun or ended."""
+
+    @_builtins.property
+    def quality_changed(self) -> Global___QualityChanged:
+        """How good someone's connection is has changed."""
+
     def __init__(
         self,
         *,
@@ -331,6 +557,9 @@ class ServerMessage(_message.Message):
         publish_answer: Global___PublishAnswer | None = ...,
         subscribe_offer: Global___SubscribeOffer | None = ...,
         media_reset: Global___MediaReset | None = ...,
+        layers_wanted: Global___LayersWanted | None = ...,
+        subscription_changed: Global___SubscriptionChanged | None = ...,
+        media_moving: Global___MediaMoving | None = ...,
         participant_joined: Global___ParticipantJoined | None = ...,
         participant_left: Global___ParticipantLeft | None = ...,
         track_published: Global___TrackPublished | None = ...,
@@ -339,12 +568,29 @@ class ServerMessage(_message.Message):
         speakers_changed: Global___SpeakersChanged | None = ...,
         meeting_ended: Global___MeetingEnded | None = ...,
         disconnected: Global___Disconnected | None = ...,
+        participant_updated: Global___ParticipantUpdated | None = ...,
+        meeting_updated: Global___MeetingUpdated | None = ...,
+        settings_changed: Global___SettingsChanged | None = ...,
+        lobby_changed: Global___LobbyChanged | None = ...,
+        unmute_requested: Global___UnmuteRequested | None = ...,
+        reaction: Global___Reaction | None = ...,
+        hands_changed: Global___HandsChanged | None = ...,
+        chat_changed: Global___ChatChanged | None = ...,
+        poll_changed: Global___PollChanged | None = ...,
+        breakouts_changed: Global___BreakoutsChanged | None = ...,
+        moved: Global___Moved | None = ...,
+        notes_updated: Global___NotesUpdated | None = ...,
+        caption: Global___Caption | None = ...,
+        emotion_detected: Global___EmotionDetected | None = ...,
+        room_mood: Global___RoomMood | None = ...,
+        recording_changed: Global___RecordingChanged | None = ...,
+        quality_changed: Global___QualityChanged | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "disconnected", b"disconnected", "joined", b"joined", "media_reset", b"media_reset", "meeting_ended", b"meeting_ended", "message", b"message", "participant_joined", b"participant_joined", "participant_left", b"participant_left", "pong", b"pong", "publish_answer", b"publish_answer", "refused", b"refused", "resumed", b"resumed", "speakers_changed", b"speakers_changed", "subscribe_offer", b"subscribe_offer", "time", b"time", "track_published", b"track_published", "track_unpublished", b"track_unpublished", "track_updated", b"track_updated"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "breakouts_changed", b"breakouts_changed", "caption", b"caption", "chat_changed", b"chat_changed", "disconnected", b"disconnected", "emotion_detected", b"emotion_detected", "hands_changed", b"hands_changed", "joined", b"joined", "layers_wanted", b"layers_wanted", "lobby_changed", b"lobby_changed", "media_moving", b"media_moving", "media_reset", b"media_reset", "meeting_ended", b"meeting_ended", "meeting_updated", b"meeting_updated", "message", b"message", "moved", b"moved", "notes_updated", b"notes_updated", "participant_joined", b"participant_joined", "participant_left", b"participant_left", "participant_updated", b"participant_updated", "poll_changed", b"poll_changed", "pong", b"pong", "publish_answer", b"publish_answer", "quality_changed", b"quality_changed", "reaction", b"reaction", "recording_changed", b"recording_changed", "refused", b"refused", "resumed", b"resumed", "room_mood", b"room_mood", "settings_changed", b"settings_changed", "speakers_changed", b"speakers_changed", "subscribe_offer", b"subscribe_offer", "subscription_changed", b"subscription_changed", "time", b"time", "track_published", b"track_published", "track_unpublished", b"track_unpublished", "track_updated", b"track_updated", "unmute_requested", b"unmute_requested"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "disconnected", b"disconnected", "joined", b"joined", "media_reset", b"media_reset", "meeting_ended", b"meeting_ended", "message", b"message", "participant_joined", b"participant_joined", "participant_left", b"participant_left", "pong", b"pong", "publish_answer", b"publish_answer", "refused", b"refused", "reply_to", b"reply_to", "resumed", b"resumed", "sequence", b"sequence", "speakers_changed", b"speakers_changed", "subscribe_offer", b"subscribe_offer", "time", b"time", "track_published", b"track_published", "track_unpublished", b"track_unpublished", "track_updated", b"track_updated"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "breakouts_changed", b"breakouts_changed", "caption", b"caption", "chat_changed", b"chat_changed", "disconnected", b"disconnected", "emotion_detected", b"emotion_detected", "hands_changed", b"hands_changed", "joined", b"joined", "layers_wanted", b"layers_wanted", "lobby_changed", b"lobby_changed", "media_moving", b"media_moving", "media_reset", b"media_reset", "meeting_ended", b"meeting_ended", "meeting_updated", b"meeting_updated", "message", b"message", "moved", b"moved", "notes_updated", b"notes_updated", "participant_joined", b"participant_joined", "participant_left", b"participant_left", "participant_updated", b"participant_updated", "poll_changed", b"poll_changed", "pong", b"pong", "publish_answer", b"publish_answer", "quality_changed", b"quality_changed", "reaction", b"reaction", "recording_changed", b"recording_changed", "refused", b"refused", "reply_to", b"reply_to", "resumed", b"resumed", "room_mood", b"room_mood", "sequence", b"sequence", "settings_changed", b"settings_changed", "speakers_changed", b"speakers_changed", "subscribe_offer", b"subscribe_offer", "subscription_changed", b"subscription_changed", "time", b"time", "track_published", b"track_published", "track_unpublished", b"track_unpublished", "track_updated", b"track_updated", "unmute_requested", b"unmute_requested"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["joined", "resumed", "pong", "refused", "accepted", "publish_answer", "subscribe_offer", "media_reset", "participant_joined", "participant_left", "track_published", "track_updated", "track_unpublished", "speakers_changed", "meeting_ended", "disconnected"]  # noqa: Y015
+    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["joined", "resumed", "pong", "refused", "accepted", "publish_answer", "subscribe_offer", "media_reset", "layers_wanted", "subscription_changed", "media_moving", "participant_joined", "participant_left", "track_published", "track_updated", "track_unpublished", "speakers_changed", "meeting_ended", "disconnected", "participant_updated", "meeting_updated", "settings_changed", "lobby_changed", "unmute_requested", "reaction", "hands_changed", "chat_changed", "poll_changed", "breakouts_changed", "moved", "notes_updated", "caption", "emotion_detected", "room_mood", "recording_changed", "quality_changed"]  # noqa: Y015
     _WhichOneofArgType_message: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_message) -> _WhichOneofReturnType_message | None: ...
 
@@ -352,7 +598,10 @@ Global___ServerMessage: _TypeAlias = ServerMessage  # noqa: Y015
 
 @_typing.final
 class Join(_message.Message):
-    """Begins a conversation."""
+    """--- How a conversation begins and ends.
+
+    Begins a conversation.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -434,7 +683,10 @@ Global___Ping: _TypeAlias = Ping  # noqa: Y015
 
 @_typing.final
 class StartMedia(_message.Message):
-    """Asks for a place on the media node."""
+    """--- The media path.
+
+    Asks for a place on the media node.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -607,6 +859,93 @@ class RestartIce(_message.Message):
 Global___RestartIce: _TypeAlias = RestartIce  # noqa: Y015
 
 @_typing.final
+class SetSubscriptions(_message.Message):
+    """Says how tracks are wanted; tracks that are not named stay as they are."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUBSCRIPTIONS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def subscriptions(self) -> _containers.RepeatedCompositeFieldContainer[Global___TrackSubscription]:
+        """A setting per track."""
+
+    def __init__(
+        self,
+        *,
+        subscriptions: _abc.Iterable[Global___TrackSubscription] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["subscriptions", b"subscriptions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetSubscriptions: _TypeAlias = SetSubscriptions  # noqa: Y015
+
+@_typing.final
+class TrackSubscription(_message.Message):
+    """How a track is wanted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRACK_ID_FIELD_NUMBER: _builtins.int
+    PAUSED_FIELD_NUMBER: _builtins.int
+    WIDTH_FIELD_NUMBER: _builtins.int
+    HEIGHT_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
+    track_id: _builtins.str
+    """The track's id in the room."""
+    paused: _builtins.bool
+    """Whether it is not wanted for now. Default false."""
+    width: _builtins.int
+    """The width at which it is shown, in pixels; 0: as large as can be had."""
+    height: _builtins.int
+    """The height at which it is shown, in pixels; 0: as large as can be had."""
+    priority: _builtins.int
+    """Who keeps quality longer when bandwidth is short, 0 to 100; default 0, screens and speakers before the rest."""
+    def __init__(
+        self,
+        *,
+        track_id: _builtins.str = ...,
+        paused: _builtins.bool = ...,
+        width: _builtins.int = ...,
+        height: _builtins.int = ...,
+        priority: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["height", b"height", "paused", b"paused", "priority", b"priority", "track_id", b"track_id", "width", b"width"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TrackSubscription: _TypeAlias = TrackSubscription  # noqa: Y015
+
+@_typing.final
+class SimulateScenario(_message.Message):
+    """--- The conversation itself.
+
+    Makes something go wrong, for tests.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCENARIO_FIELD_NUMBER: _builtins.int
+    scenario: Global___Scenario.ValueType
+    """What."""
+    def __init__(
+        self,
+        *,
+        scenario: Global___Scenario.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["scenario", b"scenario"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SimulateScenario: _TypeAlias = SimulateScenario  # noqa: Y015
+
+@_typing.final
 class Joined(_message.Message):
     """The conversation has begun: all that is true at this sequence."""
 
@@ -618,6 +957,7 @@ class Joined(_message.Message):
     TRACKS_FIELD_NUMBER: _builtins.int
     SPEAKERS_FIELD_NUMBER: _builtins.int
     RESUME_WINDOW_FIELD_NUMBER: _builtins.int
+    HANDS_FIELD_NUMBER: _builtins.int
     session_token: _builtins.str
     """For `Send` and `resume`; secret."""
     @_builtins.property
@@ -640,6 +980,10 @@ class Joined(_message.Message):
     def resume_window(self) -> _duration_pb2.Duration:
         """How long a broken conversation can be taken up."""
 
+    @_builtins.property
+    def hands(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of the participants whose hands are raised, in the order of raising."""
+
     def __init__(
         self,
         *,
@@ -649,10 +993,11 @@ class Joined(_message.Message):
         tracks: _abc.Iterable[Global___Track] | None = ...,
         speakers: _abc.Iterable[_builtins.str] | None = ...,
         resume_window: _duration_pb2.Duration | None = ...,
+        hands: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["participant", b"participant", "resume_window", b"resume_window"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["participant", b"participant", "participants", b"participants", "resume_window", b"resume_window", "session_token", b"session_token", "speakers", b"speakers", "tracks", b"tracks"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hands", b"hands", "participant", b"participant", "participants", b"participants", "resume_window", b"resume_window", "session_token", b"session_token", "speakers", b"speakers", "tracks", b"tracks"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -863,8 +1208,93 @@ class MediaReset(_message.Message):
 Global___MediaReset: _TypeAlias = MediaReset  # noqa: Y015
 
 @_typing.final
+class LayersWanted(_message.Message):
+    """Which layers of a track anybody watches."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRACK_ID_FIELD_NUMBER: _builtins.int
+    RIDS_FIELD_NUMBER: _builtins.int
+    track_id: _builtins.str
+    """The track's id in the room."""
+    @_builtins.property
+    def rids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The `a=rid`s of the wanted simulcast layers; empty: nobody watches."""
+
+    def __init__(
+        self,
+        *,
+        track_id: _builtins.str = ...,
+        rids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rids", b"rids", "track_id", b"track_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LayersWanted: _TypeAlias = LayersWanted  # noqa: Y015
+
+@_typing.final
+class SubscriptionChanged(_message.Message):
+    """How a subscribed track is received."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRACK_ID_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    RID_FIELD_NUMBER: _builtins.int
+    track_id: _builtins.str
+    """The track's id in the room."""
+    state: Global___SubscriptionState.ValueType
+    """Whether it comes."""
+    rid: _builtins.str
+    """The `a=rid` of the layer that comes; empty without simulcast."""
+    def __init__(
+        self,
+        *,
+        track_id: _builtins.str = ...,
+        state: Global___SubscriptionState.ValueType = ...,
+        rid: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rid", b"rid", "state", b"state", "track_id", b"track_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SubscriptionChanged: _TypeAlias = SubscriptionChanged  # noqa: Y015
+
+@_typing.final
+class MediaMoving(_message.Message):
+    """The room moves to another media node without a gap."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NOTICE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def notice(self) -> _duration_pb2.Duration:
+        """How long the old path is still there."""
+
+    def __init__(
+        self,
+        *,
+        notice: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["notice", b"notice"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["notice", b"notice"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MediaMoving: _TypeAlias = MediaMoving  # noqa: Y015
+
+@_typing.final
 class ParticipantJoined(_message.Message):
-    """Someone has connected."""
+    """--- Who is here, and what they send.
+
+    Someone has connected.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1084,8 +1514,567 @@ class Disconnected(_message.Message):
 Global___Disconnected: _TypeAlias = Disconnected  # noqa: Y015
 
 @_typing.final
+class ParticipantUpdated(_message.Message):
+    """A participant has changed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARTICIPANT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def participant(self) -> _meeting_pb2.Participant:
+        """As they are now."""
+
+    def __init__(
+        self,
+        *,
+        participant: _meeting_pb2.Participant | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["participant", b"participant"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["participant", b"participant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ParticipantUpdated: _TypeAlias = ParticipantUpdated  # noqa: Y015
+
+@_typing.final
+class MeetingUpdated(_message.Message):
+    """The meeting has changed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEETING_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def meeting(self) -> _meeting_pb2.Meeting:
+        """As it is now, without its passcode."""
+
+    def __init__(
+        self,
+        *,
+        meeting: _meeting_pb2.Meeting | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["meeting", b"meeting"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["meeting", b"meeting"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MeetingUpdated: _TypeAlias = MeetingUpdated  # noqa: Y015
+
+@_typing.final
+class SettingsChanged(_message.Message):
+    """The settings have changed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SETTINGS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def settings(self) -> _settings_pb2.Settings:
+        """As they are now."""
+
+    def __init__(
+        self,
+        *,
+        settings: _settings_pb2.Settings | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["settings", b"settings"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["settings", b"settings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SettingsChanged: _TypeAlias = SettingsChanged  # noqa: Y015
+
+@_typing.final
+class LobbyChanged(_message.Message):
+    """Who waits in the lobby."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WAITING_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def waiting(self) -> _containers.RepeatedCompositeFieldContainer[_meeting_pb2.Participant]:
+        """In the order of coming."""
+
+    def __init__(
+        self,
+        *,
+        waiting: _abc.Iterable[_meeting_pb2.Participant] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["waiting", b"waiting"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LobbyChanged: _TypeAlias = LobbyChanged  # noqa: Y015
+
+@_typing.final
+class UnmuteRequested(_message.Message):
+    """A host asks this participant to unmute."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUESTER_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    requester: _builtins.str
+    """Who asks, `meetings/{code}/participants/{id}`."""
+    source: Global___TrackSource.ValueType
+    """What is to be unmuted."""
+    def __init__(
+        self,
+        *,
+        requester: _builtins.str = ...,
+        source: Global___TrackSource.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["requester", b"requester", "source", b"source"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnmuteRequested: _TypeAlias = UnmuteRequested  # noqa: Y015
+
+@_typing.final
+class QualityChanged(_message.Message):
+    """How good someone's connection is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARTICIPANT_FIELD_NUMBER: _builtins.int
+    QUALITY_FIELD_NUMBER: _builtins.int
+    participant: _builtins.str
+    """Whose, `meetings/{code}/participants/{id}`."""
+    quality: Global___ConnectionQuality.ValueType
+    """How good."""
+    def __init__(
+        self,
+        *,
+        participant: _builtins.str = ...,
+        quality: Global___ConnectionQuality.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["participant", b"participant", "quality", b"quality"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QualityChanged: _TypeAlias = QualityChanged  # noqa: Y015
+
+@_typing.final
+class SendReaction(_message.Message):
+    """--- What people do beside talking.
+
+    Shows a reaction.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EMOJI_FIELD_NUMBER: _builtins.int
+    emoji: _builtins.str
+    """One emoji, at most 32 bytes."""
+    def __init__(
+        self,
+        *,
+        emoji: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["emoji", b"emoji"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SendReaction: _TypeAlias = SendReaction  # noqa: Y015
+
+@_typing.final
+class Reaction(_message.Message):
+    """Someone reacts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARTICIPANT_FIELD_NUMBER: _builtins.int
+    EMOJI_FIELD_NUMBER: _builtins.int
+    participant: _builtins.str
+    """Who, `meetings/{code}/participants/{id}`."""
+    emoji: _builtins.str
+    """One emoji."""
+    def __init__(
+        self,
+        *,
+        participant: _builtins.str = ...,
+        emoji: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["emoji", b"emoji", "participant", b"participant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Reaction: _TypeAlias = Reaction  # noqa: Y015
+
+@_typing.final
+class SetHandRaised(_message.Message):
+    """Raises or lowers a hand."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RAISED_FIELD_NUMBER: _builtins.int
+    PARTICIPANT_FIELD_NUMBER: _builtins.int
+    raised: _builtins.bool
+    """Whether it is raised from now on."""
+    participant: _builtins.str
+    """Whose hand a host lowers, `meetings/{code}/participants/{id}`; empty: one's own."""
+    def __init__(
+        self,
+        *,
+        raised: _builtins.bool = ...,
+        participant: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["participant", b"participant", "raised", b"raised"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetHandRaised: _TypeAlias = SetHandRaised  # noqa: Y015
+
+@_typing.final
+class HandsChanged(_message.Message):
+    """Whose hands are raised."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HANDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def hands(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Their names, in the order of raising."""
+
+    def __init__(
+        self,
+        *,
+        hands: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hands", b"hands"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HandsChanged: _TypeAlias = HandsChanged  # noqa: Y015
+
+@_typing.final
+class ChatChanged(_message.Message):
+    """The chat has changed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHAT_MESSAGE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def chat_message(self) -> _chat_pb2.ChatMessage:
+        """The message as it is now."""
+
+    def __init__(
+        self,
+        *,
+        chat_message: _chat_pb2.ChatMessage | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["chat_message", b"chat_message"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chat_message", b"chat_message"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ChatChanged: _TypeAlias = ChatChanged  # noqa: Y015
+
+@_typing.final
+class PollChanged(_message.Message):
+    """A poll has changed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POLL_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def poll(self) -> _poll_pb2.Poll:
+        """The poll as it is now, as this participant may see it, without `own_choices`."""
+
+    def __init__(
+        self,
+        *,
+        poll: _poll_pb2.Poll | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["poll", b"poll"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["poll", b"poll"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PollChanged: _TypeAlias = PollChanged  # noqa: Y015
+
+@_typing.final
+class BreakoutsChanged(_message.Message):
+    """Breakout rooms are opened or closed; BreakoutService.ListBreakouts has them."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OPEN_FIELD_NUMBER: _builtins.int
+    CLOSE_TIME_FIELD_NUMBER: _builtins.int
+    open: _builtins.bool
+    """Whether there are any."""
+    @_builtins.property
+    def close_time(self) -> _timestamp_pb2.Timestamp:
+        """When they close by themselves; empty: when a host closes them."""
+
+    def __init__(
+        self,
+        *,
+        open: _builtins.bool = ...,
+        close_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["close_time", b"close_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["close_time", b"close_time", "open", b"open"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BreakoutsChanged: _TypeAlias = BreakoutsChanged  # noqa: Y015
+
+@_typing.final
+class Moved(_message.Message):
+    """A host moves this participant."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEETING_FIELD_NUMBER: _builtins.int
+    meeting: _builtins.str
+    """Where to, `meetings/{code}`: a breakout room, or the meeting again."""
+    def __init__(
+        self,
+        *,
+        meeting: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["meeting", b"meeting"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Moved: _TypeAlias = Moved  # noqa: Y015
+
+@_typing.final
+class UpdateNotes(_message.Message):
+    """Changes the shared notes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UPDATE_FIELD_NUMBER: _builtins.int
+    update: _builtins.bytes
+    """A Yjs update, version 1; at most 64 KiB."""
+    def __init__(
+        self,
+        *,
+        update: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["update", b"update"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateNotes: _TypeAlias = UpdateNotes  # noqa: Y015
+
+@_typing.final
+class NotesUpdated(_message.Message):
+    """The shared notes have changed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARTICIPANT_FIELD_NUMBER: _builtins.int
+    UPDATE_FIELD_NUMBER: _builtins.int
+    participant: _builtins.str
+    """Who changed them, `meetings/{code}/participants/{id}`."""
+    update: _builtins.bytes
+    """A Yjs update, version 1."""
+    def __init__(
+        self,
+        *,
+        participant: _builtins.str = ...,
+        update: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["participant", b"participant", "update", b"update"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NotesUpdated: _TypeAlias = NotesUpdated  # noqa: Y015
+
+@_typing.final
+class Caption(_message.Message):
+    """--- What machines make of what is said and shown.
+
+    What someone says, as text.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class TranslationsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    PARTICIPANT_FIELD_NUMBER: _builtins.int
+    TRACK_ID_FIELD_NUMBER: _builtins.int
+    SPEECH_FIELD_NUMBER: _builtins.int
+    TRANSLATIONS_FIELD_NUMBER: _builtins.int
+    participant: _builtins.str
+    """Who, `meetings/{code}/participants/{id}`."""
+    track_id: _builtins.str
+    """The track's id in the room."""
+    @_builtins.property
+    def speech(self) -> _ai_pb2.SpeechHypothesis:
+        """The hypothesis; one with the same `segment` takes the place of the one before."""
+
+    @_builtins.property
+    def translations(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """The text in other languages, by BCP 47; of final hypotheses alone."""
+
+    def __init__(
+        self,
+        *,
+        participant: _builtins.str = ...,
+        track_id: _builtins.str = ...,
+        speech: _ai_pb2.SpeechHypothesis | None = ...,
+        translations: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["speech", b"speech"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["participant", b"participant", "speech", b"speech", "track_id", b"track_id", "translations", b"translations"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Caption: _TypeAlias = Caption  # noqa: Y015
+
+@_typing.final
+class EmotionDetected(_message.Message):
+    """What this participant's own face shows."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EMOTION_FIELD_NUMBER: _builtins.int
+    CONFIDENCE_FIELD_NUMBER: _builtins.int
+    emotion: _ai_pb2.Emotion.ValueType
+    """The likeliest expression."""
+    confidence: _builtins.float
+    """How likely it is, 0 to 1."""
+    def __init__(
+        self,
+        *,
+        emotion: _ai_pb2.Emotion.ValueType = ...,
+        confidence: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["confidence", b"confidence", "emotion", b"emotion"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EmotionDetected: _TypeAlias = EmotionDetected  # noqa: Y015
+
+@_typing.final
+class RoomMood(_message.Message):
+    """What faces in the room show, on average."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class SharesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.float
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    SHARES_FIELD_NUMBER: _builtins.int
+    PARTICIPANT_COUNT_FIELD_NUMBER: _builtins.int
+    participant_count: _builtins.int
+    """Of how many people."""
+    @_builtins.property
+    def shares(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """Shares of expressions, together 1, by name in lower case: `happy`."""
+
+    def __init__(
+        self,
+        *,
+        shares: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        participant_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["participant_count", b"participant_count", "shares", b"shares"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RoomMood: _TypeAlias = RoomMood  # noqa: Y015
+
+@_typing.final
+class RecordingChanged(_message.Message):
+    """A recording has begun or ended."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORDING_FIELD_NUMBER: _builtins.int
+    ACTIVE_FIELD_NUMBER: _builtins.int
+    recording: _builtins.str
+    """`meetings/{code}/recordings/{id}`."""
+    active: _builtins.bool
+    """Whether it goes on."""
+    def __init__(
+        self,
+        *,
+        recording: _builtins.str = ...,
+        active: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active", b"active", "recording", b"recording"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordingChanged: _TypeAlias = RecordingChanged  # noqa: Y015
+
+@_typing.final
 class SubscribeRequest(_message.Message):
-    """Opens the server's half of a conversation."""
+    """--- The requests that carry a conversation.
+
+    Opens the server's half of a conversation.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -59,8 +59,11 @@ class SignalingServiceServicer:
     def Connect(self, request_iterator, context):
         """Carries a whole conversation. The first client message is `join` or `resume`.
 
-        Errors that end the stream: UNAUTHENTICATED (TICKET_INVALID, SESSION_EXPIRED), FAILED_PRECONDITION (MEETING_ENDED,
-        PARTICIPANT_GONE), INVALID_ARGUMENT (JOIN_FIRST), RESOURCE_EXHAUSTED (TOO_SLOW). Others arrive as `refused`.
+        These errors end the stream. Others arrive as `refused`, also MESSAGE_MALFORMED (WebSocket) and, at first, RATE_LIMITED.
+
+        Errors: UNAUTHENTICATED (TICKET_INVALID, SESSION_EXPIRED), INVALID_ARGUMENT (JOIN_FIRST),
+        FAILED_PRECONDITION (MEETING_ENDED, PARTICIPANT_GONE, TAKEN_OVER), RESOURCE_EXHAUSTED (ROOM_FULL, TOO_SLOW,
+        RATE_LIMITED, TOO_MANY_CONNECTIONS), UNAVAILABLE (DRAINING, CONNECTION_TOO_OLD).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -76,7 +79,7 @@ class SignalingServiceServicer:
     def Send(self, request, context):
         """The client's half of a conversation: one message. Its answer arrives on the stream, with `reply_to`.
 
-        Errors: UNAUTHENTICATED (SESSION_EXPIRED), INVALID_ARGUMENT.
+        Errors: UNAUTHENTICATED (SESSION_EXPIRED), INVALID_ARGUMENT (JOIN_FIRST), RESOURCE_EXHAUSTED (RATE_LIMITED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -41,15 +41,18 @@ class SignalingServiceStub:
     Connect: _grpc.StreamStreamMultiCallable[_signaling_pb2.ClientMessage, _signaling_pb2.ServerMessage]
     """Carries a whole conversation. The first client message is `join` or `resume`.
 
-    Errors that end the stream: UNAUTHENTICATED (TICKET_INVALID, SESSION_EXPIRED), FAILED_PRECONDITION (MEETING_ENDED,
-    PARTICIPANT_GONE), INVALID_ARGUMENT (JOIN_FIRST), RESOURCE_EXHAUSTED (TOO_SLOW). Others arrive as `refused`.
+    These errors end the stream. Others arrive as `refused`, also MESSAGE_MALFORMED (WebSocket) and, at first, RATE_LIMITED.
+
+    Errors: UNAUTHENTICATED (TICKET_INVALID, SESSION_EXPIRED), INVALID_ARGUMENT (JOIN_FIRST),
+    FAILED_PRECONDITION (MEETING_ENDED, PARTICIPANT_GONE, TAKEN_OVER), RESOURCE_EXHAUSTED (ROOM_FULL, TOO_SLOW,
+    RATE_LIMITED, TOO_MANY_CONNECTIONS), UNAVAILABLE (DRAINING, CONNECTION_TOO_OLD).
     """
     Subscribe: _grpc.UnaryStreamMultiCallable[_signaling_pb2.SubscribeRequest, _signaling_pb2.ServerMessage]
     """The server's half of a conversation, for clients that cannot stream upwards. Errors: as Connect."""
     Send: _grpc.UnaryUnaryMultiCallable[_signaling_pb2.SendRequest, _signaling_pb2.SendResponse]
     """The client's half of a conversation: one message. Its answer arrives on the stream, with `reply_to`.
 
-    Errors: UNAUTHENTICATED (SESSION_EXPIRED), INVALID_ARGUMENT.
+    Errors: UNAUTHENTICATED (SESSION_EXPIRED), INVALID_ARGUMENT (JOIN_FIRST), RESOURCE_EXHAUSTED (RATE_LIMITED).
     """
 
 @_typing.type_check_only
@@ -60,21 +63,23 @@ class SignalingServiceAsyncStub(SignalingServiceStub):
     Connect: _aio.StreamStreamMultiCallable[_signaling_pb2.ClientMessage, _signaling_pb2.ServerMessage]  # type: ignore[assignment]
     """Carries a whole conversation. The first client message is `join` or `resume`.
 
-    Errors that end the stream: UNAUTHENTICATED (TICKET_INVALID, SESSION_EXPIRED), FAILED_PRECONDITION (MEETING_ENDED,
-    PARTICIPANT_GONE), INVALID_ARGUMENT (JOIN_FIRST), RESOURCE_EXHAUSTED (TOO_SLOW). Others arrive as `refused`.
+    These errors end the stream. Others arrive as `refused`, also MESSAGE_MALFORMED (WebSocket) and, at first, RATE_LIMITED.
+
+    Errors: UNAUTHENTICATED (TICKET_INVALID, SESSION_EXPIRED), INVALID_ARGUMENT (JOIN_FIRST),
+    FAILED_PRECONDITION (MEETING_ENDED, PARTICIPANT_GONE, TAKEN_OVER), RESOURCE_EXHAUSTED (ROOM_FULL, TOO_SLOW,
+    RATE_LIMITED, TOO_MANY_CONNECTIONS), UNAVAILABLE (DRAINING, CONNECTION_TOO_OLD).
     """
     Subscribe: _aio.UnaryStreamMultiCallable[_signaling_pb2.SubscribeRequest, _signaling_pb2.ServerMessage]  # type: ignore[assignment]
     """The server's half of a conversation, for clients that cannot stream upwards. Errors: as Connect."""
     Send: _aio.UnaryUnaryMultiCallable[_signaling_pb2.SendRequest, _signaling_pb2.SendResponse]  # type: ignore[assignment]
     """The client's half of a conversation: one message. Its answer arrives on the stream, with `reply_to`.
 
-    Errors: UNAUTHENTICATED (SESSION_EXPIRED), INVALID_ARGUMENT.
+    Errors: UNAUTHENTICATED (SESSION_EXPIRED), INVALID_ARGUMENT (JOIN_FIRST), RESOURCE_EXHAUSTED (RATE_LIMITED).
     """
 
-class SignalingServiceServicer(metaclass=_abc_1.ABCMeta):
+class SignalingServiceServicer:
     """Connects a participant to its meeting."""
 
-    @_abc_1.abstractmethod
     def Connect(
         self,
         request_iterator: _MaybeAsyncIterator[_signaling_pb2.ClientMessage],
@@ -82,11 +87,13 @@ class SignalingServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_signaling_pb2.ServerMessage], _abc.AsyncIterator[_signaling_pb2.ServerMessage]]:
         """Carries a whole conversation. The first client message is `join` or `resume`.
 
-        Errors that end the stream: UNAUTHENTICATED (TICKET_INVALID, SESSION_EXPIRED), FAILED_PRECONDITION (MEETING_ENDED,
-        PARTICIPANT_GONE), INVALID_ARGUMENT (JOIN_FIRST), RESOURCE_EXHAUSTED (TOO_SLOW). Others arrive as `refused`.
+        These errors end the stream. Others arrive as `refused`, also MESSAGE_MALFORMED (WebSocket) and, at first, RATE_LIMITED.
+
+        Errors: UNAUTHENTICATED (TICKET_INVALID, SESSION_EXPIRED), INVALID_ARGUMENT (JOIN_FIRST),
+        FAILED_PRECONDITION (MEETING_ENDED, PARTICIPANT_GONE, TAKEN_OVER), RESOURCE_EXHAUSTED (ROOM_FULL, TOO_SLOW,
+        RATE_LIMITED, TOO_MANY_CONNECTIONS), UNAVAILABLE (DRAINING, CONNECTION_TOO_OLD).
         """
 
-    @_abc_1.abstractmethod
     def Subscribe(
         self,
         request: _signaling_pb2.SubscribeRequest,
@@ -94,7 +101,6 @@ class SignalingServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_signaling_pb2.ServerMessage], _abc.AsyncIterator[_signaling_pb2.ServerMessage]]:
         """The server's half of a conversation, for clients that cannot stream upwards. Errors: as Connect."""
 
-    @_abc_1.abstractmethod
     def Send(
         self,
         request: _signaling_pb2.SendRequest,
@@ -102,7 +108,7 @@ class SignalingServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_signaling_pb2.SendResponse, _abc.Awaitable[_signaling_pb2.SendResponse]]:
         """The client's half of a conversation: one message. Its answer arrives on the stream, with `reply_to`.
 
-        Errors: UNAUTHENTICATED (SESSION_EXPIRED), INVALID_ARGUMENT.
+        Errors: UNAUTHENTICATED (SESSION_EXPIRED), INVALID_ARGUMENT (JOIN_FIRST), RESOURCE_EXHAUSTED (RATE_LIMITED).
         """
 
 def add_SignalingServiceServicer_to_server(servicer: SignalingServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
@@ -125,10 +131,9 @@ class EventServiceAsyncStub(EventServiceStub):
     PublishEvents: _aio.UnaryUnaryMultiCallable[_signaling_pb2.PublishEventsRequest, _signaling_pb2.PublishEventsResponse]  # type: ignore[assignment]
     """Appends events to a room's log, in order, all or none."""
 
-class EventServiceServicer(metaclass=_abc_1.ABCMeta):
+class EventServiceServicer:
     """How the other services speak to a room; never routed at the edge."""
 
-    @_abc_1.abstractmethod
     def PublishEvents(
         self,
         request: _signaling_pb2.PublishEventsRequest,

@@ -35,6 +35,8 @@ class _RoleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Role.ValueType],
     """Also acts on reports in any meeting."""
     ROLE_ADMIN: _Role.ValueType  # 3
     """Also administers accounts and the server."""
+    ROLE_GUEST: _Role.ValueType  # 4
+    """Is in one meeting, without an account."""
 
 class Role(_Role, metaclass=_RoleEnumTypeWrapper):
     """What an account may do on this server."""
@@ -47,6 +49,8 @@ ROLE_MODERATOR: Role.ValueType  # 2
 """Also acts on reports in any meeting."""
 ROLE_ADMIN: Role.ValueType  # 3
 """Also administers accounts and the server."""
+ROLE_GUEST: Role.ValueType  # 4
+"""Is in one meeting, without an account."""
 Global___Role: _TypeAlias = Role  # noqa: Y015
 
 @_typing.final
@@ -181,19 +185,23 @@ class LoginRequest(_message.Message):
 
     USERNAME_OR_EMAIL_FIELD_NUMBER: _builtins.int
     PASSWORD_FIELD_NUMBER: _builtins.int
+    ONE_TIME_CODE_FIELD_NUMBER: _builtins.int
     username_or_email: _builtins.str
     """Username or e-mail address; case is ignored."""
     password: _builtins.str
     """The password."""
+    one_time_code: _builtins.str
+    """What the authenticator app shows, or a recovery code, for accounts with a second factor; others ignore it."""
     def __init__(
         self,
         *,
         username_or_email: _builtins.str = ...,
         password: _builtins.str = ...,
+        one_time_code: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["password", b"password", "username_or_email", b"username_or_email"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["one_time_code", b"one_time_code", "password", b"password", "username_or_email", b"username_or_email"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

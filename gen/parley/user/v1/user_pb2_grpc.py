@@ -73,7 +73,7 @@ class AuthServiceServicer:
     def Register(self, request, context):
         """Creates an account and signs it in.
 
-        Errors: ALREADY_EXISTS (USERNAME_TAKEN, EMAIL_TAKEN), INVALID_ARGUMENT.
+        Errors: ALREADY_EXISTS (USERNAME_TAKEN, EMAIL_TAKEN), INVALID_ARGUMENT, RESOURCE_EXHAUSTED (TOO_MANY_SIGN_INS).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -82,7 +82,7 @@ class AuthServiceServicer:
     def Login(self, request, context):
         """Signs in with a password. Answers alike, and takes alike long, whether or not the account exists.
 
-        Errors: UNAUTHENTICATED (WRONG_CREDENTIALS), INVALID_ARGUMENT.
+        Errors: UNAUTHENTICATED (WRONG_CREDENTIALS), INVALID_ARGUMENT, RESOURCE_EXHAUSTED (TOO_MANY_SIGN_INS).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

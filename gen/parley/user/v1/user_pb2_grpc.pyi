@@ -39,12 +39,12 @@ class AuthServiceStub:
     Register: _grpc.UnaryUnaryMultiCallable[_user_pb2.RegisterRequest, _user_pb2.RegisterResponse]
     """Creates an account and signs it in.
 
-    Errors: ALREADY_EXISTS (USERNAME_TAKEN, EMAIL_TAKEN), INVALID_ARGUMENT.
+    Errors: ALREADY_EXISTS (USERNAME_TAKEN, EMAIL_TAKEN), INVALID_ARGUMENT, RESOURCE_EXHAUSTED (TOO_MANY_SIGN_INS).
     """
     Login: _grpc.UnaryUnaryMultiCallable[_user_pb2.LoginRequest, _user_pb2.LoginResponse]
     """Signs in with a password. Answers alike, and takes alike long, whether or not the account exists.
 
-    Errors: UNAUTHENTICATED (WRONG_CREDENTIALS), INVALID_ARGUMENT.
+    Errors: UNAUTHENTICATED (WRONG_CREDENTIALS), INVALID_ARGUMENT, RESOURCE_EXHAUSTED (TOO_MANY_SIGN_INS).
     """
     Refresh: _grpc.UnaryUnaryMultiCallable[_user_pb2.RefreshRequest, _user_pb2.RefreshResponse]
     """Trades a refresh token for a new pair. Each refresh token works once: using one a second time ends its session.
@@ -67,12 +67,12 @@ class AuthServiceAsyncStub(AuthServiceStub):
     Register: _aio.UnaryUnaryMultiCallable[_user_pb2.RegisterRequest, _user_pb2.RegisterResponse]  # type: ignore[assignment]
     """Creates an account and signs it in.
 
-    Errors: ALREADY_EXISTS (USERNAME_TAKEN, EMAIL_TAKEN), INVALID_ARGUMENT.
+    Errors: ALREADY_EXISTS (USERNAME_TAKEN, EMAIL_TAKEN), INVALID_ARGUMENT, RESOURCE_EXHAUSTED (TOO_MANY_SIGN_INS).
     """
     Login: _aio.UnaryUnaryMultiCallable[_user_pb2.LoginRequest, _user_pb2.LoginResponse]  # type: ignore[assignment]
     """Signs in with a password. Answers alike, and takes alike long, whether or not the account exists.
 
-    Errors: UNAUTHENTICATED (WRONG_CREDENTIALS), INVALID_ARGUMENT.
+    Errors: UNAUTHENTICATED (WRONG_CREDENTIALS), INVALID_ARGUMENT, RESOURCE_EXHAUSTED (TOO_MANY_SIGN_INS).
     """
     Refresh: _aio.UnaryUnaryMultiCallable[_user_pb2.RefreshRequest, _user_pb2.RefreshResponse]  # type: ignore[assignment]
     """Trades a refresh token for a new pair. Each refresh token works once: using one a second time ends its session.
@@ -84,13 +84,12 @@ class AuthServiceAsyncStub(AuthServiceStub):
     GetJsonWebKeySet: _aio.UnaryUnaryMultiCallable[_user_pb2.GetJsonWebKeySetRequest, _user_pb2.JsonWebKeySet]  # type: ignore[assignment]
     """Publishes the keys that verify access tokens (RFC 7517)."""
 
-class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
+class AuthServiceServicer:
     """Signs people up, in and out.
 
     Errors carry one google.rpc.ErrorInfo whose reason is listed in docs/errors.md.
     """
 
-    @_abc_1.abstractmethod
     def Register(
         self,
         request: _user_pb2.RegisterRequest,
@@ -98,10 +97,9 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_user_pb2.RegisterResponse, _abc.Awaitable[_user_pb2.RegisterResponse]]:
         """Creates an account and signs it in.
 
-        Errors: ALREADY_EXISTS (USERNAME_TAKEN, EMAIL_TAKEN), INVALID_ARGUMENT.
+        Errors: ALREADY_EXISTS (USERNAME_TAKEN, EMAIL_TAKEN), INVALID_ARGUMENT, RESOURCE_EXHAUSTED (TOO_MANY_SIGN_INS).
         """
 
-    @_abc_1.abstractmethod
     def Login(
         self,
         request: _user_pb2.LoginRequest,
@@ -109,10 +107,9 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_user_pb2.LoginResponse, _abc.Awaitable[_user_pb2.LoginResponse]]:
         """Signs in with a password. Answers alike, and takes alike long, whether or not the account exists.
 
-        Errors: UNAUTHENTICATED (WRONG_CREDENTIALS), INVALID_ARGUMENT.
+        Errors: UNAUTHENTICATED (WRONG_CREDENTIALS), INVALID_ARGUMENT, RESOURCE_EXHAUSTED (TOO_MANY_SIGN_INS).
         """
 
-    @_abc_1.abstractmethod
     def Refresh(
         self,
         request: _user_pb2.RefreshRequest,
@@ -123,7 +120,6 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors: UNAUTHENTICATED (REFRESH_TOKEN_INVALID, REFRESH_TOKEN_REUSED), INVALID_ARGUMENT.
         """
 
-    @_abc_1.abstractmethod
     def Logout(
         self,
         request: _user_pb2.LogoutRequest,
@@ -131,7 +127,6 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_user_pb2.LogoutResponse, _abc.Awaitable[_user_pb2.LogoutResponse]]:
         """Ends the session of a refresh token. Ending a session that is over already succeeds."""
 
-    @_abc_1.abstractmethod
     def GetJsonWebKeySet(
         self,
         request: _user_pb2.GetJsonWebKeySetRequest,
@@ -175,10 +170,9 @@ class UserServiceAsyncStub(UserServiceStub):
     Errors: PERMISSION_DENIED (NOT_YOURS), ABORTED (ETAG_MISMATCH), ALREADY_EXISTS (EMAIL_TAKEN), INVALID_ARGUMENT.
     """
 
-class UserServiceServicer(metaclass=_abc_1.ABCMeta):
+class UserServiceServicer:
     """Reads and changes accounts."""
 
-    @_abc_1.abstractmethod
     def GetUser(
         self,
         request: _user_pb2.GetUserRequest,
@@ -189,7 +183,6 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors: NOT_FOUND (USER_NOT_FOUND).
         """
 
-    @_abc_1.abstractmethod
     def UpdateUser(
         self,
         request: _user_pb2.UpdateUserRequest,

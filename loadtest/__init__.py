@@ -1,0 +1,1 @@
+"""Benchmarks and load generators. `./parley bench` runs every bench_*.py here."""

@@ -1,0 +1,118 @@
+"""RTCP: what we read of it, and that others can read what we write (aiortc's parsers are the judge)."""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+
+import pytest
+from aiortc.rtp import (
+    RtcpPacket,
+    RtcpPsfbPacket,
+    RtcpRrPacket,
+    RtcpRtpfbPacket,
+    RtcpSrPacket,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.media import rtcp
+
+
+def test_a_sender_report_is_written_and_read() -> None:
+    written = rtcp.sender_report(5, 1 << 40, 960, 10, 2**32 + 1)
+    (read,) = RtcpPacket.parse(written)
+    assert isinstance(read, RtcpSrPacket)
+    assert (read.ssrc, read.sender_info.ntp_timestamp) == (5, 1 << 40)
+    assert (read.sender_info.packet_count, read.sender_info.octet_count) == (10, 1)
+    assert rtcp.parse(written) == [rtcp.SenderReport(5, 1 << 40, 960)]
+
+
+def test_a_receiver_report_is_written() -> None:
+    block = rtcp.Reception(9, 64, 3, 70_000, 12, 34, 56)
+    (read,) = RtcpPacket.parse(rtcp.receiver_report(1, [block]))
+    assert isinstance(read, RtcpRrPacket)
+    (report,) = read.reports
+    assert (report.ssrc, report.fraction_lost, report.packets_lost) == (9, 64, 3)
+    assert (report.highest_sequence, report.jitter, report.lsr, report.dlsr) == (70_000, 12, 34, 56)
+
+
+def test_a_picture_loss_indication_is_written_and_read() -> None:
+    written = rtcp.picture_loss_indication(1, 9)
+    (read,) = RtcpPacket.parse(written)
+    assert isinstance(read, RtcpPsfbPacket)
+    assert (read.fmt, read.media_ssrc) == (rtcp.PLI, 9)
+    assert rtcp.parse(written) == [rtcp.KeyframeRequest(9)]
+
+
+def test_a_full_intra_request_is_read() -> None:
+    packet = struct.pack("!BBHLLLBxxx", 0x80 | rtcp.FIR, rtcp.PSFB, 4, 1, 0, 9, 1)
+    assert rtcp.parse(packet) == [rtcp.KeyframeRequest(9)]
+
+
+@settings(max_examples=100, database=None, deadline=None)
+@given(st.integers(0, 0xFFFF), st.sets(st.integers(0, 400), min_size=1, max_size=100))
+def test_a_nack_asks_for_what_it_was_given(start: int, distances: set[int]) -> None:
+    lost = [(start + distance) & 0xFFFF for distance in sorted(distances)]
+    written = rtcp.nack(1, 9, lost)
+    assert rtcp.parse(written) == [rtcp.Nack(9, lost)]
+    (read,) = RtcpPacket.parse(written)
+    assert isinstance(read, RtcpRtpfbPacket)
+    assert sorted(read.lost) == sorted(lost)
+
+
+def test_a_nack_for_half_the_internet_is_refused() -> None:
+    body = struct.pack("!LL", 1, 9) + struct.pack("!HH", 0, 0xFFFF) * 40
+    packet = struct.pack("!BBH", 0x80 | rtcp.NACK, rtcp.RTPFB, len(body) // 4) + body
+    with pytest.raises(rtcp.RtcpInvalid):
+        rtcp.parse(packet)
+
+
+def test_transport_feedback_is_no_nack() -> None:
+    assert rtcp.parse(rtcp.transport_feedback(1, 9, 0, [(1, 0.1), (2, 0.2)])) == []
+
+
+def read_feedback(packet: bytes) -> dict[int, float]:
+    """Read arrival times by sequence number (draft-holmer-rmcat-transport-wide-cc-extensions-01 §3.1)."""
+    end = len(packet) - (packet[-1] if packet[0] & 0x20 else 0)
+    base, count = struct.unpack_from("!HH", packet, 12)
+    clock = int.from_bytes(packet[16:19], "big") * 64_000
+    symbols: list[int] = []
+    at = 20
+    while len(symbols) < count:
+        chunk = int.from_bytes(packet[at : at + 2], "big")
+        assert chunk >> 14 == 3
+        symbols += [chunk >> (12 - 2 * position) & 3 for position in range(7)]
+        at += 2
+    arrivals = {}
+    for index, symbol in enumerate(symbols[:count]):
+        if symbol:
+            clock += int.from_bytes(packet[at : at + symbol], "big", signed=symbol == 2) * 250
+            arrivals[(base + index) & 0xFFFF] = clock / 1e6
+            at += symbol
+    assert at == end
+    assert len(packet) == 4 + 4 * struct.unpack_from("!H", packet, 2)[0]
+    return arrivals
+
+
+@settings(max_examples=100, database=None, deadline=None)
+@given(
+    st.integers(0, 100_000),
+    st.dictionaries(st.integers(0, 500), st.floats(100.0, 101.0), min_size=1, max_size=200),
+)
+def test_transport_feedback_tells_what_came_and_when(base: int, came: dict[int, float]) -> None:
+    arrivals = sorted((base + number, at) for number, at in came.items())
+    written = rtcp.transport_feedback(1, 9, 3, arrivals)
+    assert len(written) <= 1_200
+    read = read_feedback(written)
+    assert list(read) == [number & 0xFFFF for number, _ in arrivals]
+    assert list(read.values()) == pytest.approx([at for _, at in arrivals], abs=0.000_2)
+
+
+@settings(max_examples=300, database=None, deadline=None)
+@given(st.binary(max_size=120), st.sampled_from([None, 200, 201, 205, 206]), st.integers(0, 31))
+def test_whatever_comes_is_read_or_refused(data: bytes, kind: int | None, count: int) -> None:
+    if kind is not None:
+        data = struct.pack("!BBH", 0x80 | count, kind, len(data) // 4) + data[: len(data) // 4 * 4]
+    with contextlib.suppress(rtcp.RtcpInvalid):
+        rtcp.parse(data)

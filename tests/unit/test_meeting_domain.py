@@ -1,0 +1,126 @@
+"""The rules of meetings, and that whatever happens in whatever order leaves a lawful state."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chassis.errors import DomainError
+from services.meeting.domain import (
+    Meeting,
+    MeetingEnded,
+    MeetingFull,
+    MeetingLocked,
+    MeetingState,
+    NotHost,
+    Participant,
+    ParticipantGone,
+    ParticipantRole,
+    ParticipantState,
+    WrongPasscode,
+    admit,
+    new_code,
+)
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+TICKET = timedelta(minutes=10)
+HOST, GUEST = UUID(int=1), UUID(int=2)
+
+
+def a_meeting(*, passcode: str = "", capacity: int = 10, locked: bool = False) -> Meeting:
+    return Meeting(
+        id=uuid4(),
+        code="abc-defg-hij",
+        title="Daily",
+        description="",
+        host_id=HOST,
+        state=MeetingState.SCHEDULED,
+        passcode=passcode,
+        capacity=capacity,
+        locked=locked,
+        voice_activity=True,
+        create_time=NOW,
+        update_time=NOW,
+    )
+
+
+def somebody(state: ParticipantState = ParticipantState.CONNECTED) -> Participant:
+    return Participant(
+        id=uuid4(),
+        meeting_id=uuid4(),
+        meeting_code="abc-defg-hij",
+        user_id=uuid4(),
+        display_name="Bob",
+        role=ParticipantRole.PARTICIPANT,
+        state=state,
+        join_time=NOW,
+    )
+
+
+def test_codes_have_their_form_and_differ() -> None:
+    codes = {new_code() for _ in range(1000)}
+    assert len(codes) == 1000
+    assert all(re.fullmatch("[a-z]{3}-[a-z]{4}-[a-z]{3}", code) for code in codes)
+
+
+def test_the_host_joins_as_host_whatever_the_passcode_and_the_lock() -> None:
+    meeting = a_meeting(passcode="open sesame", locked=True)
+    assert admit(meeting, [], HOST, "", NOW, TICKET) is ParticipantRole.HOST
+
+
+def test_a_wrong_passcode_a_lock_and_an_end_keep_others_out() -> None:
+    with pytest.raises(WrongPasscode):
+        admit(a_meeting(passcode="open sesame"), [], GUEST, "é", NOW, TICKET)
+    with pytest.raises(MeetingLocked):
+        admit(a_meeting(locked=True), [], GUEST, "", NOW, TICKET)
+    with pytest.raises(MeetingEnded):
+        admit(a_meeting().ended(HOST, NOW), [], GUEST, "", NOW, TICKET)
+
+
+def test_a_ticket_that_is_not_used_holds_a_place_only_while_it_can_be() -> None:
+    meeting, waiting = a_meeting(capacity=1), [somebody(ParticipantState.JOINING)]
+    with pytest.raises(MeetingFull):
+        admit(meeting, waiting, GUEST, "", NOW + TICKET / 2, TICKET)
+    assert admit(meeting, waiting, GUEST, "", NOW + TICKET, TICKET)
+
+
+def test_who_left_comes_back_only_as_somebody_new() -> None:
+    gone = somebody().left(NOW)
+    assert gone.left(NOW + TICKET) == gone
+    with pytest.raises(ParticipantGone):
+        gone.connected()
+
+
+def test_only_the_host_ends_a_meeting_and_its_end_is_for_good() -> None:
+    meeting = a_meeting().started(NOW)
+    with pytest.raises(NotHost):
+        meeting.ended(GUEST, NOW)
+    over = meeting.ended(HOST, NOW)
+    assert over.ended(HOST, NOW + TICKET) == over
+    with pytest.raises(MeetingEnded):
+        over.started(NOW)
+
+
+STEPS = st.lists(st.sampled_from(["start", "end by host", "end by guest"]), max_size=8)
+
+
+@given(STEPS)
+def test_whatever_happens_a_meeting_never_comes_back_from_its_end(steps: list[str]) -> None:
+    meeting, order = a_meeting(), list(MeetingState)
+    for number, step in enumerate(steps):
+        before, now = meeting, NOW + timedelta(seconds=number)
+        try:
+            if step == "start":
+                meeting = meeting.started(now)
+            else:
+                meeting = meeting.ended(HOST if "host" in step else GUEST, now)
+        except DomainError:
+            assert meeting == before
+        assert order.index(meeting.state) >= order.index(before.state)
+        assert (meeting.end_time is not None) == (meeting.state is MeetingState.ENDED)
+        assert meeting.revision >= before.revision

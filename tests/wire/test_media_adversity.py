@@ -1,0 +1,163 @@
+"""Loss, wandering addresses and hostile peers, over real UDP, DTLS and SRTP on loopback: the others notice nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import socket
+import struct
+
+from aioice import stun
+
+from services.media import rtcp
+from services.media.forwarder import Downlink, Outlet
+from services.media.ice import Credentials
+from services.media.room import Room
+from services.media.transport import MAX_SOURCES, rejected
+from tests.media_room import MEETING, a_room, join, until
+from tests.rtc import RtcClient
+
+ANN, BOB, EVE = (f"{MEETING}/participants/{name}" for name in ("ann", "bob", "eve"))
+
+
+def refused(kind: str) -> float:
+    return float(rejected.labels(kind)._value.get())
+
+
+class Lossy:
+    """A network that loses every fifth packet, but nothing twice."""
+
+    def __init__(self, outlet: Outlet) -> None:
+        self._outlet = outlet
+        self._seen: set[bytes] = set()
+        self.lost = 0
+
+    def send_rtp(self, packet: bytes, ssrc: bytes) -> None:
+        is_new = packet[2:8] not in self._seen
+        self._seen.add(packet[2:8])
+        if is_new and len(self._seen) % 5 == 0:
+            self.lost += 1
+        else:
+            self._outlet.send_rtp(packet, ssrc)
+
+    def send_rtcp(self, packet: bytes) -> None:
+        self._outlet.send_rtcp(packet)
+
+
+def video_to(room: Room, participant: str) -> Downlink:
+    return next(d for t, d in room.peer(participant).subscriber.downlinks() if t.kind == "video")
+
+
+async def test_lost_packets_are_sent_again_and_the_picture_goes_on() -> None:
+    async with a_room() as (room, told):
+        await join(room, told, "ann", publish=True)
+        bob = await join(room, told, "bob", publish=False)
+        await bob.frame("video")
+        downlink = video_to(room, BOB)
+        lossy = downlink.outlet = Lossy(downlink.outlet)
+        await until(lambda: lossy.lost >= 5 and downlink.retransmitted >= 5)
+        for _ in range(5):
+            await bob.frame("video")
+
+
+def check(credentials: Credentials, *, password: str = "") -> bytes:
+    message = stun.Message(stun.Method.BINDING, stun.Class.REQUEST)
+    message.attributes["USERNAME"] = f"{credentials.ufrag}:them"
+    message.attributes["PRIORITY"] = 1
+    message.attributes["USE-CANDIDATE"] = None
+    message.add_message_integrity((password or credentials.password).encode())
+    return bytes(message)
+
+
+async def test_after_an_ice_restart_media_follows_to_the_new_address() -> None:
+    async with a_room() as (room, told):
+        await join(room, told, "ann", publish=True)
+        bob = await join(room, told, "bob", publish=False)
+        await bob.frame("video")
+        subscriber = room.peer(BOB).subscriber
+        handshake = subscriber.transport._dtls
+        subscriber.restart_ice()
+        await bob.frame("video")
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as elsewhere:
+            elsewhere.bind(("127.0.0.1", 0))
+            elsewhere.setblocking(False)
+            told.clients[BOB] = RtcClient()  # the old one may no more answer
+            elsewhere.sendto(check(subscriber.transport.ice.local), ("127.0.0.1", room.port.number))
+            loop = asyncio.get_running_loop()
+            kinds: set[str] = set()
+            async with asyncio.timeout(10):
+                while kinds != {"stun", "media"}:
+                    datagram = await loop.sock_recv(elsewhere, 2048)
+                    kinds.add("stun" if datagram[0] <= 3 else "media")
+        assert subscriber.transport._dtls is handshake
+        await bob.close()
+
+
+async def test_a_stranger_with_a_wrong_password_takes_nobodys_media() -> None:
+    async with a_room() as (room, told):
+        await join(room, told, "ann", publish=True)
+        bob = await join(room, told, "bob", publish=False)
+        await bob.frame("video")
+        ice = room.peer(BOB).subscriber.transport.ice
+        before, counted = ice.address, refused("stun")
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+            stranger.sendto(check(ice.local, password="x" * 24), ("127.0.0.1", room.port.number))
+            await until(lambda: refused("stun") > counted)
+        assert ice.address == before
+        await bob.frame("video")
+
+
+async def test_nonsense_is_counted_by_kind() -> None:
+    async with a_room() as (room, told):
+        await join(room, told, "ann", publish=True)
+        bob = await join(room, told, "bob", publish=False)
+        await bob.frame("video")
+        before = {kind: refused(kind) for kind in ("stun", "stranger")}
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+            for _ in range(50):
+                stranger.sendto(b"\x00" + random.randbytes(40), ("127.0.0.1", room.port.number))
+                stranger.sendto(b"\x80" + random.randbytes(40), ("127.0.0.1", room.port.number))
+        await until(lambda: all(refused(kind) >= before[kind] + 50 for kind in before))
+        await bob.frame("video")
+
+
+async def test_a_publisher_that_sends_nonsense_under_its_own_key_harms_nobody() -> None:
+    async with a_room() as (room, told):
+        await join(room, told, "ann", publish=True)
+        bob = await join(room, told, "bob", publish=False)
+        eve = await join(room, told, "eve", publish=True)
+        await bob.frame("video")
+        await until(lambda: room.peer(EVE).publisher.transport.is_connected)
+        before = {kind: refused(kind) for kind in ("rtp", "rtcp")}
+        transport = eve.publisher.getTransceivers()[0].sender.transport
+        for number in range(2 * MAX_SOURCES):
+            header = struct.pack("!BBHLL", 0x90, 120, number, 0, 0x10000 + number)
+            await transport._send_rtp(header + struct.pack("!HH", 0xBEDE, 1) + b"\x3f" * 4)
+            await transport._send_rtp(
+                bytes([0x80 | rtcp.NACK, rtcp.RTPFB]) + b"\x00\x01" + bytes(4)
+            )
+            await asyncio.sleep(0)
+        await until(lambda: all(refused(kind) > before[kind] for kind in before))
+        for _ in range(5):
+            await bob.frame("video")
+        assert len(room.peer(EVE).publisher.transport._sources) <= MAX_SOURCES
+
+
+async def test_a_subscriber_that_asks_for_everything_again_harms_nobody() -> None:
+    async with a_room() as (room, told):
+        await join(room, told, "ann", publish=True)
+        bob = await join(room, told, "bob", publish=False)
+        eve = await join(room, told, "eve", publish=False)
+        await bob.frame("video")
+        await eve.frame("video")
+        transport = eve.subscriber.getTransceivers()[0].receiver.transport
+        ssrc = video_to(room, EVE).ssrc
+        asked = room.peer(ANN).publisher.tracks
+        camera = next(t for t in asked.values() if t.kind == "video").forwarder
+        keyframes = camera.keyframe_requests
+        for start in range(0, 20_000, 400):
+            await transport._send_rtp(rtcp.nack(1, ssrc, list(range(start, start + 400))))
+            await transport._send_rtp(rtcp.picture_loss_indication(1, ssrc))
+        for _ in range(10):
+            await bob.frame("video")
+        assert camera.keyframe_requests - keyframes <= 3

@@ -1,0 +1,38 @@
+/** The list of those who are in the call, beside the stage. */
+import { type CallState, trackOf } from "../call/call";
+import { ParticipantRole } from "../gen/parley/meeting/v1/meeting_pb";
+import { TrackKind } from "../gen/parley/signaling/v1/signaling_pb";
+import { useI18n } from "../i18n";
+import { Icon } from "./icons";
+
+export function People({ state, ownMuted, close }: { state: CallState; ownMuted: boolean; close: () => void }) {
+  const { t } = useI18n();
+  const isMuted = (name: string): boolean =>
+    name === state.me ? ownMuted : (trackOf(state, name, TrackKind.AUDIO)?.muted ?? true);
+  return (
+    <aside className="people card" aria-label={t("people", { count: state.participants.length })}>
+      <h2>
+        {t("people", { count: state.participants.length })}
+        <button type="button" className="quiet" onClick={close}>
+          {t("close")}
+        </button>
+      </h2>
+      <ul>
+        {state.participants.map(({ name, displayName, role }) => (
+          <li key={name}>
+            <span className="cut">
+              {displayName}
+              {name === state.me && ` (${t("you")})`}
+              {role === ParticipantRole.HOST && <span className="faint"> · {t("host")}</span>}
+            </span>
+            {isMuted(name) && (
+              <span role="img" aria-label={t("muted")}>
+                <Icon name="micOff" />
+              </span>
+            )}
+          </li>
+        ))}
+      </ul>
+    </aside>
+  );
+}
