@@ -103,7 +103,7 @@ class RoomServiceServicer:
     """
 
     def StartPeer(self, request, context):
-        """Makes a participant's place in a room, and the room if it is the first. Repeating it changes nothing.
+        """Makes a participant's place in a room, and the room if it is the first; a place that is there is made anew.
 
         Errors: RESOURCE_EXHAUSTED (ROOM_FULL, NODE_FULL).
         """

@@ -38,7 +38,7 @@ class RoomServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> RoomServiceAsyncStub: ...
     StartPeer: _grpc.UnaryUnaryMultiCallable[_media_pb2.StartPeerRequest, _media_pb2.StartPeerResponse]
-    """Makes a participant's place in a room, and the room if it is the first. Repeating it changes nothing.
+    """Makes a participant's place in a room, and the room if it is the first; a place that is there is made anew.
 
     Errors: RESOURCE_EXHAUSTED (ROOM_FULL, NODE_FULL).
     """
@@ -98,7 +98,7 @@ class RoomServiceAsyncStub(RoomServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     StartPeer: _aio.UnaryUnaryMultiCallable[_media_pb2.StartPeerRequest, _media_pb2.StartPeerResponse]  # type: ignore[assignment]
-    """Makes a participant's place in a room, and the room if it is the first. Repeating it changes nothing.
+    """Makes a participant's place in a room, and the room if it is the first; a place that is there is made anew.
 
     Errors: RESOURCE_EXHAUSTED (ROOM_FULL, NODE_FULL).
     """
@@ -160,7 +160,7 @@ class RoomServiceServicer:
         request: _media_pb2.StartPeerRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_media_pb2.StartPeerResponse, _abc.Awaitable[_media_pb2.StartPeerResponse]]:
-        """Makes a participant's place in a room, and the room if it is the first. Repeating it changes nothing.
+        """Makes a participant's place in a room, and the room if it is the first; a place that is there is made anew.
 
         Errors: RESOURCE_EXHAUSTED (ROOM_FULL, NODE_FULL).
         """
