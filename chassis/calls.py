@@ -21,7 +21,7 @@ import grpc
 import psycopg
 import redis.exceptions
 import sqlalchemy.exc
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from parley.options.v1.options_pb2 import Access
 from protovalidate import Validator
 
@@ -54,6 +54,14 @@ _seconds = telemetry.histogram("grpc_call_seconds", "How long unary calls took."
 _open = telemetry.gauge("grpc_calls_open", "Calls being served now.", ("method",))
 
 _validator = Validator()
+
+
+class RequestMalformed(InvalidArgument):
+    """The bytes of the request are not the message that the method takes. Use stubs made from these protos."""
+
+    reason = "REQUEST_MALFORMED"
+    message = "The request is not a message that this method takes."
+
 
 Context = grpc.aio.ServicerContext[Any, Any]
 Metadata = Mapping[str, str]
@@ -113,7 +121,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 else grpc.unary_unary_rpc_method_handler
             )
             behavior = self._unary(method, answer)
-        return make(behavior, handler.request_deserializer, handler.response_serializer)
+        return make(behavior, _lenient(handler.request_deserializer), handler.response_serializer)
 
     def _unary(self, method: Method, servicer: Any) -> Any:
         built = inspect.iscoroutinefunction(servicer)
@@ -225,7 +233,21 @@ def check(message: Message) -> None:
     raise InvalidArgument(text=summary[:500], fields=fields)
 
 
+def _lenient(deserialize: Callable[[bytes], Message]) -> Callable[[bytes], Message | None]:
+    """Read bytes that are no message as None: gRPC itself would answer INTERNAL, and nobody would count it."""
+
+    def read(data: bytes) -> Message | None:
+        try:
+            return deserialize(data)
+        except DecodeError:
+            return None
+
+    return read
+
+
 def _checked(request: Any) -> Any:
+    if request is None:
+        raise RequestMalformed
     if isinstance(request, Message):
         check(request)
         return request
@@ -234,8 +256,7 @@ def _checked(request: Any) -> Any:
 
 async def _checked_stream(requests: AsyncIterator[Message]) -> AsyncIterator[Message]:
     async for request in requests:
-        check(request)
-        yield request
+        yield _checked(request)
 
 
 def _path(field: Any) -> str:
@@ -262,4 +283,11 @@ def _log(method: Method, error: DomainError, exception: Exception) -> None:
         log.info("call refused", method=method.path, code=error.code.name, reason=error.reason)
 
 
-__all__ = ["REQUEST_ID_METADATA", "CallInterceptor", "check", "deadline", "translated"]
+__all__ = [
+    "REQUEST_ID_METADATA",
+    "CallInterceptor",
+    "RequestMalformed",
+    "check",
+    "deadline",
+    "translated",
+]

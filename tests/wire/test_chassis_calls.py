@@ -140,6 +140,14 @@ async def test_a_field_that_breaks_its_rule_is_named(call: Running) -> None:
     assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
 
 
+async def test_bytes_that_are_no_message_are_refused_and_counted(call: Running) -> None:
+    method = "/parley.user.v1.AuthService/Login"
+    send: Any = call.stranger.unary_unary(method)
+    error = await refusal(send(b"\xff\xff\xff"))
+    assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert channels.reason(error) == "REQUEST_MALFORMED"
+
+
 async def test_a_method_that_is_not_built_says_so(call: Running) -> None:
     stub = user_pb2_grpc.AuthServiceStub(call.stranger)
     error = await refusal(stub.Refresh(user_pb2.RefreshRequest(refresh_token="x")))
