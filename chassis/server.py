@@ -8,6 +8,8 @@ who hold streams open, then up to GRACE_SECONDS for the calls that still run.
 from __future__ import annotations
 
 import asyncio
+import importlib
+import pkgutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -80,6 +82,8 @@ async def serving(
     registrar = _Registrar(grpc_server)
     for add, servicer in servicers.items():
         add(servicer, registrar)
+    for add, servicer in unbuilt(registrar.names):
+        add(servicer, registrar)
     for service in registrar.names:
         access.update(method_access(service))
     well = HealthServicer()
@@ -106,6 +110,31 @@ async def serving(
         await grpc_server.stop(GRACE_SECONDS)
         stop_metrics()
         log.info("service stopped", name=name)
+
+
+def unbuilt(built: Sequence[str]) -> list[tuple[Any, object]]:
+    """Find the services that the contracts have beside the built ones, in the same packages.
+
+    They are served too, by the generated base classes, so that their methods answer NOT_IMPLEMENTED to whoever may call
+    them. Returns what `serving` takes: how to add each, and its servicer.
+    """
+    found: list[tuple[Any, object]] = []
+    for package in sorted({name.rpartition(".")[0] for name in built}):
+        for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
+            if not module.name.endswith("_pb2_grpc"):
+                continue
+            stubs = importlib.import_module(f"{package}.{module.name}")
+            file = f"{package.replace('.', '/')}/{module.name.removesuffix('_pb2_grpc')}.proto"
+            services = descriptor_pool.Default().FindFileByName(file).services_by_name.values()
+            found += [
+                (
+                    getattr(stubs, f"add_{service.name}Servicer_to_server"),
+                    getattr(stubs, f"{service.name}Servicer")(),
+                )
+                for service in services
+                if service.full_name not in built
+            ]
+    return found
 
 
 def method_access(service: str) -> dict[str, int]:

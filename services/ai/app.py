@@ -9,8 +9,9 @@ from contextlib import asynccontextmanager
 
 from parley.ai.v1 import ai_pb2_grpc
 
-from chassis import logs, server
-from chassis.auth import ServiceIdentity
+from chassis import channels, logs, server
+from chassis.auth import ServiceIdentity, UserTokenVerifier
+from chassis.keys import published_keys
 from services.ai import models
 from services.ai.config import Config
 from services.ai.servicer import AiServicer
@@ -30,5 +31,10 @@ async def running(config: Config) -> AsyncIterator[server.Server]:
     with ThreadPoolExecutor(config.inference_threads, "inference") as executor:
         servicer = AiServicer(SileroVad(path), [manifest.label], executor, config.max_streams)
         servicers = {ai_pb2_grpc.add_AiServiceServicer_to_server: servicer}
-        async with server.serving(config, "ai", identity, None, servicers) as it:
+        async with (
+            channels.mesh(config, identity) as mesh,
+            server.serving(
+                config, "ai", identity, UserTokenVerifier(published_keys(mesh)), servicers
+            ) as it,
+        ):
             yield it

@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 from parley.media.v1 import media_pb2_grpc
 
 from chassis import bus, channels, server
-from chassis.auth import ServiceIdentity
+from chassis.auth import ServiceIdentity, UserTokenVerifier
+from chassis.keys import published_keys
 from chassis.stopping import stop
 from services.media.announcer import Announcer
 from services.media.config import Config
@@ -45,7 +46,7 @@ async def running(config: Config) -> AsyncIterator[server.Server]:
                     config,
                     "media",
                     identity,
-                    None,
+                    UserTokenVerifier(published_keys(mesh)),
                     servicers,
                     [lambda: bus.ping(redis)],
                     on_drain=worker.drain,
