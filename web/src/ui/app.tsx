@@ -5,30 +5,9 @@ import { parseCode } from "../call/code";
 import { useI18n } from "../i18n";
 import { HomePage } from "./home";
 import { MeetingPage } from "./meeting";
+import { go, usePath } from "./navigation";
 import { Problem } from "./parts";
 import { SignInPage } from "./signin";
-
-const listeners = new Set<() => void>();
-
-/** Go to another address of the app. */
-export function go(path: string): void {
-  history.pushState(null, "", path);
-  for (const listener of [...listeners]) listener();
-}
-
-function usePath(): string {
-  return useSyncExternalStore(
-    (listener) => {
-      listeners.add(listener);
-      addEventListener("popstate", listener);
-      return () => {
-        listeners.delete(listener);
-        removeEventListener("popstate", listener);
-      };
-    },
-    () => location.pathname,
-  );
-}
 
 export function App() {
   const { t, explain, toggle } = useI18n();

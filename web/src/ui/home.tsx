@@ -7,7 +7,7 @@ import { parseCode } from "../call/code";
 import { type Meeting, MeetingState } from "../gen/parley/meeting/v1/meeting_pb";
 import type { User } from "../gen/parley/user/v1/user_pb";
 import { useI18n } from "../i18n";
-import { go } from "./app";
+import { go } from "./navigation";
 import { Field, Form, Problem } from "./parts";
 
 export function HomePage({ user }: { user: User }) {

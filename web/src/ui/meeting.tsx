@@ -7,7 +7,7 @@ import type { Meeting } from "../gen/parley/meeting/v1/meeting_pb";
 import type { User } from "../gen/parley/user/v1/user_pb";
 import type { Texts } from "../i18n/en";
 import { useI18n } from "../i18n";
-import { go } from "./app";
+import { go } from "./navigation";
 import { CallView } from "./call";
 import { type Device, useDevice } from "./devices";
 import { Icon } from "./icons";

@@ -1,0 +1,25 @@
+/** The address of the page, as state: the app has no router, since it has two addresses. */
+import { useSyncExternalStore } from "react";
+
+const listeners = new Set<() => void>();
+
+/** Go to another address of the app. */
+export function go(path: string): void {
+  history.pushState(null, "", path);
+  for (const listener of [...listeners]) listener();
+}
+
+/** The path of the address, and again whenever it changes. */
+export function usePath(): string {
+  return useSyncExternalStore(
+    (listener) => {
+      listeners.add(listener);
+      addEventListener("popstate", listener);
+      return () => {
+        listeners.delete(listener);
+        removeEventListener("popstate", listener);
+      };
+    },
+    () => location.pathname,
+  );
+}
