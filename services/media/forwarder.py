@@ -21,6 +21,8 @@ HISTORY = 512
 KEYFRAME_INTERVAL_SECONDS = 0.35
 """Between two keyframe requests to one publisher; a request that comes sooner is deferred, never dropped.
 libwebrtc drops those that come within 300 ms of one another."""
+RESENDS_PER_TICK = 64
+"""Packets that one subscriber may have again between two ticks, so that its NACKs cannot starve the others."""
 NACK_TRIES = 3
 NACK_RETRY_SECONDS = 0.06
 MAX_MISSING = 128
@@ -49,6 +51,7 @@ class Downlink:
         "octets",
         "outlet",
         "packets",
+        "resends_left",
         "retransmitted",
         "ssrc",
     )
@@ -60,6 +63,7 @@ class Downlink:
         self.packets = 0
         self.octets = 0
         self.retransmitted = 0
+        self.resends_left = RESENDS_PER_TICK
         self.keyframe_requests = 0
 
     def send(self, packet: bytes) -> None:
@@ -127,12 +131,13 @@ class Forwarder:
 
     def resend(self, downlink: Downlink, lost: rtcp.Nack) -> None:
         """Send a subscriber again what it has lost, as far as the history goes."""
-        for sequence in lost.lost:
+        for sequence in lost.lost[: downlink.resends_left]:
             packet = self._history[sequence % HISTORY]
             if packet is not None and rtp.sequence_number(packet) == sequence:
                 downlink.send(packet)
                 downlink.packets -= 1
                 downlink.retransmitted += 1
+                downlink.resends_left -= 1
 
     def report(self, report: rtcp.SenderReport) -> None:
         """Pass a sender report on, each subscriber's under its own SSRC and with its own counts."""
@@ -159,6 +164,8 @@ class Forwarder:
         """Do what is due: keyframe requests and NACKs to the publisher. Call some twenty times a second."""
         if not self.ssrc:
             return
+        for downlink in self.downlinks:
+            downlink.resends_left = RESENDS_PER_TICK
         if self._keyframe_wanted and now - self._asked_at >= KEYFRAME_INTERVAL_SECONDS:
             self._keyframe_wanted = False
             self._asked_at = now

@@ -14,6 +14,7 @@ from services.media.forwarder import (
     KEYFRAME_INTERVAL_SECONDS,
     NACK_RETRY_SECONDS,
     NACK_TRIES,
+    RESENDS_PER_TICK,
     Downlink,
     Forwarder,
 )
@@ -91,6 +92,18 @@ def test_what_one_subscriber_lost_it_alone_gets_again() -> None:
     assert track.sinks[0].sequence == [1, 2, 3, 2]
     assert track.sinks[1].sequence == [1, 2, 3]
     assert (track.links[0].packets, track.links[0].retransmitted) == (3, 1)
+
+
+def test_who_asks_again_and_again_gets_only_so_much_at_a_time() -> None:
+    track = Track()
+    track.publish(range(200))
+    lost = rtcp.Nack(7, list(range(200)))
+    for _ in range(10):
+        track.forwarder.resend(track.links[0], lost)
+    assert track.links[0].retransmitted == RESENDS_PER_TICK
+    track.forwarder.tick(2.0)
+    track.forwarder.resend(track.links[0], lost)
+    assert track.links[0].retransmitted == 2 * RESENDS_PER_TICK
 
 
 def test_what_is_older_than_the_history_is_not_sent_again() -> None:
