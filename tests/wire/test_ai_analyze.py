@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import tempfile
 import wave
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -25,7 +23,7 @@ from services.ai.config import Config
 from tests.identities import make_identities
 
 SPEECH = Path(__file__).parents[1] / "browser" / "data" / "speech.wav"
-MODELS = Path(os.environ.get("PARLEY_TEST_MODELS", tempfile.gettempdir())) / "parley-test-models"
+MODELS = Path(__file__).parents[2] / ".pytest_cache" / "models"
 """Kept from one run to the next; what is in it is checked each time."""
 RATE = 16_000
 PIECE_BYTES = 2_560
