@@ -39,7 +39,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def chromium() -> Path:
-    """Find a Chromium that runs, or install one: Playwright's, or, as root, the distribution's. Raises StackError."""
+    """Find a Chromium that runs, or install one: as root the distribution's, else Playwright's. Raises StackError."""
     if (found := installed_chromium()) is not None:
         return found
     for text, command in _ways_to_install():
@@ -74,12 +74,12 @@ def _runs(browser: Path) -> bool:
 
 
 def _ways_to_install() -> Iterator[tuple[str, list[str]]]:
-    playwright = [sys.executable, "-m", "playwright"]
-    yield "fetching Playwright's Chromium", [*playwright, "install", "chromium"]
     if os.geteuid() == 0 and shutil.which("apt-get"):
         apt = "apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-noto-cjk"
         command = ["sh", "-c", f"DEBIAN_FRONTEND=noninteractive; export DEBIAN_FRONTEND; {apt}"]
         yield "installing the distribution's Chromium", command
+    playwright = [sys.executable, "-m", "playwright"]
+    yield "fetching Playwright's Chromium", [*playwright, "install", "chromium"]
 
 
 __all__ = ["CHROMIUM_VARIABLE", "chromium", "installed_chromium", "run"]
