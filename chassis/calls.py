@@ -8,7 +8,9 @@ as one google.rpc.Status. An exception that nobody foresaw leaves as INTERNAL wi
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import inspect
+import re
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -43,6 +45,11 @@ UNARY_LIMIT_SECONDS = 30.0
 
 REQUEST_ID_METADATA = "x-request-id"
 REQUEST_ID_LIMIT = 128
+TRACEPARENT_METADATA = "traceparent"
+TRACEPARENT = re.compile("00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+
+TRANSCODED_METADATA = "x-envoy-original-path"
+"""Envoy's word that a call came over REST; from outside it can't be said."""
 
 deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
 """When the call that is being served must be answered, on the monotonic clock; None for streams without one."""
@@ -125,12 +132,16 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
     def _unary(self, method: Method, servicer: Any) -> Any:
         built = inspect.iscoroutinefunction(servicer)
+        reads = method.path.rpartition("/")[2].startswith(("Get", "List"))
 
         async def serve(request: Any, context: Context) -> Any:
             async with self._call(method, context, limit=UNARY_LIMIT_SECONDS):
                 if not built:
                     raise Unimplemented(method=method.path)
-                return await servicer(_checked(request), context)
+                answer = await servicer(_checked(request), context)
+                if reads:
+                    await _tag(context, answer)
+                return answer
 
         return serve
 
@@ -154,6 +165,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         metadata = _texts(context)
         identifier = metadata.get(REQUEST_ID_METADATA, "")[:REQUEST_ID_LIMIT] or uuid.uuid4().hex
         logs.request_id.set(identifier)
+        trace = metadata.get(TRACEPARENT_METADATA, "")
+        logs.traceparent.set(trace if TRACEPARENT.fullmatch(trace) else "")
         remaining = context.time_remaining()
         if limit is not None:
             limit = limit if remaining is None else min(limit, remaining)
@@ -201,6 +214,13 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         if self._users is None or scheme.lower() != "bearer" or not token:
             raise Unauthenticated()
         return await self._users.verify(token)
+
+
+async def _tag(context: Context, answer: Message) -> None:
+    """Give the answer of a read over REST an ETag (RFC 9110 §8.8.3): the same bytes, the same tag."""
+    if any(key == TRANSCODED_METADATA for key, _ in context.invocation_metadata() or ()):
+        digest = hashlib.blake2b(answer.SerializeToString(), digest_size=12).hexdigest()
+        await context.send_initial_metadata((("etag", f'"{digest}"'),))
 
 
 def translated(exception: Exception) -> DomainError:
@@ -285,6 +305,7 @@ def _log(method: Method, error: DomainError, exception: Exception) -> None:
 
 __all__ = [
     "REQUEST_ID_METADATA",
+    "TRACEPARENT_METADATA",
     "CallInterceptor",
     "RequestMalformed",
     "check",

@@ -18,7 +18,7 @@ from grpc_status import rpc_status
 
 from chassis import logs
 from chassis.auth import SERVICE_TOKEN_METADATA, ServiceIdentity
-from chassis.calls import REQUEST_ID_METADATA, deadline
+from chassis.calls import REQUEST_ID_METADATA, TRACEPARENT_METADATA, deadline
 from chassis.config import ServiceConfig
 from chassis.errors import DomainError, Unavailable
 
@@ -106,6 +106,8 @@ def _interceptors(identity: ServiceIdentity, timeout: float) -> list[grpc.aio.Cl
         metadata[SERVICE_TOKEN_METADATA] = identity.service_token()
         if identifier := logs.request_id.get():
             metadata[REQUEST_ID_METADATA] = identifier
+        if trace := logs.traceparent.get():
+            metadata[TRACEPARENT_METADATA] = trace
         return grpc.aio.ClientCallDetails(
             method=details.method,
             timeout=_timeout(details.timeout, unary),

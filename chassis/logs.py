@@ -17,6 +17,9 @@ from structlog.typing import EventDict, WrappedLogger
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 """The id of the call that is being served; empty outside of one."""
 
+traceparent: ContextVar[str] = ContextVar("traceparent", default="")
+"""Where the call that is being served stands in its trace (W3C trace-context); empty when nobody said."""
+
 Logger = structlog.stdlib.BoundLogger
 
 
@@ -63,6 +66,8 @@ def _add_context(service: str) -> structlog.typing.Processor:
         event["service"] = service
         if identifier := request_id.get():
             event.setdefault("request_id", identifier)
+        if trace := traceparent.get():
+            event.setdefault("trace_id", trace.split("-")[1])
         return event
 
     return add
@@ -73,4 +78,4 @@ def pii(**values: Any) -> dict[str, Any]:
     return {f"pii.{key}": value for key, value in values.items()}
 
 
-__all__ = ["Logger", "configure", "get", "pii", "request_id"]
+__all__ = ["Logger", "configure", "get", "pii", "request_id", "traceparent"]

@@ -12,10 +12,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from stack import control
 from stack.errors import StackError
 from stack.report import table
 from stack.state import State, default_root
-from stack.topology import MAX_MEDIA_WORKERS
+from stack.topology import MAX_MEDIA_WORKERS, MAX_REPLICAS, SERVICES, parse_replicas
 from stack.up import Options, down, up, up_detached
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -77,9 +78,33 @@ def _parser() -> argparse.ArgumentParser:
         help=f"media processes, 1 to {MAX_MEDIA_WORKERS} (default: one per core, at most 2)",
     )
     begin.add_argument(
+        "--replicas",
+        default="",
+        metavar="NAME=N,…",
+        help=f"how many of each service, 1 to {MAX_REPLICAS}: user=2,meeting=2 (default: one)",
+    )
+    begin.add_argument(
+        "--tls", action="store_true", help="require HTTPS: plain HTTP is sent there (port 8443)"
+    )
+    begin.add_argument(
+        "--no-rate-limits", action="store_true", help="for load tests: let everybody ask at will"
+    )
+    begin.add_argument(
         "--detach", action="store_true", help="return when it is ready, and leave it running"
     )
     with_state("down", "Stop what `up` has started.")
+    with_state(
+        "reload", "Have the gateway take parley.toml as it is now, without losing a request."
+    )
+    again = with_state(
+        "restart", "Restart services one process after the other, without losing a request."
+    )
+    again.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help=f"{', '.join(SERVICES)}, envoy or nginx (default: all services)",
+    )
     with_state("status", "Show how each process does; fails when one is not ready.")
     logs = with_state("logs", "Show a process's log.")
     logs.add_argument(
@@ -109,13 +134,37 @@ def _up(parsed: argparse.Namespace) -> int:
             "With --listen on every address, name this machine's own with --advertise ADDR."
         )
     options = Options(
-        parsed.state.absolute(), parsed.port_offset, parsed.listen, advertise, parsed.media_workers
+        parsed.state.absolute(),
+        parsed.port_offset,
+        parsed.listen,
+        advertise,
+        parsed.media_workers,
+        _replicas(parsed.replicas),
+        not parsed.no_rate_limits,
+        parsed.tls,
     )
     if not parsed.detach:
         return up(options)
     again = ["--state", str(options.state), "--port-offset", str(options.port_offset)]
     again += ["--listen", options.listen, "--advertise", advertise]
-    return up_detached(options, [*again, "--media-workers", str(options.media_workers)])
+    again += ["--media-workers", str(options.media_workers), "--replicas", parsed.replicas]
+    again += ["--tls"] * parsed.tls + ["--no-rate-limits"] * parsed.no_rate_limits
+    return up_detached(options, again)
+
+
+def _replicas(text: str) -> dict[str, int]:
+    try:
+        return parse_replicas(text)
+    except ValueError as error:
+        raise StackError(str(error)) from None
+
+
+def _ask(parsed: argparse.Namespace) -> int:
+    state = State(parsed.state)
+    if not state.is_running():
+        raise StackError(f"Nothing is running on {state.root}. Start it with ./parley up.")
+    control.ask(state.run, parsed.command, getattr(parsed, "names", ()), print)
+    return 0
 
 
 def _status(parsed: argparse.Namespace) -> int:
@@ -167,6 +216,8 @@ def _gen(_parsed: argparse.Namespace) -> int:
 _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "up": _up,
     "down": lambda parsed: down(State(parsed.state)),
+    "reload": _ask,
+    "restart": _ask,
     "status": _status,
     "logs": _logs,
     "models": _models,

@@ -16,7 +16,7 @@ def check_free(layout: Topology, listen: str = LOOPBACK, udp_listen: str = LOOPB
 
     Nginx listens on `listen`, media on `udp_listen`, all others on loopback.
     """
-    for process in layout.processes:
+    for process in (*layout.processes, *layout.spares):
         for purpose, port in process.ports.items():
             is_udp = purpose in process.udp
             host = udp_listen if is_udp else listen if process.name == "nginx" else LOOPBACK

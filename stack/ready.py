@@ -41,4 +41,13 @@ async def http_ok(url: str) -> bool:
     return await asyncio.to_thread(get)
 
 
-__all__ = ["grpc_serving", "http_ok"]
+def text(url: str) -> str:
+    """Get what `url` says; nothing when it does not answer."""
+    try:
+        with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310
+            return str(answer.read().decode())
+    except (urllib.error.URLError, OSError):
+        return ""
+
+
+__all__ = ["grpc_serving", "http_ok", "text"]

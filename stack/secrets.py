@@ -24,6 +24,11 @@ class Secrets:
         self._folder = folder
 
     @property
+    def folder(self) -> Path:
+        """Where they lie."""
+        return self._folder
+
+    @property
     def trust(self) -> Path:
         """The path of the JWKS with every service's public key; key ids are service names."""
         return self._folder / "trust.jwks"
@@ -32,7 +37,7 @@ class Secrets:
         """Get a password by what it is for."""
         path = self._folder / f"{name}.password"
         if not path.exists():
-            _write(path, secrets.token_urlsafe(24).encode())
+            write_private(path, secrets.token_urlsafe(24).encode())
         return path.read_text()
 
     def key(self, service: str) -> Path:
@@ -44,13 +49,13 @@ class Secrets:
                 serialization.PrivateFormat.PKCS8,
                 serialization.NoEncryption(),
             )
-            _write(path, pem)
+            write_private(path, pem)
         return path
 
     def write_trust(self) -> None:
         """Make `trust.jwks` of the services' keys as they are."""
         keys = [_public(self.key(service), service) for service in SERVICES]
-        _write(self.trust, json.dumps({"keys": keys}).encode())
+        write_private(self.trust, json.dumps({"keys": keys}).encode())
 
 
 def _public(path: Path, kid: str) -> dict[str, str]:
@@ -61,7 +66,8 @@ def _public(path: Path, kid: str) -> dict[str, str]:
     return {**jwk, "kid": kid, "alg": "EdDSA", "use": "sig"}
 
 
-def _write(path: Path, content: bytes) -> None:
+def write_private(path: Path, content: bytes) -> None:
+    """Write a file that its owner alone may read, whole or not at all."""
     draft = path.with_name(path.name + ".new")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
@@ -69,4 +75,4 @@ def _write(path: Path, content: bytes) -> None:
     draft.replace(path)
 
 
-__all__ = ["SERVICES", "Secrets"]
+__all__ = ["SERVICES", "Secrets", "write_private"]

@@ -3,90 +3,119 @@
 from __future__ import annotations
 
 import os
+import pwd
+import shutil
 import sys
-from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from stack import commands, postgres, ready, valkey
 from stack.secrets import Secrets
+from stack.settings import Settings
 from stack.state import State
 from stack.supervisor import Unit
 from stack.topology import Process, Topology
 
 ROOT = Path(__file__).resolve().parent.parent
 
-WITH_DATABASE = frozenset({"user", "meeting"})
+WITH_DATABASE = frozenset({"user", "meeting", "media"})
 WITH_REDIS = frozenset({"signaling", "media"})
-DRAIN_SECONDS = "0.5"
-"""One machine has one of each service, so nobody waits for a balancer to look away."""
+DRAIN_SECONDS = "1.5"
+"""Envoy asks every half second, and looks away when it was refused twice."""
 
 
-def units(
-    layout: Topology, state: State, secrets: Secrets, public_url: str, advertise: str
-) -> list[Unit]:
-    """Say how each service is run. `advertise` is the address that goes into media candidates."""
-    return [
-        _unit(process, _environment(process, layout, state, secrets, public_url, advertise))
-        for process in layout.processes
-        if "grpc" in process.ports
-    ]
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the services of a stack are told. `advertise` is the address that goes into media candidates."""
+
+    layout: Topology
+    state: State
+    secrets: Secrets
+    settings: Settings
+    public_url: str
+    advertise: str
+
+    def units(self) -> list[Unit]:
+        """Say how each process of each service is run."""
+        return [self.unit(process) for process in self.layout.processes if "grpc" in process.ports]
+
+    def unit(self, seat: Process, name: str = "") -> Unit:
+        """Say how a service is run in a seat, under the seat's name or that of the process that it follows there."""
+        environment = self._environment(seat)
+
+        async def is_ready() -> bool:
+            return await ready.grpc_serving(environment["PARLEY_LISTEN"])
+
+        async def fetch_models() -> None:
+            fetch = [sys.executable, "-m", "services.ai.models", "fetch"]
+            await commands.run(fetch, ROOT, {**os.environ, **environment})
+
+        has_models = "PARLEY_MODELS" in environment
+        return Unit(
+            name or seat.name,
+            [sys.executable, "-m", f"services.{seat.service}"],
+            is_ready,
+            seat.ports,
+            seat.needs,
+            environment,
+            before=fetch_models if has_models else None,
+            preparation="fetching the models that are not in the cache" if has_models else "",
+        )
+
+    def _environment(self, seat: Process) -> dict[str, str]:
+        service, layout = seat.service, self.layout
+        values = {
+            "PARLEY_LISTEN": f"127.0.0.1:{seat.ports['grpc']}",
+            "PARLEY_METRICS_LISTEN": f"127.0.0.1:{seat.ports['metrics']}",
+            "PARLEY_MESH": f"127.0.0.1:{layout.port('envoy', 'mesh')}",
+            "PARLEY_SERVICE_KEY": str(self.secrets.key(service)),
+            "PARLEY_TRUST": str(self.secrets.trust),
+            "PARLEY_PUBLIC_URL": self.public_url,
+            "PARLEY_DRAIN_SECONDS": DRAIN_SECONDS,
+        }
+        if service in WITH_DATABASE:
+            database = f"parley_{service}"
+            port = layout.port("postgres", "sql")
+            password = self.secrets.password(database)
+            values["PARLEY_DATABASE_URL"] = postgres.url(port, database, password)
+        if service in WITH_REDIS:
+            port = layout.port("valkey", "redis")
+            values["PARLEY_REDIS_URL"] = valkey.url(port, self.secrets.password("valkey"))
+        if "websocket" in seat.ports:
+            values["PARLEY_WEBSOCKET_LISTEN"] = f"127.0.0.1:{seat.ports['websocket']}"
+            values["PARLEY_ORIGINS"] = ",".join(self.settings.cors.origins)
+        if service == "media":
+            values |= self._media(seat)
+        if service == "ai":
+            values["PARLEY_MODELS"] = str(self.state.cache / "models")
+        return values
+
+    def _media(self, seat: Process) -> dict[str, str]:
+        objects = self.settings.objects
+        store = {"PARLEY_OBJECT_STORE": f"file://{library(self.state)}"}
+        if objects.url:
+            store = {
+                "PARLEY_OBJECT_STORE": objects.url,
+                "PARLEY_S3_ENDPOINT": objects.endpoint,
+                "PARLEY_S3_REGION": objects.region,
+                "PARLEY_S3_ACCESS_KEY": objects.access_key,
+                "PARLEY_S3_SECRET_KEY": objects.secret_key,
+            }
+        return {
+            "PARLEY_NODE_ID": seat.name,
+            "PARLEY_UDP_LISTEN": f"{udp_host(self.advertise)}:{seat.ports['udp']}",
+            "PARLEY_ADVERTISE": self.advertise,
+            **store,
+        }
 
 
-def _unit(process: Process, environment: Mapping[str, str]) -> Unit:
-    async def is_ready() -> bool:
-        return await ready.grpc_serving(environment["PARLEY_LISTEN"])
-
-    async def fetch_models() -> None:
-        fetch = [sys.executable, "-m", "services.ai.models", "fetch"]
-        await commands.run(fetch, ROOT, {**os.environ, **environment})
-
-    has_models = "PARLEY_MODELS" in environment
-    return Unit(
-        process.name,
-        [sys.executable, "-m", f"services.{process.service}"],
-        is_ready,
-        process.ports,
-        process.needs,
-        environment,
-        before=fetch_models if has_models else None,
-        preparation="fetching the models that are not in the cache" if has_models else "",
-    )
-
-
-def _environment(
-    process: Process,
-    layout: Topology,
-    state: State,
-    secrets: Secrets,
-    public_url: str,
-    advertise: str,
-) -> dict[str, str]:
-    service = process.service
-    values = {
-        "PARLEY_LISTEN": f"127.0.0.1:{process.ports['grpc']}",
-        "PARLEY_METRICS_LISTEN": f"127.0.0.1:{process.ports['metrics']}",
-        "PARLEY_MESH": f"127.0.0.1:{layout.port('envoy', 'mesh')}",
-        "PARLEY_SERVICE_KEY": str(secrets.key(service)),
-        "PARLEY_TRUST": str(secrets.trust),
-        "PARLEY_PUBLIC_URL": public_url,
-        "PARLEY_DRAIN_SECONDS": DRAIN_SECONDS,
-    }
-    if service in WITH_DATABASE:
-        database = f"parley_{service}"
-        port = layout.port("postgres", "sql")
-        values["PARLEY_DATABASE_URL"] = postgres.url(port, database, secrets.password(database))
-    if service in WITH_REDIS:
-        port = layout.port("valkey", "redis")
-        values["PARLEY_REDIS_URL"] = valkey.url(port, secrets.password("valkey"))
-    if "websocket" in process.ports:
-        values["PARLEY_WEBSOCKET_LISTEN"] = f"127.0.0.1:{process.ports['websocket']}"
-    if "udp" in process.ports:
-        values["PARLEY_NODE_ID"] = process.name
-        values["PARLEY_UDP_LISTEN"] = f"{udp_host(advertise)}:{process.ports['udp']}"
-        values["PARLEY_ADVERTISE"] = advertise
-    if service == "ai":
-        values["PARLEY_MODELS"] = str(state.cache / "models")
-    return values
+def library(state: State) -> Path:
+    """Make the folder of people's files, which Nginx's workers may read: as root they are `nobody`."""
+    state.library.mkdir(exist_ok=True)
+    state.library.chmod(0o750)
+    if os.geteuid() == 0:
+        shutil.chown(state.library, group=pwd.getpwnam("nobody").pw_gid)
+    return state.library
 
 
 def udp_host(advertise: str) -> str:
@@ -94,4 +123,4 @@ def udp_host(advertise: str) -> str:
     return "127.0.0.1" if advertise == "127.0.0.1" else "0.0.0.0"
 
 
-__all__ = ["udp_host", "units"]
+__all__ = ["Services", "library", "udp_host"]

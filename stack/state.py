@@ -65,6 +65,8 @@ class State:
         self.secrets = self.root / "secrets"
         self.run = self.root / "run"
         self.cache = self.root / "cache"
+        self.library = self.data / "library"
+        self.settings = self.root / "parley.toml"
 
     def create(self) -> None:
         """Make the folders. Raises StackError when the disk or the permissions do not allow it."""

@@ -53,6 +53,8 @@ class Unit:
     user: int | None = None
     before: Callable[[], Awaitable[None]] | None = None
     preparation: str = ""
+    sends_away: bool = False
+    """Whether, as a successor, it makes the one before it end."""
 
 
 class Supervisor:
@@ -88,6 +90,23 @@ class Supervisor:
             await asyncio.gather(stopping, *tasks, return_exceptions=True)
             await self._stop_all()
 
+    def pid(self, name: str) -> int:
+        """Get a process's id; 0 while it does not run."""
+        return self._runners[name].status().pid
+
+    def seat(self, name: str) -> Mapping[str, int]:
+        """Get the ports that a process has now."""
+        return self._runners[name].unit.ports
+
+    async def follow(self, name: str, successor: Unit, *, steady: Unit | None = None) -> None:
+        """Have another process take over from the one that runs, without a gap.
+
+        `successor` is started beside it and must become ready; then the old one is asked to stop, unless the successor
+        sends it away itself. `steady` is how it is run again if it dies, by default as the successor.
+        Raises StackError, with the old one still there, when the successor can't be started.
+        """
+        await self._runners[name].follow(successor, steady or successor)
+
     async def _start(self, started: Callable[[], Awaitable[None]]) -> None:
         for runner in self._runners.values():
             await runner.up.wait()
@@ -118,6 +137,7 @@ class _Runner:
         self._state = "waiting"
         self._restarts = 0
         self._process: asyncio.subprocess.Process | None = None
+        self._successor: asyncio.subprocess.Process | None = None
 
     def status(self) -> ProcessStatus:
         pid = self._process.pid if self._process and self._process.returncode is None else 0
@@ -133,6 +153,8 @@ class _Runner:
         while True:
             began = time.monotonic()
             await self._run_once()
+            if self._successor is not None:
+                continue
             self._restarts += 1
             if not self.up.is_set() and self._restarts >= FIRST_START_ATTEMPTS:
                 self._set("failed")
@@ -142,65 +164,91 @@ class _Runner:
             delay = RESTART_MIN_SECONDS if steady else min(delay * 2, RESTART_MAX_SECONDS)
             await asyncio.sleep(delay)
 
+    async def follow(self, successor: Unit, steady: Unit) -> None:
+        """Start a successor; once it is ready make it the process, and let the old one go. Raises StackError."""
+        process = await self._spawn(successor)
+        if not await self._becomes_ready(process, successor):
+            raise StackError(
+                f"The new {successor.name} does not start; the old one stays. {self._failure()}"
+            )
+        old, sent_away = self._process, successor.sends_away
+        retired = self.unit
+        self.unit, self._process, self._successor = steady, process, process
+        self._changed()
+        if old is not None and old.returncode is None:
+            await self._end(old, None if sent_away else retired.stop_signal)
+
     async def stop(self) -> None:
         """Ask the process to stop, and after STOP_SECONDS see to it."""
         process = self._process
         if process is not None and process.returncode is None:
             self._set("stopping")
-            process.send_signal(self.unit.stop_signal)
-            try:
-                async with asyncio.timeout(STOP_SECONDS):
-                    await process.wait()
-            except TimeoutError:
-                self._note(f"did not stop within {STOP_SECONDS:.0f} s and was killed")
-                _kill_group(process.pid)
-                await process.wait()
+            await self._end(process, self.unit.stop_signal)
         self._set("stopped")
 
-    async def _run_once(self) -> None:
-        """Run the process from its preparation to its end."""
+    async def _end(
+        self, process: asyncio.subprocess.Process, number: signal.Signals | None
+    ) -> None:
+        if number is not None:
+            process.send_signal(number)
         try:
-            process = await self._spawn()
+            async with asyncio.timeout(STOP_SECONDS):
+                await process.wait()
+        except TimeoutError:
+            self._note(f"did not stop within {STOP_SECONDS:.0f} s and was killed")
+            _kill_group(process.pid)
+            await process.wait()
+
+    async def _run_once(self) -> None:
+        """Run the process from its preparation, or from where its predecessor ended, to its end."""
+        process, self._successor = self._successor, None
+        if process is not None:
+            return await self._watched(process)
+        try:
+            process = self._process = await self._spawn(self.unit)
         except (OSError, StackError) as error:
             if not self.up.is_set():
                 raise StackError(f"{self.unit.name} can't be started: {error}") from None
             self._note(f"can't be started: {error}")
-            return
+            return None
+        if await self._becomes_ready(process, self.unit):
+            self.up.set()
+            self._set("ready")
+        return await self._watched(process)
+
+    async def _watched(self, process: asyncio.subprocess.Process) -> None:
         try:
-            if await self._becomes_ready(process):
-                self.up.set()
-                self._set("ready")
-                await self._watch(process)
+            await self._watch(process)
         finally:
             if process.returncode is not None:
                 _kill_group(process.pid)  # what it leaves behind, such as a dead Nginx's workers
         self._note(f"ended with status {process.returncode}")
 
-    async def _spawn(self) -> asyncio.subprocess.Process:
-        if self.unit.before is not None:
-            self._set("preparing")
-            await self.unit.before()
-        self._set("starting")
+    async def _spawn(self, unit: Unit) -> asyncio.subprocess.Process:
+        follows = self._process is not None and self._process.returncode is None
+        if unit.before is not None:
+            self._set(self._state if follows else "preparing")
+            await unit.before()
+        self._set(self._state if follows else "starting")
         with self._log.open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                *map(str, self.unit.command),
+            return await asyncio.create_subprocess_exec(
+                *map(str, unit.command),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, **self.unit.environment},
+                env={**os.environ, **unit.environment},
                 start_new_session=True,
-                preexec_fn=_dying_with(os.getpid(), self.unit.stop_signal),
-                user=self.unit.user,
-                group=self.unit.user,
-                extra_groups=None if self.unit.user is None else [],
+                preexec_fn=_dying_with(os.getpid(), unit.stop_signal),
+                user=unit.user,
+                group=unit.user,
+                extra_groups=None if unit.user is None else [],
             )
-        return self._process
 
-    async def _becomes_ready(self, process: asyncio.subprocess.Process) -> bool:
+    async def _becomes_ready(self, process: asyncio.subprocess.Process, unit: Unit) -> bool:
         try:
             async with asyncio.timeout(READY_SECONDS):
                 while process.returncode is None:
-                    if await self._answers():
+                    if await _answers(unit):
                         return True
                     await asyncio.sleep(POLL_SECONDS)
         except TimeoutError:
@@ -216,14 +264,8 @@ class _Runner:
                 async with asyncio.timeout(WATCH_SECONDS):
                     await process.wait()
             except TimeoutError:
-                self._set("ready" if await self._answers() else "unwell")
-
-    async def _answers(self) -> bool:
-        answers = await self.unit.ready()
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            raise asyncio.CancelledError  # redis-py swallows one that comes while it disconnects
-        return answers
+                if process is self._process:
+                    self._set("ready" if await _answers(self.unit) else "unwell")
 
     def _failure(self) -> str:
         lines = self._log.read_text(errors="replace").splitlines()
@@ -238,6 +280,14 @@ class _Runner:
         if state != self._state:
             self._state = state
             self._changed()
+
+
+async def _answers(unit: Unit) -> bool:
+    answers = await unit.ready()
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError  # redis-py swallows one that comes while it disconnects
+    return answers
 
 
 def rotate(log: Path, limit: int = LOG_LIMIT_BYTES) -> None:

@@ -1,22 +1,34 @@
 """THE table: which processes make a stack, their ports, and what each needs to be ready first.
 
-Every port is here and nowhere else, and all shift by one offset, so that two stacks stand side by side.
+Every port is here and nowhere else, and all shift by one offset, so that two stacks stand side by side. A service has
+a seat (a set of ports) for each of its processes and one that is spare: in it a successor starts before the process
+that it follows stops, so that a restart loses no request.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-MEDIA_WORKER_STEP = 10
-"""Between the gRPC (and metrics) ports of one media worker and the next."""
+SEAT_STEP = 10
+"""Between the ports of one seat of a service and the next; media's UDP ports are next to each other."""
 
-MAX_MEDIA_WORKERS = 8
+MAX_REPLICAS = 8
+MAX_MEDIA_WORKERS = MAX_REPLICAS
+
+SERVICES: Mapping[str, tuple[Mapping[str, int], tuple[str, ...]]] = {
+    "user": ({"grpc": 8080, "metrics": 9080}, ("postgres",)),
+    "meeting": ({"grpc": 8082, "metrics": 9082}, ("postgres", "envoy")),
+    "signaling": ({"grpc": 8081, "metrics": 9081, "websocket": 8181}, ("valkey", "envoy")),
+    "media": ({"grpc": 8083, "metrics": 9083, "udp": 10100}, ("postgres", "valkey", "envoy")),
+    "ai": ({"grpc": 8085, "metrics": 9085}, ()),
+}
+"""Each service's ports in its first seat, and what it needs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A process of the stack. `ports` are by purpose; `udp` names those that are UDP."""
+    """A process of the stack, or a seat for one. `ports` are by purpose; `udp` names those that are UDP."""
 
     name: str
     ports: Mapping[str, int]
@@ -31,9 +43,10 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """A whole stack, in an order in which it can be started."""
+    """A whole stack, in an order in which it can be started, and the services' spare seats."""
 
     processes: tuple[Process, ...]
+    spares: tuple[Process, ...]
 
     def __getitem__(self, name: str) -> Process:
         return next(process for process in self.processes if process.name == name)
@@ -42,44 +55,68 @@ class Topology:
         """Get a port by its process and purpose."""
         return self[name].ports[purpose]
 
+    def seats(self, service: str) -> tuple[Process, ...]:
+        """List a service's seats, the spare one last."""
+        every = (*self.processes, *self.spares)
+        return tuple(process for process in every if process.service == service)
+
     @property
     def media_workers(self) -> tuple[Process, ...]:
         """The media service's workers."""
-        return tuple(process for process in self.processes if process.name.startswith("media-"))
+        return tuple(process for process in self.processes if process.service == "media")
 
 
-def topology(offset: int = 0, media_workers: int = 1) -> Topology:
-    """Lay out a stack. Raises ValueError when the offset moves a port out of range or workers are too many."""
-    if not 1 <= media_workers <= MAX_MEDIA_WORKERS:
-        raise ValueError(
-            f"There may be 1 to {MAX_MEDIA_WORKERS} media workers, not {media_workers}."
-        )
-    grpc, metrics, udp = "grpc", "metrics", frozenset({"udp"})
-    workers = tuple(
-        Process(
-            f"media-{index}",
-            {
-                grpc: 8083 + MEDIA_WORKER_STEP * index,
-                metrics: 9083 + MEDIA_WORKER_STEP * index,
-                "udp": 10100 + index,
-            },
-            ("valkey", "envoy"),
-            udp,
-        )
-        for index in range(media_workers)
-    )
+def topology(
+    offset: int = 0, media_workers: int = 1, replicas: Mapping[str, int] | None = None
+) -> Topology:
+    """Lay out a stack. Raises ValueError for a service that there is not, or when something is out of range."""
+    counts = {**dict.fromkeys(SERVICES, 1), "media": media_workers, **(replicas or {})}
+    for service, count in counts.items():
+        if service not in SERVICES:
+            raise ValueError(f"There is no service {service!r}; there are {', '.join(SERVICES)}.")
+        if not 1 <= count <= MAX_REPLICAS:
+            raise ValueError(f"There may be 1 to {MAX_REPLICAS} of {service}, not {count}.")
     table = (
         Process("postgres", {"sql": 15432}),
         Process("valkey", {"redis": 16379}),
         Process("envoy", {"edge": 10000, "mesh": 10001, "admin": 9901}),
-        Process("user", {grpc: 8080, metrics: 9080}, ("postgres",)),
-        Process("meeting", {grpc: 8082, metrics: 9082}, ("postgres", "envoy")),
-        Process("signaling", {grpc: 8081, metrics: 9081, "websocket": 8181}, ("valkey", "envoy")),
-        *workers,
-        Process("ai", {grpc: 8085, metrics: 9085}),
-        Process("nginx", {"http": 8000}, ("envoy",)),
+        *(_seat(service, index) for service in SERVICES for index in range(counts[service])),
+        Process("nginx", {"http": 8000, "https": 8443}, ("envoy",)),
+        Process("exporter", {"metrics": 9913}, ("nginx",)),
     )
-    return Topology(tuple(_shifted(process, offset) for process in table))
+    spares = tuple(_seat(service, counts[service]) for service in SERVICES)
+    return Topology(
+        tuple(_shifted(process, offset) for process in table),
+        tuple(_shifted(process, offset) for process in spares),
+    )
+
+
+def parse_replicas(text: str) -> dict[str, int]:
+    """Read `user=2,meeting=3`. Raises ValueError."""
+    return dict(_replicas(text))
+
+
+def _replicas(text: str) -> Iterator[tuple[str, int]]:
+    for part in filter(None, text.split(",")):
+        service, _, count = part.partition("=")
+        if not count.isdecimal():
+            raise ValueError(
+                f"--replicas takes NAME=COUNT,…, as in user=2,meeting=2; not {part!r}."
+            )
+        yield service.strip(), int(count)
+
+
+def _seat(service: str, index: int) -> Process:
+    """Lay out one seat: the first is called after the service, media's are numbered from 0."""
+    ports, needs = SERVICES[service]
+    name = f"{service}-{index}" if index or service == "media" else service
+    shift = {purpose: index * (1 if purpose == "udp" else SEAT_STEP) for purpose in ports}
+    return Process(
+        name,
+        {purpose: port + shift[purpose] for purpose, port in ports.items()},
+        needs,
+        frozenset({"udp"} & set(ports)),
+    )
 
 
 def _shifted(process: Process, offset: int) -> Process:
@@ -89,4 +126,12 @@ def _shifted(process: Process, offset: int) -> Process:
     return Process(process.name, ports, process.needs, process.udp)
 
 
-__all__ = ["MAX_MEDIA_WORKERS", "Process", "Topology", "topology"]
+__all__ = [
+    "MAX_MEDIA_WORKERS",
+    "MAX_REPLICAS",
+    "SERVICES",
+    "Process",
+    "Topology",
+    "parse_replicas",
+    "topology",
+]

@@ -9,19 +9,22 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from stack import envoy, nginx, ready, services, valkey
+from stack import control, exporter, nginx, ready, services, settings, valkey
+from stack.control import Tell
+from stack.envoy import Proxy
 from stack.errors import StackError
 from stack.ports import check_free
 from stack.postgres import DATABASES, SUPERUSER, Postgres
 from stack.report import Progress, table
 from stack.secrets import Secrets
+from stack.settings import Settings
 from stack.state import StackStatus, State
 from stack.supervisor import Supervisor, Unit
-from stack.topology import Topology, topology
+from stack.topology import Process, Topology, topology
 
 DISK_MINIMUM_BYTES = 500_000_000
 DETACHED_SECONDS = 900.0
@@ -42,6 +45,16 @@ class Options:
     listen: str = "127.0.0.1"
     advertise: str = "127.0.0.1"
     media_workers: int = 1
+    replicas: Mapping[str, int] = field(default_factory=dict)
+    rate_limits: bool = True
+    tls: bool = False
+
+    def settings(self) -> Settings:
+        """Read what the operator has set, over which options win. Raises StackError."""
+        read = settings.load(State(self.state).settings)
+        if not self.rate_limits:
+            read = replace(read, limits=replace(read.limits, enabled=False))
+        return replace(read, tls=replace(read.tls, required=True)) if self.tls else read
 
 
 def up(options: Options) -> int:
@@ -106,7 +119,7 @@ def _exists(pid: int) -> bool:
 def layout_of(options: Options) -> Topology:
     """Lay out the stack that the options ask for. Raises StackError."""
     try:
-        return topology(options.port_offset, options.media_workers)
+        return topology(options.port_offset, options.media_workers, options.replicas)
     except ValueError as error:
         raise StackError(str(error)) from None
 
@@ -115,13 +128,18 @@ class _Run:
     """One run of a stack, in this process."""
 
     def __init__(self, options: Options, layout: Topology, state: State) -> None:
+        self._options = options
         self._layout = layout
         self._state = state
         self._phase = "starting"
-        self._url = f"http://{_shown_host(options)}:{layout.port('nginx', 'http')}"
-        self._gateway = f"http://{nginx.reached(options.listen)}:{layout.port('nginx', 'http')}"
+        self._secrets = Secrets(state.secrets)
+        self._spares = {spare.service: spare for spare in layout.spares}
+        read = options.settings()
+        self._url = _public_url(options, layout, read)
+        self._proxy = Proxy(layout, state, read.limits)
         self._progress = Progress()
-        units = _units(options, layout, state, self._url)
+        self._services = self._serving(read)
+        units = self._units(read)
         self._supervisor = Supervisor(units, state.logs, self._publish)
         self._progress.preparations = {unit.name: unit.preparation for unit in units}
 
@@ -133,7 +151,10 @@ class _Run:
         stop_seen = asyncio.create_task(self._tell_stopping(stop))
         self._publish()
         try:
-            await self._supervisor.run(stop, self._started)
+            async with control.serving(
+                self._state.run, {"reload": self._reload, "restart": self._restart}
+            ):
+                await self._supervisor.run(stop, self._started)
         finally:
             stop_seen.cancel()
             self._phase = "stopped"
@@ -141,15 +162,105 @@ class _Run:
         return 0
 
     async def _started(self) -> None:
-        """All processes are ready: see that Nginx and Envoy reach them, then say so."""
+        """All processes are ready: see that Envoy reaches them, then say so."""
         limit = time.monotonic() + GATEWAY_SECONDS
-        while not await ready.http_ok(f"{self._gateway}/readyz"):
+        edge = self._layout.port("envoy", "edge")
+        while not await ready.http_ok(f"http://127.0.0.1:{edge}/readyz"):
             if time.monotonic() > limit:
                 raise StackError(f"Envoy does not reach the services; see {self._state.logs}.")
             await asyncio.sleep(POLL_SECONDS)
         self._phase = "ready"
         self._publish()
         self._progress.finish(table(self._status(), self._state))
+
+    async def _reload(self, _names: Sequence[str], tell: Tell) -> None:
+        """Have the gateway take what the operator has set by now; nothing changes if any of it is wrong."""
+        self._need_ready()
+        read = self._options.settings()
+        before = self._proxy.limits
+        self._proxy.limits = read.limits
+        try:
+            await self._proxy.validate()
+            await nginx.reload(self._gateway(read), self._supervisor.pid("nginx"))
+        except BaseException:
+            self._proxy.limits = before
+            raise
+        tell("nginx: reloaded")
+        self._services = self._serving(read)
+        if read.limits != before:
+            await self._hand_over_envoy(tell)
+
+    async def _restart(self, names: Sequence[str], tell: Tell) -> None:
+        """Restart processes one after the other, each followed by its successor before it goes."""
+        self._need_ready()
+        wanted = list(names) or list(self._spares)
+        known = {*self._spares, "envoy", "nginx"}
+        if unknown := sorted(set(wanted) - known):
+            raise StackError(
+                f"{', '.join(unknown)} can't be restarted without a gap; there are {', '.join(sorted(known))}."
+            )
+        for name in wanted:
+            if name == "nginx":
+                await self._reload((), tell)
+            elif name == "envoy":
+                await self._hand_over_envoy(tell)
+            else:
+                await self._roll(name, tell)
+
+    async def _roll(self, service: str, tell: Tell) -> None:
+        for process in self._layout.processes:
+            if process.service != service:
+                continue
+            seat = self._spares[service]
+            unit = self._services.unit(seat, process.name)
+            seated = self._supervisor.seat(process.name)
+            await self._supervisor.follow(process.name, self._reached(unit, seat), steady=unit)
+            self._spares[service] = replace(process, ports=seated)
+            tell(f"{process.name}: followed by a new process")
+
+    def _reached(self, unit: Unit, seat: Process) -> Unit:
+        """Let a successor count as ready when Envoy, too, has found it."""
+
+        async def is_reached() -> bool:
+            return await unit.ready() and await self._proxy.reaches(seat)
+
+        return replace(unit, ready=is_reached)
+
+    async def _hand_over_envoy(self, tell: Tell) -> None:
+        await self._supervisor.follow("envoy", self._proxy.successor(), steady=self._proxy.unit())
+        tell("envoy: followed by a new process")
+
+    def _need_ready(self) -> None:
+        if self._phase != "ready":
+            raise StackError("The stack is not ready yet: try again when it is.")
+
+    def _serving(self, read: Settings) -> services.Services:
+        return services.Services(
+            self._layout, self._state, self._secrets, read, self._url, self._options.advertise
+        )
+
+    def _gateway(self, read: Settings) -> nginx.Gateway:
+        names = tuple({self._options.listen, self._options.advertise} - {"0.0.0.0", "::"})
+        return nginx.Gateway(
+            self._layout, self._state, self._secrets, self._options.listen, names, read
+        )
+
+    def _units(self, read: Settings) -> list[Unit]:
+        self._secrets.write_trust()
+        passwords = {name: self._secrets.password(name) for name in (SUPERUSER, *DATABASES)}
+        data, layout = self._state.data, self._layout
+        redis_port, redis_password = (
+            layout.port("valkey", "redis"),
+            self._secrets.password("valkey"),
+        )
+        return [
+            Postgres(data, layout.port("postgres", "sql"), passwords).unit(),
+            valkey.unit(data, self._state.run, redis_port, redis_password),
+            self._proxy.unit(),
+            *self._services.units(),
+            nginx.unit(self._gateway(read)),
+            exporter.unit(layout, self._state),
+        ]
 
     async def _tell_stopping(self, stop: asyncio.Event) -> None:
         await stop.wait()
@@ -209,18 +320,9 @@ def _check_ports(layout: Topology, state: State, options: Options) -> None:
             time.sleep(POLL_SECONDS)
 
 
-def _units(options: Options, layout: Topology, state: State, url: str) -> list[Unit]:
-    secrets = Secrets(state.secrets)
-    secrets.write_trust()
-    passwords = {name: secrets.password(name) for name in (SUPERUSER, *DATABASES)}
-    redis_port = layout.port("valkey", "redis")
-    return [
-        Postgres(state.data, layout.port("postgres", "sql"), passwords).unit(),
-        valkey.unit(state.data, state.run, redis_port, secrets.password("valkey")),
-        envoy.unit(layout, state.run, state.logs),
-        *services.units(layout, state, secrets, url, options.advertise),
-        nginx.unit(layout, state.run, state.logs, options.listen),
-    ]
+def _public_url(options: Options, layout: Topology, read: Settings) -> str:
+    scheme = "https" if read.tls.required else "http"
+    return f"{scheme}://{_shown_host(options)}:{layout.port('nginx', scheme)}"
 
 
 def _shown_host(options: Options) -> str:

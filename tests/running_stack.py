@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,11 +131,16 @@ class RunningStack:
 
 
 @contextmanager
-def stack_running(state: Path, offset: int, media_workers: int = 2) -> Iterator[RunningStack]:
-    """Bring a stack up, and down when the block ends."""
+def stack_running(
+    state: Path,
+    offset: int,
+    media_workers: int = 2,
+    more: Sequence[str] = ("--no-rate-limits",),
+) -> Iterator[RunningStack]:
+    """Bring a stack up, and down when the block ends. Tests are many people at one address: by default nobody counts."""
     layout = topology(offset, media_workers)
     where = ["--state", str(state)]
-    how = ["--port-offset", str(offset), "--media-workers", str(media_workers)]
+    how = ["--port-offset", str(offset), "--media-workers", str(media_workers), *more]
     began = parley("up", "--detach", *where, *how)
     assert began.returncode == 0, began.stdout + began.stderr
     try:

@@ -58,7 +58,10 @@ async def running(config: Config, clock: Clock | None = None) -> AsyncIterator[R
         async with (
             _beside(rooms.run(), hall.run()),
             websocket.listening(
-                hall, config.websocket_listen, config.public_url, 2 * config.max_connections
+                hall,
+                config.websocket_listen,
+                (config.public_url, *config.origins),
+                2 * config.max_connections,
             ) as websocket_port,
             server.serving(
                 config,

@@ -12,11 +12,12 @@ class Config(ServiceConfig):
     """`resume_seconds` is how long a broken conversation can be taken up.
 
     `max_connections` is per process, `max_participants` per room; `max_connection_seconds` is the age at which a
-    connection is cut, to be resumed.
+    connection is cut, to be resumed. `origins` are those of pages that may connect beside our own.
     """
 
     redis_url: str
     websocket_listen: str
+    origins: tuple[str, ...] = ()
     resume_seconds: int = 30
     max_connections: int = 2000
     max_participants: int = 1000

@@ -7,7 +7,7 @@ that ended it (4016 for a bad ticket), with its reason as the text. RFC 6455 §7
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
@@ -39,20 +39,20 @@ _malformed = telemetry.counter("signaling_malformed", "Messages that could not b
 
 @asynccontextmanager
 async def listening(
-    hall: Hall, address: str, public_url: str, connection_limit: int
+    hall: Hall, address: str, origins: Collection[str], connection_limit: int
 ) -> AsyncIterator[int]:
-    """Serve WebSockets at `host:port`; gives the port. Pages of other origins than `public_url` are refused.
+    """Serve WebSockets at `host:port`; gives the port. Pages of other origins than these and our own are refused.
 
     `connection_limit` counts those that have not joined yet, too.
     """
     host, _, port = address.rpartition(":")
-    origin = _origin(public_url)
+    known = frozenset(map(_origin, origins))
 
     def refuse_strangers(connection: ServerConnection, request: Request) -> Response | None:
         if request.path.partition("?")[0] != PATH:
             return connection.respond(404, "There is nothing at this address.\n")
         page = request.headers.get("Origin")
-        if page is not None and page not in (origin, _own_origin(request)):
+        if page is not None and page not in known | {_own_origin(request)}:
             return connection.respond(403, "Pages of this origin may not connect.\n")
         return None
 

@@ -6,17 +6,16 @@ from typing import Any
 
 import grpc
 import pytest
-from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from parley.options.v1.options_pb2 import Access
 
 from chassis import channels
-from stack.envoy import DESCRIPTORS, Method, methods
+from stack.rest import Method, described, methods
 from tests.rest import client, sign_up
 from tests.running_stack import RunningStack
 
 PUBLIC = [
     method
-    for method in methods(FileDescriptorSet.FromString(DESCRIPTORS.read_bytes()))
+    for method in methods(described())
     if method.access in (Access.ACCESS_PUBLIC, Access.ACCESS_USER) and not method.streaming
 ]
 

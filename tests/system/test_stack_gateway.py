@@ -100,7 +100,7 @@ def test_a_token_that_nobody_signed_is_refused_at_the_edge(client: httpx.Client)
 def test_a_body_that_is_too_large_or_no_json_is_refused_with_a_text(client: httpx.Client) -> None:
     assert client.post("/api/v1/auth/login", content=b"x" * 1_100_000).status_code == 413
     broken = client.post("/api/v1/auth/login", content=b'{"username_or_email":')
-    assert (broken.status_code, reason(broken)) == (400, "INVALID_ARGUMENT")
+    assert (broken.status_code, reason(broken)) == (400, "REQUEST_MALFORMED")
 
 
 def test_a_request_id_goes_through_all_layers(client: httpx.Client, stack: RunningStack) -> None:

@@ -17,7 +17,7 @@ import services
 from chassis.errors import DomainError
 from stack import codegen, errorsdoc, openapi
 from stack.contracts import Contracts
-from stack.envoy import rest_regex
+from stack.rest import rest_regex
 
 FOR_PEOPLE = {Access.ACCESS_PUBLIC, Access.ACCESS_USER, Access.ACCESS_ADMIN}
 

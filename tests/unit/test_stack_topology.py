@@ -6,17 +6,19 @@ from pathlib import Path
 import pytest
 
 from stack import envoy
-from stack.topology import Topology, topology
+from stack.settings import Limits
+from stack.topology import SERVICES, Topology, topology
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def all_ports(layout: Topology) -> list[int]:
-    return [port for process in layout.processes for port in process.ports.values()]
+    every = (*layout.processes, *layout.spares)
+    return [port for process in every for port in process.ports.values()]
 
 
 def test_no_two_processes_want_the_same_port() -> None:
-    ports = all_ports(topology(media_workers=8))
+    ports = all_ports(topology(media_workers=8, replicas=dict.fromkeys(SERVICES, 8)))
     assert len(ports) == len(set(ports))
 
 
@@ -45,9 +47,9 @@ def test_the_proxies_templates_name_no_port(folder: str) -> None:
 
 def test_envoy_listens_and_connects_where_the_table_says() -> None:
     layout = topology(offset=100, media_workers=2)
-    used = re.findall(r"port_value: (\d+)", envoy.configured(layout, Path("/logs")))
+    used = re.findall(r"port_value: (\d+)", envoy.configured(layout, Path("/logs"), Limits()))
     assert set(map(int, used)) == {
         *layout["envoy"].ports.values(),
-        *(process.ports["grpc"] for process in layout.processes if "grpc" in process.ports),
-        layout.port("signaling", "websocket"),
+        *(seat.ports["grpc"] for service in SERVICES for seat in layout.seats(service)),
+        *(seat.ports["websocket"] for seat in layout.seats("signaling")),
     }

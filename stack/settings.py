@@ -1,0 +1,207 @@
+"""What an operator may set about a stack: `parley.toml` in its state folder, read at start and at `./parley reload`.
+
+Every table and key may be left out; a key that nobody knows is an error, so that a typing mistake is found. See
+docs/gateway.md for what each does.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+import tomllib
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from stack.errors import StackError
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """`certificate` and `key` are PEM files; without them the stack's own authority issues one for `names`."""
+
+    required: bool = False
+    certificate: str = ""
+    key: str = ""
+    names: tuple[str, ...] = ()
+
+    def check(self) -> None:
+        """Raise ValueError when only one of certificate and key is given, or one is not there."""
+        if bool(self.certificate) != bool(self.key):
+            raise ValueError("[tls] needs both `certificate` and `key`, or neither")
+        for path in (self.certificate, self.key):
+            if path and not Path(path).is_file():
+                raise ValueError(f"[tls] names {path}, which is not a file")
+
+
+@dataclass(frozen=True, slots=True)
+class Cors:
+    """`origins` are the web pages' origins that may call the API beside our own, such as `https://app.example.org`."""
+
+    origins: tuple[str, ...] = ()
+
+    def check(self) -> None:
+        """Raise ValueError for what is not an origin."""
+        for origin in self.origins:
+            parts = urlsplit(origin)
+            if (
+                parts.scheme not in ("http", "https")
+                or origin != f"{parts.scheme}://{parts.netloc}"
+            ):
+                raise ValueError(f"[cors] {origin!r} is not an origin like https://app.example.org")
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Networks that may (`allow`; when empty, all) and may not (`deny`) come in, in CIDR notation. `deny` wins."""
+
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+
+    def check(self) -> None:
+        """Raise ValueError for what is not a network."""
+        for network in (*self.allow, *self.deny):
+            ipaddress.ip_network(network)
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """`steady` requests a second for as long as one likes, and up to `burst` at once."""
+
+    steady: float
+    burst: int
+
+    def check(self) -> None:
+        """Raise ValueError for a rate that lets nothing through."""
+        if self.steady <= 0 or self.burst < 1:
+            raise ValueError("a rate needs `steady` above 0 and `burst` of at least 1")
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A rate for each address, kept by Nginx, and one for each signed-in user, kept by Envoy; None for no such limit."""
+
+    address: Rate
+    user: Rate | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much one address or user may ask, and how many requests may be open at once."""
+
+    enabled: bool = True
+    api: Policy = Policy(Rate(200, 400), Rate(100, 200))
+    auth: Policy = Policy(Rate(3, 60))
+    upload: Policy = Policy(Rate(2, 30), Rate(1, 20))
+    websocket: Policy = Policy(Rate(5, 100))
+    ai: Policy = Policy(Rate(10, 40), Rate(2, 20))
+    open_per_address: int = 500
+    open_total: int = 16_000
+    requests_per_service: int = 4096
+    """Envoy's circuit breaker: how many calls of one service may be under way."""
+
+    @property
+    def policies(self) -> Mapping[str, Policy]:
+        """The rate-limit policies by name."""
+        return {
+            each.name: policy
+            for each in dataclasses.fields(self)
+            if isinstance(policy := getattr(self, each.name), Policy)
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Objects:
+    """Where the media library's files lie: a folder of the stack's own, or a bucket of any S3."""
+
+    url: str = ""
+    endpoint: str = ""
+    region: str = "us-east-1"
+    access_key: str = ""
+    secret_key: str = ""
+
+    def check(self) -> None:
+        """Raise ValueError for a store that is not S3."""
+        if self.url and not self.url.startswith("s3://"):
+            raise ValueError("[objects] `url` is s3://bucket/prefix; leave it out for a folder")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All of it, with defaults that are safe on a machine of one's own."""
+
+    tls: Tls = field(default_factory=Tls)
+    cors: Cors = field(default_factory=Cors)
+    access: Access = field(default_factory=Access)
+    limits: Limits = field(default_factory=Limits)
+    objects: Objects = field(default_factory=Objects)
+
+
+def load(path: Path) -> Settings:
+    """Read the settings; a file that is not there is an empty one. Raises StackError that names what is wrong."""
+    try:
+        made: Settings = _built(Settings, tomllib.loads(path.read_text()), "")
+    except FileNotFoundError:
+        return Settings()
+    except (OSError, ValueError) as error:
+        raise StackError(f"{path}: {error}.") from None
+    return made
+
+
+def _built(kind: type[Any], values: Mapping[str, Any], where: str) -> Any:
+    """Make a dataclass of a TOML table, over its defaults. Raises ValueError."""
+    if not isinstance(values, Mapping):
+        raise ValueError(f"[{where}] is a table")
+    hints = typing.get_type_hints(kind)
+    if unknown := sorted(set(values) - {each.name for each in dataclasses.fields(kind)}):
+        raise ValueError(
+            f"[{where}] has no {', '.join(unknown)}" if where else f"no [{unknown[0]}]"
+        )
+    given = {
+        name: _value(_plain(hints[name]), value, f"{where}.{name}".strip("."))
+        for name, value in values.items()
+    }
+    try:
+        made = kind(**given)
+    except TypeError:
+        raise ValueError(f"[{where}] is not complete") from None
+    if hasattr(made, "check"):
+        made.check()
+    return made
+
+
+def _plain(kind: Any) -> Any:
+    """Take the None out of `X | None`."""
+    if isinstance(kind, types.UnionType):
+        return next(each for each in typing.get_args(kind) if each is not type(None))
+    return kind
+
+
+def _value(kind: Any, value: Any, where: str) -> Any:
+    if dataclasses.is_dataclass(kind):
+        return _built(typing.cast("type[Any]", kind), value, where)
+    if typing.get_origin(kind) is tuple:
+        if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+            raise ValueError(f"{where} is a list of texts")
+        return tuple(value)
+    accepted = (int, float) if kind is float else (kind,)
+    if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
+        raise ValueError(f"{where} is a {kind.__name__}")
+    return value
+
+
+__all__ = [
+    "Access",
+    "Cors",
+    "Limits",
+    "Objects",
+    "Policy",
+    "Rate",
+    "Settings",
+    "Tls",
+    "load",
+]
