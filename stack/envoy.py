@@ -101,6 +101,7 @@ LOCAL_REPLIES = (
     LocalReply(413, 3, "The request is too large.", "INVALID_ARGUMENT"),
     LocalReply(415, 3, "The content type is not one that is understood here.", "INVALID_ARGUMENT"),
     LocalReply(429, 8, "Too many requests: try again later.", "RATE_LIMITED"),
+    LocalReply(431, 3, "The headers are too long or too many.", "REQUEST_TOO_LARGE"),
     LocalReply(502, 14, "The service is away: try again.", "UNAVAILABLE"),
     LocalReply(503, 14, "The service is away: try again.", "UNAVAILABLE"),
     LocalReply(504, 4, "It took too long.", "DEADLINE_EXCEEDED"),
