@@ -41,7 +41,7 @@ from chassis.errors import (
 )
 
 UNARY_LIMIT_SECONDS = 30.0
-"""The longest that a call with one answer may take, whatever deadline it came with."""
+"""The longest that a call with one request and one answer may take, whatever deadline it came with."""
 
 REQUEST_ID_METADATA = "x-request-id"
 REQUEST_ID_LIMIT = 128
@@ -127,15 +127,16 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 if handler.request_streaming
                 else grpc.unary_unary_rpc_method_handler
             )
-            behavior = self._unary(method, answer)
+            limit = None if handler.request_streaming else UNARY_LIMIT_SECONDS
+            behavior = self._unary(method, answer, limit)
         return make(behavior, _lenient(handler.request_deserializer), handler.response_serializer)
 
-    def _unary(self, method: Method, servicer: Any) -> Any:
+    def _unary(self, method: Method, servicer: Any, limit: float | None) -> Any:
         built = inspect.iscoroutinefunction(servicer)
         reads = method.path.rpartition("/")[2].startswith(("Get", "List"))
 
         async def serve(request: Any, context: Context) -> Any:
-            async with self._call(method, context, limit=UNARY_LIMIT_SECONDS):
+            async with self._call(method, context, limit):
                 if not built:
                     raise Unimplemented(method=method.path)
                 answer = await servicer(_checked(request), context)

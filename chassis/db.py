@@ -7,16 +7,15 @@ lock, so that several processes of one service may start at once. A Postgres tha
 from __future__ import annotations
 
 import asyncio
-import zlib
+import os
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import alembic.command
 import sqlalchemy
-from alembic.config import Config as AlembicConfig
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 from sqlalchemy.ext.asyncio import (
     AsyncEngine,
     AsyncSession,
@@ -61,7 +60,7 @@ async def connected(
     url: str, migrations: Path, pool_size: int = POOL_SIZE
 ) -> AsyncIterator[Database]:
     """Bring the database up to the newest migration, then open it. Raises OperationalError when it is away."""
-    await asyncio.to_thread(migrate, url, migrations)
+    await _migrate(url, migrations)
     engine = create_async_engine(
         url,
         pool_size=pool_size,
@@ -77,27 +76,43 @@ async def connected(
         await engine.dispose()
 
 
-def migrate(url: str, migrations: Path) -> None:
-    """Run the migrations that the database lacks, one process at a time (chassis/migration/env.py)."""
-    options = AlembicConfig(attributes={})
-    options.set_main_option("script_location", str(Path(__file__).parent / "migration"))
-    options.set_main_option("version_locations", str(migrations / "versions"))
-    options.set_main_option("path_separator", "newline")
-    engine = sqlalchemy.create_engine(
+async def _migrate(url: str, migrations: Path) -> None:
+    """Bring the database up to the newest migration, in a process of its own: Alembic is large, and needed but once."""
+    if await _newest(url, migrations):
+        return
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "chassis.migration",
+        str(migrations),
+        env={**os.environ, "PARLEY_DATABASE_URL": url},
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, said = await process.communicate()
+    if process.returncode != 0:
+        raise RuntimeError(
+            f"The database can't be migrated: {said.decode(errors='replace')[-2000:]}"
+        )
+
+
+async def _newest(url: str, migrations: Path) -> bool:
+    """Tell whether the database has had every migration; their files begin with their numbers. Raises OperationalError."""
+    last = max(path.name.partition("_")[0] for path in (migrations / "versions").glob("*.py"))
+    engine = create_async_engine(
         url, poolclass=sqlalchemy.NullPool, connect_args={"connect_timeout": TIMEOUT_SECONDS}
     )
     try:
-        with engine.begin() as connection:
-            lock = zlib.crc32(b"parley.migrations")
-            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": lock})
-            options.attributes["connection"] = connection
-            alembic.command.upgrade(options, "head")
+        async with engine.connect() as connection:
+            found = await connection.scalar(text("SELECT version_num FROM alembic_version"))
+            return bool(found == last)
+    except ProgrammingError:  # there is no such table yet
+        return False
     finally:
-        engine.dispose()
+        await engine.dispose()
 
 
 def _unavailable() -> Unavailable:
     return Unavailable(text="The database is away: try again.")
 
 
-__all__ = ["POOL_SIZE", "Database", "connected", "migrate"]
+__all__ = ["POOL_SIZE", "Database", "connected"]

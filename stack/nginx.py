@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import grp
 import os
+import pwd
 import resource
 import shutil
 import signal
@@ -148,6 +150,7 @@ def _values(gateway: Gateway) -> Mapping[str, object]:
         "run": state.run,
         "logs": state.logs,
         "library": state.library,
+        "user": _user(),
         "workers": max(2, os.cpu_count() or 1),
         "open_files": min(65_536, resource.getrlimit(resource.RLIMIT_NOFILE)[1]),
         "edge_port": gateway.layout.port("envoy", "edge"),
@@ -169,6 +172,14 @@ def _values(gateway: Gateway) -> Mapping[str, object]:
         + f" default {settings.limits.api.address.burst};",
         "open_per_address": settings.limits.open_per_address,
     }
+
+
+def _user() -> str:
+    """Name whom the workers run as: as root, nobody, whose group may read the media library (services.library)."""
+    if os.geteuid() != 0:
+        return ""
+    group = grp.getgrgid(pwd.getpwnam("nobody").pw_gid).gr_name
+    return f"user nobody {group};"
 
 
 def _certificate(gateway: Gateway) -> Certificate:

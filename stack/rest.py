@@ -81,7 +81,7 @@ def methods(descriptors: FileDescriptorSet) -> list[Method]:
     """List the methods of Parley's own services."""
     return [
         Method(
-            cluster=file.package.split(".")[1],
+            cluster=_cluster(file.package, service.name),
             service=f"{file.package}.{service.name}",
             name=method.name,
             access=method.options.Extensions[options_pb2.access],
@@ -95,6 +95,11 @@ def methods(descriptors: FileDescriptorSet) -> list[Method]:
         for service in file.service
         for method in service.method
     ]
+
+
+def _cluster(package: str, service: str) -> str:
+    """Name the processes that serve it: those of its package, but for the media library, which has its own."""
+    return "library" if service == "LibraryService" else package.split(".")[1]
 
 
 def rest_regex(template: str) -> str:

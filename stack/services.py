@@ -18,8 +18,9 @@ from stack.topology import Process, Topology
 
 ROOT = Path(__file__).resolve().parent.parent
 
-WITH_DATABASE = frozenset({"user", "meeting", "media"})
+WITH_DATABASE = {"user": "parley_user", "meeting": "parley_meeting", "library": "parley_media"}
 WITH_REDIS = frozenset({"signaling", "media"})
+MODULES = {"library": "services.media.library"}
 DRAIN_SECONDS = "1.5"
 """Envoy asks every half second, and looks away when it was refused twice."""
 
@@ -53,7 +54,7 @@ class Services:
         has_models = "PARLEY_MODELS" in environment
         return Unit(
             name or seat.name,
-            [sys.executable, "-m", f"services.{seat.service}"],
+            [sys.executable, "-m", MODULES.get(seat.service, f"services.{seat.service}")],
             is_ready,
             seat.ports,
             seat.needs,
@@ -68,13 +69,13 @@ class Services:
             "PARLEY_LISTEN": f"127.0.0.1:{seat.ports['grpc']}",
             "PARLEY_METRICS_LISTEN": f"127.0.0.1:{seat.ports['metrics']}",
             "PARLEY_MESH": f"127.0.0.1:{layout.port('envoy', 'mesh')}",
-            "PARLEY_SERVICE_KEY": str(self.secrets.key(service)),
+            "PARLEY_SERVICE_KEY": str(self.secrets.key(_identity(service))),
             "PARLEY_TRUST": str(self.secrets.trust),
             "PARLEY_PUBLIC_URL": self.public_url,
             "PARLEY_DRAIN_SECONDS": DRAIN_SECONDS,
+            "MALLOC_ARENA_MAX": "2",  # glibc's many arenas cost 40 MB a process, and win nothing here
         }
-        if service in WITH_DATABASE:
-            database = f"parley_{service}"
+        if database := WITH_DATABASE.get(service):
             port = layout.port("postgres", "sql")
             password = self.secrets.password(database)
             values["PARLEY_DATABASE_URL"] = postgres.url(port, database, password)
@@ -84,29 +85,32 @@ class Services:
         if "websocket" in seat.ports:
             values["PARLEY_WEBSOCKET_LISTEN"] = f"127.0.0.1:{seat.ports['websocket']}"
             values["PARLEY_ORIGINS"] = ",".join(self.settings.cors.origins)
-        if service == "media":
-            values |= self._media(seat)
+        if "udp" in seat.ports:
+            values["PARLEY_NODE_ID"] = seat.name
+            values["PARLEY_UDP_LISTEN"] = f"{udp_host(self.advertise)}:{seat.ports['udp']}"
+            values["PARLEY_ADVERTISE"] = self.advertise
+        if service == "library":
+            values |= self._objects()
         if service == "ai":
             values["PARLEY_MODELS"] = str(self.state.cache / "models")
         return values
 
-    def _media(self, seat: Process) -> dict[str, str]:
+    def _objects(self) -> dict[str, str]:
         objects = self.settings.objects
-        store = {"PARLEY_OBJECT_STORE": f"file://{library(self.state)}"}
-        if objects.url:
-            store = {
-                "PARLEY_OBJECT_STORE": objects.url,
-                "PARLEY_S3_ENDPOINT": objects.endpoint,
-                "PARLEY_S3_REGION": objects.region,
-                "PARLEY_S3_ACCESS_KEY": objects.access_key,
-                "PARLEY_S3_SECRET_KEY": objects.secret_key,
-            }
+        if not objects.url:
+            return {"PARLEY_OBJECT_STORE": f"file://{library(self.state)}"}
         return {
-            "PARLEY_NODE_ID": seat.name,
-            "PARLEY_UDP_LISTEN": f"{udp_host(self.advertise)}:{seat.ports['udp']}",
-            "PARLEY_ADVERTISE": self.advertise,
-            **store,
+            "PARLEY_OBJECT_STORE": objects.url,
+            "PARLEY_S3_ENDPOINT": objects.endpoint,
+            "PARLEY_S3_REGION": objects.region,
+            "PARLEY_S3_ACCESS_KEY": objects.access_key,
+            "PARLEY_S3_SECRET_KEY": objects.secret_key,
         }
+
+
+def _identity(service: str) -> str:
+    """Name whose key a process signs with: the media library is the media service's."""
+    return "media" if service == "library" else service
 
 
 def library(state: State) -> Path:

@@ -20,7 +20,8 @@ SERVICES: Mapping[str, tuple[Mapping[str, int], tuple[str, ...]]] = {
     "user": ({"grpc": 8080, "metrics": 9080}, ("postgres",)),
     "meeting": ({"grpc": 8082, "metrics": 9082}, ("postgres", "envoy")),
     "signaling": ({"grpc": 8081, "metrics": 9081, "websocket": 8181}, ("valkey", "envoy")),
-    "media": ({"grpc": 8083, "metrics": 9083, "udp": 10100}, ("postgres", "valkey", "envoy")),
+    "media": ({"grpc": 8083, "metrics": 9083, "udp": 10100}, ("valkey", "envoy")),
+    "library": ({"grpc": 8084, "metrics": 9084}, ("postgres", "envoy")),
     "ai": ({"grpc": 8085, "metrics": 9085}, ()),
 }
 """Each service's ports in its first seat, and what it needs."""
