@@ -43,6 +43,7 @@ OPTIONS = (
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
     ("grpc.http2.max_ping_strikes", 0),
+    ("grpc.http2.bdp_probe", 0),  # a window that grows by itself grows memory with it
 )
 
 Check = Callable[[], Awaitable[None]]

@@ -1,4 +1,4 @@
-"""Alembic's environment: runs a service's versions on the connection that chassis.db.migrate opened."""
+"""Alembic's environment: runs a service's versions on the connection that `python -m chassis.migration` opened."""
 
 from __future__ import annotations
 

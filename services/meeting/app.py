@@ -9,7 +9,7 @@ from pathlib import Path
 
 from parley.meeting.v1 import meeting_pb2_grpc
 
-from chassis import channels, db, server
+from chassis import channels, db, reads, server
 from chassis.auth import ServiceIdentity, UserTokenVerifier
 from chassis.clock import Clock, SystemClock
 from chassis.keys import published_keys
@@ -29,9 +29,10 @@ async def running(config: Config, clock: Clock | None = None) -> AsyncIterator[s
     identity = ServiceIdentity.load(config, "meeting")
     async with (
         db.connected(config.database_url, MIGRATIONS) as database,
+        reads.connected(config.database_url) as reading,
         channels.mesh(config, identity) as mesh,
     ):
-        store = Store(database)
+        store = Store(database, reading)
         tickets = Tickets(identity, timedelta(seconds=config.ticket_seconds))
         signaling_url = f"ws{config.public_url.removeprefix('http')}/ws/signaling"
         meetings = MeetingServicer(

@@ -19,6 +19,7 @@ from sqlalchemy import (
     ScalarSelect,
     String,
     UniqueConstraint,
+    bindparam,
     exists,
     func,
     select,
@@ -29,6 +30,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from chassis.db import Database
+from chassis.reads import Reads
 from services.meeting.domain import (
     Meeting,
     MeetingNotFound,
@@ -134,8 +136,13 @@ class MeetingTransaction:
 class Store:
     """What the meeting service keeps."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, reads: Reads) -> None:
         self._database = database
+        self._by_code = reads.prepare(
+            select(*MeetingRow.__table__.c, _connected_count().label("connected")).where(
+                MeetingRow.code == bindparam("code", type_=String)
+            )
+        )
 
     async def add_meeting(self, meeting: Meeting, request_id: UUID | None) -> Meeting:
         """Add a meeting, or give the one that an earlier call with the same request id made."""
@@ -156,13 +163,9 @@ class Store:
 
     async def meeting(self, code: str) -> tuple[Meeting, int]:
         """Read a meeting and how many are connected to it. Raises MeetingNotFound."""
-        async with self._database.begin() as session:
-            found = await session.execute(
-                select(MeetingRow, _connected_count()).where(MeetingRow.code == code)
-            )
-            if (row := found.one_or_none()) is None:
-                raise MeetingNotFound(meeting=f"meetings/{code}")
-            return _to_meeting(row[0]), row[1]
+        if (row := await self._by_code.one(code=code)) is None:
+            raise MeetingNotFound(meeting=f"meetings/{code}")
+        return _to_meeting(row), row.connected
 
     async def meetings_of(
         self, user_id: UUID, before: tuple[datetime, UUID] | None, limit: int

@@ -6,7 +6,8 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
-from chassis import db
+from chassis import db, reads
+from chassis.migration.__main__ import migrate
 from services.meeting.app import MIGRATIONS
 from services.meeting.domain import (
     Meeting,
@@ -74,16 +75,18 @@ async def end(store: Store, meeting: Meeting) -> None:
 
 
 async def test_no_more_join_than_there_are_places(database: DatabaseFactory) -> None:
-    async with db.connected(database("meeting"), MIGRATIONS) as opened:
-        store = Store(opened)
+    url = database("meeting")
+    async with db.connected(url, MIGRATIONS) as opened, reads.connected(url) as reading:
+        store = Store(opened, reading)
         meeting = await a_meeting(store, capacity=5)
         joined = await asyncio.gather(*(join(store, meeting.code) for _ in range(20)))
         assert sum(joined) == 5
 
 
 async def test_nobody_stays_in_a_meeting_that_ends_meanwhile(database: DatabaseFactory) -> None:
-    async with db.connected(database("meeting"), MIGRATIONS) as opened:
-        store = Store(opened)
+    url = database("meeting")
+    async with db.connected(url, MIGRATIONS) as opened, reads.connected(url) as reading:
+        store = Store(opened, reading)
         meeting = await a_meeting(store, capacity=100)
         racers = [join(store, meeting.code) for _ in range(10)]
         await asyncio.gather(*racers[:5], end(store, meeting), *racers[5:])
@@ -94,4 +97,4 @@ async def test_nobody_stays_in_a_meeting_that_ends_meanwhile(database: DatabaseF
 
 async def test_several_processes_may_migrate_at_once(database: DatabaseFactory) -> None:
     url = database("meeting")
-    await asyncio.gather(*(asyncio.to_thread(db.migrate, url, MIGRATIONS) for _ in range(4)))
+    await asyncio.gather(*(asyncio.to_thread(migrate, url, MIGRATIONS) for _ in range(4)))
