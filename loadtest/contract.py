@@ -94,7 +94,9 @@ class Contract:
 
     def _made(self, found: MethodDescriptor) -> Method:
         request = message_factory.GetMessageClass(found.input_type)
-        return Method(found, self._pool, request, message_factory.GetMessageClass(found.output_type))
+        return Method(
+            found, self._pool, request, message_factory.GetMessageClass(found.output_type)
+        )
 
 
 @cache

@@ -285,4 +285,13 @@ def _columns(title: str, rows: Iterable[tuple[str, str]]) -> str:
     return f"{title}:\n{''.join(lines)}"
 
 
-__all__ = ["FORMATS", "Bucket", "Outcome", "Report", "document", "histogram", "percentiles", "summary"]
+__all__ = [
+    "FORMATS",
+    "Bucket",
+    "Outcome",
+    "Report",
+    "document",
+    "histogram",
+    "percentiles",
+    "summary",
+]

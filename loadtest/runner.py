@@ -70,7 +70,8 @@ class Requests:
         filling = Filling(call_fields(number, worker, self._fields), self._environment)
         try:
             metadata = json.loads(self._metadata.fill(filling))
-            return Prepared(self._messages(place, filling), list(metadata.items()))
+            pairs = [(key.lower(), value) for key, value in metadata.items()]
+            return Prepared(self._messages(place, filling), pairs)
         except (TemplateError, ContractError, ValueError) as error:
             raise ScenarioError(f"{self._scenario.path}: call {number}: {error}") from None
 

@@ -12,7 +12,6 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -57,8 +56,8 @@ class Scenario:
     skip_first: int = 0
     count_errors: bool = False
     data: Data = field(default_factory=dict)
-    metadata: Mapping[str, str] = MappingProxyType({})
-    tags: Mapping[str, str] = MappingProxyType({})
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def cuts_streams(self) -> bool:
@@ -214,14 +213,14 @@ READERS: Mapping[str, tuple[str, Callable[[object], object]]] = {
 }
 """ghz's keys, the fields that they set, and how each is read."""
 
-NOT_DONE = frozenset(
-    "proto import-paths cert key skipTLS cname authority async concurrency-schedule concurrency-start"
-    " concurrency-end concurrency-step concurrency-step-duration concurrency-max-duration duration-stop"
-    " binary-file stream-dynamic-messages output format connect-timeout keepalive cpus reflect-metadata"
-    " debug enable-compression load-schedule load-start load-end load-step load-step-duration"
-    " load-max-duration lb-strategy max-recv-message-size max-send-message-size"
-    " disable-template-functions disable-template-data".split()
-)
+_OTHER_KEYS = """
+proto import-paths cert key skipTLS cname authority async concurrency-schedule concurrency-start concurrency-end
+concurrency-step concurrency-step-duration concurrency-max-duration duration-stop binary-file stream-dynamic-messages
+output format connect-timeout keepalive cpus reflect-metadata debug enable-compression load-schedule load-start
+load-end load-step load-step-duration load-max-duration lb-strategy max-recv-message-size max-send-message-size
+disable-template-functions disable-template-data
+"""
+NOT_DONE = frozenset(_OTHER_KEYS.split())
 """ghz's other keys."""
 
 __all__ = ["ROOT", "Scenario", "ScenarioError", "checked", "load", "located", "seconds"]

@@ -13,9 +13,8 @@ import string
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from types import MappingProxyType
 from typing import Any
 
 LETTERS = string.ascii_letters + string.digits
@@ -41,7 +40,7 @@ class Filling:
     """What a template is filled with: the call's data, by ghz's names, and the environment."""
 
     fields: Mapping[str, object]
-    environment: Environment = MappingProxyType({})
+    environment: Environment = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 /* What Envoy's transcoder lets pass: bodies of REST requests are held against the contract before they go on.
  *
- * `contract.json` has, by verb, patterns of paths with their message, and for each message its fields: a name of another
- * message, "" for what has no fields of its own. Both spellings of a field (proto3's JSON mapping) are known. */
+ * `contract.json` has, by verb, patterns of paths with their message and whether they need a token, and for each message its
+ * fields: a name of another message, "" for what has no fields of its own. Both spellings of a field (proto3's JSON mapping) are known. */
 
 import crypto from "crypto";
 
@@ -9,17 +9,18 @@ const DEPTH = 32;
 const JSON_TYPE = /^application\/json\s*(;|$)/i;
 
 async function check(r) {
-  const bytes = await r.readRequestArrayBuffer();
-  if (bytes.byteLength === 0) {
+  const rule = ruleOf(r);
+  if (!rule) {
     return;
   }
-  const problem = objection(r, bytes);
+  const bytes = await r.readRequestArrayBuffer();
+  const problem = bytes.byteLength ? objection(r, bytes, rule) : "";
   if (problem) {
     refuse(r, problem);
   }
 }
 
-function objection(r, bytes) {
+function objection(r, bytes, rule) {
   if (!JSON_TYPE.test(r.headersIn["Content-Type"] || "")) {
     return "The body must be JSON: send it with Content-Type: application/json.";
   }
@@ -32,17 +33,18 @@ function objection(r, bytes) {
   if (value === null || typeof value !== "object" || Array.isArray(value)) {
     return "The body must be a JSON object.";
   }
-  return deviation(value, messageOf(r.method, r.uri), "", 0);
+  return deviation(value, rule[1], "", 0);
 }
 
-function messageOf(method, uri) {
-  const rules = contract.rules[method] || [];
+/* Find the rule of a request; none for paths that Envoy will refuse, or that take other bodies, or before signing in. */
+function ruleOf(r) {
+  const rules = contract.rules[r.method] || [];
   for (let index = 0; index < rules.length; index++) {
-    if (new RegExp(rules[index][0]).test(uri)) {
-      return rules[index][1];
+    if (new RegExp(rules[index][0]).test(r.uri)) {
+      return rules[index][2] && !r.headersIn.Authorization ? null : rules[index];
     }
   }
-  return "";
+  return null;
 }
 
 /* Give the first thing in `value` that the message does not have, or "". */
@@ -61,6 +63,9 @@ function deviation(value, message, where, depth) {
     const path = isList ? `${where}[${name}]` : where ? `${where}.${name}` : name;
     if (fields && fields[name] === undefined) {
       return `${path}: there is no such field.`;
+    }
+    if (value[name] === null && (fields || isList)) {
+      return `${path}: null is no value here; leave the field out.`;
     }
     const within = isList ? message : fields ? fields[name] : "";
     const found = deviation(value[name], within, path, depth + 1);

@@ -1,6 +1,6 @@
 """The contract as Nginx needs it to read bodies: which REST path takes which message, and the fields of each.
 
-For every verb a list of [pattern of the path, message], and for every message a field name → message ("" where the field
+For every verb a list of [pattern of the path, message, whether it needs a token], without those whose bodies are no JSON; and for every message a field name → message ("" where the field
 has no fields of its own that we know). Both spellings of a name are there, as proto3's JSON mapping has it.
 """
 
@@ -14,7 +14,7 @@ from google.protobuf.descriptor_pool import DescriptorPool
 
 from stack.rest import described, methods
 
-OPEN = frozenset({"google.protobuf.Struct", "google.protobuf.Value", "google.protobuf.Any"})
+RAW = "google.api.HttpBody"
 
 
 @cache
@@ -23,16 +23,18 @@ def contract() -> str:
     pool = DescriptorPool()
     for file in described().file:
         pool.Add(file)
-    rules: dict[str, list[tuple[str, str]]] = {}
+    rules: dict[str, list[tuple[str, str, bool]]] = {}
     messages: dict[str, dict[str, str]] = {}
     for method in methods(described()):
         for rule in filter(lambda each: each.body, method.rules):
             found: Descriptor | None = pool.FindMessageTypeByName(method.request)
             if found is not None and rule.body != "*":
                 found = found.fields_by_name[rule.body].message_type
-            if found is None:
+            if found is None or found.full_name == RAW:
                 continue
-            rules.setdefault(rule.verb, []).append((f"^{rule.regex}$", found.full_name))
+            rules.setdefault(rule.verb, []).append(
+                (f"^{rule.regex}$", found.full_name, not method.is_public)
+            )
             _add(messages, found)
     return json.dumps({"rules": rules, "messages": messages})
 

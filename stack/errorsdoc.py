@@ -11,9 +11,12 @@ import pkgutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from google.rpc import code_pb2
+
 import chassis
 import services
 from chassis.errors import DomainError
+from stack.nginx import REFUSALS
 from stack.openapi import HTTP_STATUSES
 
 _HEAD = """# Errors
@@ -30,6 +33,7 @@ and in `details` one `google.rpc.ErrorInfo` with `domain: "parley"` and a `reaso
 
 EVERYWHERE = "every service"
 """Where the chassis' reasons are from."""
+GATEWAY = "the gateway"
 
 _INTERNAL_STATUSES = {"INTERNAL": 500, "DEADLINE_EXCEEDED": 504}
 _STATUSES = HTTP_STATUSES | _INTERNAL_STATUSES
@@ -60,7 +64,9 @@ def text() -> str:
 def reasons() -> list[Reason]:
     """List every reason, by status and code."""
     load()
-    return sorted({_reason(error) for error in _errors() if error.reason != _RELAYED})
+    ours = {_reason(error) for error in _errors() if error.reason != _RELAYED}
+    known = {reason.reason for reason in ours}
+    return sorted({*ours, *(reason for reason in _gateways() if reason.reason not in known)})
 
 
 def load() -> None:
@@ -68,10 +74,16 @@ def load() -> None:
     for module in pkgutil.iter_modules(chassis.__path__):
         if not module.ispkg:
             importlib.import_module(f"chassis.{module.name}")
-    for service in pkgutil.iter_modules(services.__path__):
-        folder = importlib.import_module(f"services.{service.name}")
-        if any(module.name == "domain" for module in pkgutil.iter_modules(folder.__path__)):
-            importlib.import_module(f"services.{service.name}.domain")
+    for found in pkgutil.walk_packages(services.__path__, "services."):
+        if found.name.endswith(".domain"):
+            importlib.import_module(found.name)
+
+
+def _gateways() -> Iterator[Reason]:
+    """List what Nginx refuses by itself."""
+    for refusal in REFUSALS:
+        code = code_pb2.Code.Name(refusal.code)
+        yield Reason(refusal.status, code, refusal.reason, GATEWAY, refusal.message)
 
 
 def _errors() -> Iterator[type[DomainError]]:
@@ -92,4 +104,4 @@ def _reason(error: type[DomainError]) -> Reason:
     return Reason(_STATUSES[code], code, error.reason, origin, meaning)
 
 
-__all__ = ["EVERYWHERE", "Reason", "load", "reasons", "text"]
+__all__ = ["EVERYWHERE", "GATEWAY", "Reason", "load", "reasons", "text"]

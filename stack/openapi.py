@@ -167,7 +167,8 @@ class Operation:
         member = self._field(self.rule.body)
         type_name = member.type_name.removeprefix(".")
         if type_name == HTTP_BODY:
-            return {"required": True, "content": {"application/octet-stream": {}}}
+            raw = {"schema": {"type": "string", "format": "binary", "minLength": 1}}
+            return {"required": True, "content": {"application/octet-stream": raw}}
         return _json(self._schemas.reference(type_name), required=True)
 
     def _answer(self) -> Schema:
@@ -228,7 +229,7 @@ def _parameters(template: str, pattern: str) -> Iterator[tuple[str, str]]:
     aligned = len(looks) == len(steps)
     for index, step in enumerate(steps):
         if step == "*":
-            yield _singular(steps[index - 1]), looks[index] if aligned else "[^/:]+"
+            yield _singular(steps[index - 1]), looks[index] if aligned else "[A-Za-z0-9_-]+"
 
 
 def _singular(collection: str) -> str:

@@ -22,7 +22,11 @@ _Type = FieldDescriptorProto.Type
 _SCALARS: dict[int, Schema] = {
     _Type.TYPE_STRING: {"type": "string"},
     _Type.TYPE_BOOL: {"type": "boolean"},
-    _Type.TYPE_BYTES: {"type": "string", "contentEncoding": "base64"},
+    _Type.TYPE_BYTES: {
+        "type": "string",
+        "contentEncoding": "base64",
+        "pattern": "^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$",
+    },
     _Type.TYPE_FLOAT: {"type": "number", "format": "float"},
     _Type.TYPE_DOUBLE: {"type": "number", "format": "double"},
     _Type.TYPE_INT32: {"type": "integer", "format": "int32"},
@@ -35,7 +39,7 @@ _WELL_KNOWN: dict[str, Schema] = {
     "google.protobuf.Timestamp": {"type": "string", "format": "date-time"},
     "google.protobuf.Duration": {
         "type": "string",
-        "pattern": r"^-?[0-9]+(\.[0-9]{1,9})?s$",
+        "pattern": r"^-?[0-9]{1,11}(\.[0-9]{1,9})?s$",
         "examples": ["90s", "0.5s"],
     },
     "google.protobuf.FieldMask": {
@@ -71,6 +75,10 @@ _WELL_KNOWN: dict[str, Schema] = {
 }
 
 
+_SERVERS_OWN = frozenset({field_behavior_pb2.OUTPUT_ONLY, field_behavior_pb2.IDENTIFIER})
+"""What a request need not say: a name stands in the path already."""
+
+
 class Schemas:
     """Component schemas, made as they are referred to."""
 
@@ -94,7 +102,7 @@ class Schemas:
         """Describe a message as an object, less some of its fields."""
         left_out = set(without)
         fields = [it for it in self._contracts.messages[full_name].field if it.name not in left_out]
-        schema: Schema = {"type": "object"}
+        schema: Schema = {"type": "object", "additionalProperties": False}
         if said := self._contracts.comments.get(full_name):
             schema["description"] = said
         if fields:
@@ -107,11 +115,11 @@ class Schemas:
         """Describe a field of a message with what its comment and its rules say."""
         rules = member.options.Extensions[validate_pb2.field]
         schema = self._value(member, rules)
-        if rules.ignore == validate_pb2.IGNORE_IF_ZERO_VALUE:
+        if rules.ignore == validate_pb2.IGNORE_IF_ZERO_VALUE and not is_required(member):
             schema = _or_empty(schema)
         if said := self._contracts.comments.get(f"{owner}.{member.name}"):
             schema = {**schema, "description": said}
-        if field_behavior_pb2.OUTPUT_ONLY in behaviors(member):
+        if _SERVERS_OWN & set(behaviors(member)):
             schema["readOnly"] = True
         return schema
 

@@ -39,7 +39,8 @@ class LibraryServiceStub:
 
     The first message has the name and the content type; all have the next bytes in `body.data`.
 
-    Errors: INVALID_ARGUMENT (FILE_EMPTY, FILE_TYPE_REFUSED), RESOURCE_EXHAUSTED (FILE_TOO_LARGE, QUOTA_EXCEEDED).
+    Errors: INVALID_ARGUMENT (FILE_NAME_MISSING, FILE_EMPTY, FILE_TYPE_REFUSED), RESOURCE_EXHAUSTED (FILE_TOO_LARGE,
+    QUOTA_EXCEEDED, TOO_MANY_UPLOADS).
     """
     ListMedia: _grpc.UnaryUnaryMultiCallable[_library_pb2.ListMediaRequest, _library_pb2.ListMediaResponse]
     """Lists the caller's files, newest first.
@@ -72,7 +73,8 @@ class LibraryServiceAsyncStub(LibraryServiceStub):
 
     The first message has the name and the content type; all have the next bytes in `body.data`.
 
-    Errors: INVALID_ARGUMENT (FILE_EMPTY, FILE_TYPE_REFUSED), RESOURCE_EXHAUSTED (FILE_TOO_LARGE, QUOTA_EXCEEDED).
+    Errors: INVALID_ARGUMENT (FILE_NAME_MISSING, FILE_EMPTY, FILE_TYPE_REFUSED), RESOURCE_EXHAUSTED (FILE_TOO_LARGE,
+    QUOTA_EXCEEDED, TOO_MANY_UPLOADS).
     """
     ListMedia: _aio.UnaryUnaryMultiCallable[_library_pb2.ListMediaRequest, _library_pb2.ListMediaResponse]  # type: ignore[assignment]
     """Lists the caller's files, newest first.
@@ -107,7 +109,8 @@ class LibraryServiceServicer:
 
         The first message has the name and the content type; all have the next bytes in `body.data`.
 
-        Errors: INVALID_ARGUMENT (FILE_EMPTY, FILE_TYPE_REFUSED), RESOURCE_EXHAUSTED (FILE_TOO_LARGE, QUOTA_EXCEEDED).
+        Errors: INVALID_ARGUMENT (FILE_NAME_MISSING, FILE_EMPTY, FILE_TYPE_REFUSED), RESOURCE_EXHAUSTED (FILE_TOO_LARGE,
+        QUOTA_EXCEEDED, TOO_MANY_UPLOADS).
         """
 
     def ListMedia(
