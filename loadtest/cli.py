@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import ipaddress
 import json
 import os
@@ -13,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import uvloop
 
 from loadtest.contract import ContractError, Method, contract
 from loadtest.ghz_report import FORMATS, Report
@@ -54,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit status: 0 well, 1 calls failed, 2 nothing could be run."""
     parsed = _parser().parse_args(arguments)
     try:
-        return int(asyncio.run(COMMANDS[parsed.command](parsed)))
+        return int(uvloop.run(COMMANDS[parsed.command](parsed)))
     except (ScenarioError, ContractError, SetupError, OSError) as error:
         print(f"loadtest: {error}", file=sys.stderr)
         return 2
@@ -104,7 +105,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         help="begin calls for so many seconds; without --total, as many as it takes",
     )
     parser.add_argument("--format", choices=FORMATS, default="summary")
-    parser.add_argument("--output", type=Path, metavar="F", help="write the report there")
+    parser.add_argument("--output", type=_new_file, metavar="F", help="write the report there")
     parser.add_argument(
         "--token", metavar="T", help="use this access token; needed for administrators' methods"
     )
@@ -127,7 +128,7 @@ def _add_token(parser: argparse.ArgumentParser) -> None:
         help="shell: exports; metadata: the JSON for ghz -m; json: everything (default: %(default)s)",
     )
     parser.add_argument(
-        "--output", type=Path, metavar="F", help="write it there, for you alone to read"
+        "--output", type=_new_file, metavar="F", help="write it there, for you alone to read"
     )
     _add_tls(parser)
 
@@ -146,6 +147,13 @@ def _from_to(least: int, most: int) -> Callable[[str], int]:
         return value
 
     return number
+
+
+def _new_file(text: str) -> Path:
+    path = Path(text)
+    if not path.absolute().parent.is_dir():
+        raise argparse.ArgumentTypeError(f"there is no folder {path.parent}")
+    return path
 
 
 async def _run(parsed: argparse.Namespace) -> int:

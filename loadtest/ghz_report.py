@@ -236,7 +236,7 @@ def _options(scenario: Scenario) -> dict[str, Any]:
         "insecure": scenario.insecure,
         "rps": scenario.rps,
         "load-schedule": "const",
-        "concurrency": min(scenario.concurrency, scenario.most_calls),
+        "concurrency": scenario.concurrency,
         "concurrency-schedule": "const",
         "total": scenario.most_calls,
         "connections": scenario.connections,

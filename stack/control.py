@@ -10,7 +10,7 @@ import asyncio
 import json
 import os
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -24,7 +24,7 @@ Command = Callable[[Sequence[str], Tell], Awaitable[None]]
 
 
 @asynccontextmanager
-async def serving(folder: Path, commands: dict[str, Command]) -> AsyncIterator[None]:
+async def serving(folder: Path, commands: Mapping[str, Command]) -> AsyncIterator[None]:
     """Take commands, one at a time, until the block ends."""
     alone = asyncio.Lock()
 
@@ -33,14 +33,15 @@ async def serving(folder: Path, commands: dict[str, Command]) -> AsyncIterator[N
             writer.write(json.dumps(what).encode() + b"\n")
 
         try:
-            request = json.loads(await reader.readline())
+            command, names = _read(await reader.readline(), commands)
             async with alone:
-                await commands[request["command"]](request["names"], lambda text: say(told=text))
+                await command(names, lambda text: say(told=text))
             say(error="")
         except StackError as error:
             say(error=str(error))
-        except (ValueError, KeyError, TypeError):
-            say(error="This command is not one that a stack takes.")
+        except Exception as error:
+            say(error=f"It failed: {type(error).__name__}. See the log of the stack.")
+            raise
         finally:
             writer.close()
 
@@ -78,6 +79,14 @@ def ask(folder: Path, command: str, names: Sequence[str], tell: Tell) -> None:
             else:
                 return
     raise StackError("The stack stopped before it was done.")
+
+
+def _read(line: bytes, commands: Mapping[str, Command]) -> tuple[Command, Sequence[str]]:
+    try:
+        request = json.loads(line)
+        return commands[request["command"]], [str(name) for name in request["names"]]
+    except (ValueError, KeyError, TypeError):
+        raise StackError("This command is not one that a stack takes.") from None
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import pwd
 import resource
 import shutil
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,14 +85,15 @@ class Gateway:
         return [_binary(), "-p", self.state.run, "-c", self.configuration, "-e", "stderr", *more]
 
 
-def unit(gateway: Gateway) -> Unit:
-    """Say how Nginx is run. Before it starts, the web app is built if it has changed."""
+def unit(current: Callable[[], Gateway]) -> Unit:
+    """Say how Nginx is run, each time with what is set by then. Before it starts, the web app is built if it has changed."""
+    gateway = current()
     ports = gateway.layout["nginx"].ports
 
     async def prepare() -> None:
         await web.build()
         _copy_static(gateway.state.run / "www")
-        write(gateway)
+        write(current())
 
     async def is_ready() -> bool:
         return await ready.http_ok(f"http://{reached(gateway.listen)}:{ports['http']}/healthz")

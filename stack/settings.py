@@ -94,9 +94,9 @@ class Limits:
     """How much one address or user may ask, and how many requests may be open at once."""
 
     enabled: bool = True
-    api: Policy = Policy(Rate(200, 400), Rate(100, 200))
-    auth: Policy = Policy(Rate(3, 60))
-    upload: Policy = Policy(Rate(2, 30), Rate(1, 20))
+    api: Policy = Policy(Rate(1000, 2000), Rate(300, 600))
+    auth: Policy = Policy(Rate(3, 100))
+    upload: Policy = Policy(Rate(5, 50), Rate(3, 30))
     websocket: Policy = Policy(Rate(5, 100))
     ai: Policy = Policy(Rate(10, 40), Rate(2, 20))
     open_per_address: int = 500

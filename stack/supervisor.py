@@ -94,10 +94,6 @@ class Supervisor:
         """Get a process's id; 0 while it does not run."""
         return self._runners[name].status().pid
 
-    def seat(self, name: str) -> Mapping[str, int]:
-        """Get the ports that a process has now."""
-        return self._runners[name].unit.ports
-
     async def follow(self, name: str, successor: Unit, *, steady: Unit | None = None) -> None:
         """Have another process take over from the one that runs, without a gap.
 

@@ -134,12 +134,12 @@ class _Run:
         self._phase = "starting"
         self._secrets = Secrets(state.secrets)
         self._spares = {spare.service: spare for spare in layout.spares}
-        read = options.settings()
-        self._url = _public_url(options, layout, read)
-        self._proxy = Proxy(layout, state, read.limits)
+        self._seats = {process.name: process for process in layout.processes}
+        self._settings = options.settings()
+        self._url = _public_url(options, layout, self._settings)
+        self._proxy = Proxy(layout, state, self._settings.limits)
         self._progress = Progress()
-        self._services = self._serving(read)
-        units = self._units(read)
+        units = self._units()
         self._supervisor = Supervisor(units, state.logs, self._publish)
         self._progress.preparations = {unit.name: unit.preparation for unit in units}
 
@@ -185,8 +185,8 @@ class _Run:
         except BaseException:
             self._proxy.limits = before
             raise
+        self._settings = read
         tell("nginx: reloaded")
-        self._services = self._serving(read)
         if read.limits != before:
             await self._hand_over_envoy(tell)
 
@@ -212,10 +212,9 @@ class _Run:
             if process.service != service:
                 continue
             seat = self._spares[service]
-            unit = self._services.unit(seat, process.name)
-            seated = self._supervisor.seat(process.name)
+            unit = self._serving().unit(seat, process.name)
             await self._supervisor.follow(process.name, self._reached(unit, seat), steady=unit)
-            self._spares[service] = replace(process, ports=seated)
+            self._spares[service], self._seats[process.name] = self._seats[process.name], seat
             tell(f"{process.name}: followed by a new process")
 
     def _reached(self, unit: Unit, seat: Process) -> Unit:
@@ -234,9 +233,10 @@ class _Run:
         if self._phase != "ready":
             raise StackError("The stack is not ready yet: try again when it is.")
 
-    def _serving(self, read: Settings) -> services.Services:
+    def _serving(self) -> services.Services:
+        options, read = self._options, self._settings
         return services.Services(
-            self._layout, self._state, self._secrets, read, self._url, self._options.advertise
+            self._layout, self._state, self._secrets, read, self._url, options.advertise
         )
 
     def _gateway(self, read: Settings) -> nginx.Gateway:
@@ -245,7 +245,7 @@ class _Run:
             self._layout, self._state, self._secrets, self._options.listen, names, read
         )
 
-    def _units(self, read: Settings) -> list[Unit]:
+    def _units(self) -> list[Unit]:
         self._secrets.write_trust()
         passwords = {name: self._secrets.password(name) for name in (SUPERUSER, *DATABASES)}
         data, layout = self._state.data, self._layout
@@ -257,8 +257,8 @@ class _Run:
             Postgres(data, layout.port("postgres", "sql"), passwords).unit(),
             valkey.unit(data, self._state.run, redis_port, redis_password),
             self._proxy.unit(),
-            *self._services.units(),
-            nginx.unit(self._gateway(read)),
+            *self._serving().units(),
+            nginx.unit(lambda: self._gateway(self._settings)),
             exporter.unit(layout, self._state),
         ]
 

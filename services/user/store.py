@@ -11,7 +11,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from chassis.db import Database
-from services.user.domain import EmailTaken, Role, Session, User, UsernameTaken, UserNotFound
+from services.user.domain import (
+    EmailTaken,
+    EtagMismatch,
+    Role,
+    Session,
+    User,
+    UsernameTaken,
+    UserNotFound,
+)
 
 KEY_LOCK = 1
 
@@ -80,7 +88,7 @@ class Store:
             return _to_user(await _user_row(session, user_id))
 
     async def change_user(self, user: User) -> None:
-        """Write an account's new profile over the revision before it. Raises UserNotFound, EmailTaken."""
+        """Write an account's new profile over the revision before it. Raises EtagMismatch, EmailTaken."""
         values = {
             "email": user.email,
             "display_name": user.display_name,
@@ -94,7 +102,7 @@ class Store:
                     update(UserRow).where(where).values(values).returning(UserRow.id)
                 )
                 if done.scalar_one_or_none() is None:
-                    raise UserNotFound
+                    raise EtagMismatch
         except IntegrityError as error:
             raise _taken(error) from None
 
