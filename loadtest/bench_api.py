@@ -10,16 +10,16 @@ both; figures are medians of rounds. Then: the same GET where the cache may answ
 from __future__ import annotations
 
 import argparse
-import json
 import secrets
 import shutil
 import statistics
 import tempfile
-import urllib.request
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import httpx
 
 from loadtest import http_load, idle_connections, yardstick
 from loadtest.bench_stack import running
@@ -122,15 +122,25 @@ def _load(port: int, families: Families) -> Load:
     headers = {"Authorization": f"Bearer {registered['access_token']}"}
     meeting = _call(f"{url}/meetings", {"title": "The bench"}, headers)
     code = str(meeting["name"]).removeprefix("meetings/")
-    return Load(port, f"/api/v1/meetings/{code}", headers, code, AT_ONCE, REQUESTS_AT_ONCE, families=families)
+    return Load(
+        port,
+        f"/api/v1/meetings/{code}",
+        headers,
+        code,
+        AT_ONCE,
+        REQUESTS_AT_ONCE,
+        families=families,
+    )
 
 
 def _call(url: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Any:
     """Call the API: POST with a body, GET without."""
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, {"Content-Type": "application/json", **(headers or {})})
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        return json.load(answer)
+    method = "GET" if body is None else "POST"
+    with httpx.Client(trust_env=False, timeout=10.0) as client:
+        answer = client.request(method, url, json=body, headers=headers)
+    if answer.status_code != httpx.codes.OK:
+        raise StackError(f"{method} {url}: {answer.status_code} {answer.text[:200]}")
+    return answer.json()
 
 
 def _check_same(ours: Load, theirs: Load) -> None:
@@ -193,17 +203,24 @@ def _alone_figures(rounds: Rounds) -> Iterator[Figure]:
     bar = f"< {ALONE_BAR_MS} ms"
     yield Figure("p50, one at a time, ours", ours, "ms", bar, ours < ALONE_BAR_MS)
     yield Figure("p99, one at a time, ours", _median(rounds.ours, lambda r: r.p99 * 1e3), "ms")
-    for percent in ("p50", "p99"):
-        value = _median(rounds.theirs, lambda r, name=percent: getattr(r, name) * 1e3)
-        yield Figure(f"{percent}, one at a time, FastAPI", value, "ms")
+    theirs = [
+        _median(rounds.theirs, lambda r: r.p50 * 1e3),
+        _median(rounds.theirs, lambda r: r.p99 * 1e3),
+    ]
+    yield Figure("p50, one at a time, FastAPI", theirs[0], "ms")
+    yield Figure("p99, one at a time, FastAPI", theirs[1], "ms")
 
 
 def _cached_figures(results: Sequence[Result]) -> Iterator[Figure]:
     p50 = _median(results, lambda r: r.p50 * 1e3)
     bar = f"< {CACHED_BAR_MS} ms"
     yield Figure("p50, one at a time, from the cache", p50, "ms", bar, p50 < CACHED_BAR_MS)
-    yield Figure("p99, one at a time, from the cache", _median(results, lambda r: r.p99 * 1e3), "ms")
-    yield Figure("answered from the cache", _median(results, lambda r: 100 * r.hits / r.requests), "%")
+    yield Figure(
+        "p99, one at a time, from the cache", _median(results, lambda r: r.p99 * 1e3), "ms"
+    )
+    yield Figure(
+        "answered from the cache", _median(results, lambda r: 100 * r.hits / r.requests), "%"
+    )
 
 
 def _idle_figures(idle: idle_connections.Outcome) -> Iterator[Figure]:
@@ -219,6 +236,8 @@ def _idle_figures(idle: idle_connections.Outcome) -> Iterator[Figure]:
 def _generator_figures(rounds: Rounds) -> Iterator[Figure]:
     busiest = max(100 * result.busy for result in (*rounds.ours, *rounds.theirs))
     yield Figure("load generator, of its core, at most", busiest, "%")
+    strangers = max(result.strangers for result in (*rounds.ours, *rounds.theirs))
+    yield Figure("cores busy with other programs, at most", strangers, "cores")
 
 
 def _latencies(what: str, side: Sequence[Result]) -> Iterator[Figure]:

@@ -38,6 +38,12 @@ def spent(before: Reading, after: Reading) -> dict[str, float]:
     }
 
 
+def machine() -> float:
+    """Read the CPU seconds that all cores have been busy since the machine started; in steps of 10 ms."""
+    times = psutil.cpu_times()
+    return float(times.user + times.nice + times.system + times.irq + times.softirq + times.steal)
+
+
 def _family(pid: int) -> list[psutil.Process]:
     parent = psutil.Process(pid)
     return [parent, *parent.children(recursive=True)]
@@ -54,4 +60,4 @@ def _seconds(pid: int) -> float | None:
         return None
 
 
-__all__ = ["Families", "Reading", "read", "spent"]
+__all__ = ["Families", "Reading", "machine", "read", "spent"]

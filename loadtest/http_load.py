@@ -58,6 +58,8 @@ class Result:
     hits: int
     cpu: Mapping[str, float]
     own_cpu: float
+    machine_cpu: float
+    """Of the whole machine, whoever used it."""
 
     @property
     def rate(self) -> float:
@@ -68,6 +70,11 @@ class Result:
     def busy(self) -> float:
         """How much of its core the generator has used."""
         return self.own_cpu / self.seconds
+
+    @property
+    def strangers(self) -> float:
+        """How many cores were busy with what is none of ours."""
+        return (self.machine_cpu - self.own_cpu - sum(self.cpu.values())) / self.seconds
 
 
 def run(load: Load) -> Result:
@@ -197,16 +204,17 @@ async def measure(load: Load) -> Result:
     connections = [connection for _, connection in made]
     try:
         await _go(Phase(load, load.warmup), connections)
-        before, own, began = cpu.read(load.families), time.process_time(), time.perf_counter()
+        before, machine = cpu.read(load.families), cpu.machine()
+        own, began = time.process_time(), time.perf_counter()
         phase = await _go(Phase(load, load.requests), connections)
         seconds, own = time.perf_counter() - began, time.process_time() - own
-        used = cpu.spent(before, cpu.read(load.families))
+        used, machine = cpu.spent(before, cpu.read(load.families)), cpu.machine() - machine
     finally:
         for connection in connections:
             connection.close()
     percentiles = statistics.quantiles(phase.times, n=100, method="inclusive")
     p50, p90, p99 = (percentiles[place - 1] for place in (50, 90, 99))
-    return Result(len(phase.times), seconds, p50, p90, p99, phase.hits, used, own)
+    return Result(len(phase.times), seconds, p50, p90, p99, phase.hits, used, own, machine)
 
 
 async def _go(phase: Phase, connections: list[Connection]) -> Phase:
@@ -233,4 +241,14 @@ if __name__ == "__main__":
     main()
 
 
-__all__ = ["AnswerWrong", "Connection", "Load", "Phase", "Result", "is_whole", "measure", "request_bytes", "run"]
+__all__ = [
+    "AnswerWrong",
+    "Connection",
+    "Load",
+    "Phase",
+    "Result",
+    "is_whole",
+    "measure",
+    "request_bytes",
+    "run",
+]

@@ -76,7 +76,7 @@ class _Kept(asyncio.Protocol):
         if is_whole(self._data):
             self._settle(self._data.startswith(b"HTTP/1.1 200"))
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio's signature
         self._is_lost = True
         self._settle(False)
 

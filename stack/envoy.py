@@ -182,12 +182,18 @@ class Proxy:
         await commands.run([_binary(), "-c", draft, "--mode", "validate"], self.state.run, {})
         draft.unlink()
 
-    async def reaches(self, seat: Process) -> bool:
-        """Tell whether Envoy counts a service's process as healthy."""
-        address = f"127.0.0.1:{seat.ports['grpc']}"
+    async def reaches(self, *seats: Process) -> bool:
+        """Tell whether Envoy counts the processes in these seats as healthy."""
         url = f"http://127.0.0.1:{self.layout.port('envoy', 'admin')}/clusters"
         said = await asyncio.to_thread(ready.text, url)
-        return f"{seat.service}::{address}::health_flags::healthy" in said
+        return all(
+            f"{seat.service}::127.0.0.1:{seat.ports['grpc']}::health_flags::healthy" in said
+            for seat in seats
+        )
+
+    async def reaches_all(self) -> bool:
+        """Tell whether Envoy counts every process of the services as healthy."""
+        return await self.reaches(*(it for it in self.layout.processes if "grpc" in it.ports))
 
 
 def configured(layout: Topology, logs: Path, limits: Limits) -> str:

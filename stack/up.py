@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from stack import control, exporter, nginx, ready, services, settings, valkey
+from stack import control, exporter, nginx, services, settings, valkey
 from stack.control import Tell
 from stack.envoy import Proxy
 from stack.errors import StackError
@@ -162,10 +162,9 @@ class _Run:
         return 0
 
     async def _started(self) -> None:
-        """All processes are ready: see that Envoy reaches them, then say so."""
+        """All processes are ready: see that Envoy reaches every one of them, then say so."""
         limit = time.monotonic() + GATEWAY_SECONDS
-        edge = self._layout.port("envoy", "edge")
-        while not await ready.http_ok(f"http://127.0.0.1:{edge}/readyz"):
+        while not await self._proxy.reaches_all():
             if time.monotonic() > limit:
                 raise StackError(f"Envoy does not reach the services; see {self._state.logs}.")
             await asyncio.sleep(POLL_SECONDS)

@@ -70,9 +70,11 @@ async def test_a_replica_that_is_killed_is_not_missed(edge: RunningStack) -> Non
     headers = {"authorization": f"Bearer {token}"}
     async with httpx.AsyncClient(base_url=edge.http, headers=headers) as reader:
         killed = edge.kill("meeting-1")
-        statuses = [(await reader.get("/api/v1/meetings")).status_code for _ in range(15)]
+        try:
+            statuses = [(await reader.get("/api/v1/meetings")).status_code for _ in range(15)]
+        finally:
+            await asyncio.to_thread(edge.wait_until_back, "meeting-1", killed)
     assert set(statuses) == {200}
-    await asyncio.to_thread(edge.wait_until_back, "meeting-1", killed)
 
 
 def test_settings_are_taken_up_without_a_restart(edge: RunningStack) -> None:

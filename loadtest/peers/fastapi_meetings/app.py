@@ -24,7 +24,7 @@ from sqlalchemy import DateTime, ForeignKey, func, select
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-engine = create_async_engine(os.environ["DATABASE_URL"], pool_size=int(os.environ.get("POOL_SIZE", "10")), max_overflow=0)
+engine = create_async_engine(os.environ["DATABASE_URL"], pool_size=10, max_overflow=0)
 new_session = async_sessionmaker(engine, expire_on_commit=False)
 bearer = HTTPBearer()
 
