@@ -87,7 +87,7 @@ def run(load: Load) -> Result:
         check=False,
     )
     if done.returncode != 0:
-        raise StackError(f"The load has failed: {done.stderr.strip().splitlines()[-1]}")
+        raise StackError(f"The load has failed: {done.stderr.strip()[-400:]}")
     result = Result(**json.loads(done.stdout))
     if result.busy > MOST_BUSY:
         raise StackError(f"Void: the generator was busy for {result.busy:.0%} of the time.")

@@ -55,7 +55,7 @@ def run(idle: Idle) -> Outcome:
         check=False,
     )
     if done.returncode != 0:
-        raise StackError(f"Idle connections: {done.stderr.strip().splitlines()[-1]}")
+        raise StackError(f"The idle connections have failed: {done.stderr.strip()[-400:]}")
     return Outcome(**json.loads(done.stdout))
 
 

@@ -6,8 +6,10 @@ on the stack's Postgres, and Nginx, the same binary, stands in front of it.
 
 from __future__ import annotations
 
+import grp
 import hashlib
 import os
+import pwd
 import shutil
 import signal
 import socket
@@ -57,11 +59,12 @@ def running(state: State, sql_port: int, jwks_url: str, code: str) -> Iterator[Y
     python = installed()
     folder = state.run / "yardstick"
     password = Secrets(state.secrets).password(postgres.SUPERUSER)
-    _fill(sql_port, password, code)
     url = postgres.url(sql_port, DATABASE, password, postgres.SUPERUSER)
     environment = {"DATABASE_URL": url.replace("+psycopg", "+asyncpg"), "JWKS_URL": jwks_url}
     app_port, port = _free_ports(2)
     with ExitStack() as ends:
+        ends.callback(_drop, sql_port, password)
+        _fill(sql_port, password, code)
         uvicorn = _started(_uvicorn(python, app_port), PEER, environment, folder / "uvicorn.log")
         ends.callback(_end, uvicorn)
         configuration = _configure(folder, app_port, port)
@@ -101,15 +104,20 @@ def _fill(port: int, password: str, code: str) -> None:
         row = ours.execute(query, [code]).fetchone()
     if row is None:
         raise StackError(f"There is no meeting {code} to copy.")
-    database = sql.Identifier(DATABASE)
+    _drop(port, password)
     with _connected(port, password, "postgres") as server:
-        server.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(database))
-        server.execute(sql.SQL("CREATE DATABASE {}").format(database))
+        server.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
     with _connected(port, password, DATABASE) as peer:
         peer.execute((PEER / "schema.sql").read_bytes())
         places = sql.SQL(", ").join([sql.Placeholder()] * len(row))
         peer.execute(sql.SQL("INSERT INTO meetings ({}) VALUES ({})").format(columns, places), row)
         peer.execute("ANALYZE")
+
+
+def _drop(port: int, password: str) -> None:
+    with _connected(port, password, "postgres") as server:
+        drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
+        server.execute(drop.format(sql.Identifier(DATABASE)))
 
 
 def _connected(port: int, password: str, database: str) -> psycopg.Connection:
@@ -135,7 +143,7 @@ def _configure(folder: Path, app_port: int, port: int) -> Path:
         (folder / name).mkdir(exist_ok=True)
     values = {
         "run": folder,
-        "user": "user nobody nogroup;" if os.geteuid() == 0 else "",
+        "user": _user(),
         "workers": max(2, os.cpu_count() or 1),
         "uvicorn_port": app_port,
         "port": port,
@@ -143,6 +151,13 @@ def _configure(folder: Path, app_port: int, port: int) -> Path:
     path = folder / "nginx.conf"
     path.write_text(render((PEER / "nginx.conf").read_text(), values))
     return path
+
+
+def _user() -> str:
+    """Name whom the workers run as: as root, nobody."""
+    if os.geteuid() != 0:
+        return ""
+    return f"user nobody {grp.getgrgid(pwd.getpwnam('nobody').pw_gid).gr_name};"
 
 
 def _started(
