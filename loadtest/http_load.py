@@ -232,8 +232,11 @@ async def _go(phase: Phase, connections: list[Connection]) -> Phase:
 def main() -> None:
     """Read a Load, put it on, write the Result."""
     load = Load(**json.load(sys.stdin))
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        result = runner.run(measure(load))
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            result = runner.run(measure(load))
+    except (AnswerWrong, OSError) as error:  # TimeoutError is an OSError
+        sys.exit(f"{type(error).__name__}: {error}")
     json.dump(asdict(result), sys.stdout)
 
 

@@ -155,7 +155,10 @@ def _allow_files(count: int) -> None:
 def main() -> None:
     """Read an Idle, do it, write the Outcome."""
     idle = Idle(**json.load(sys.stdin))
-    _allow_files(idle.connections + SPARE_FILES)
+    try:
+        _allow_files(idle.connections + SPARE_FILES)
+    except ValueError as error:
+        sys.exit(str(error))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         outcome = runner.run(hold(idle))
     json.dump(asdict(outcome), sys.stdout)

@@ -5,28 +5,39 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import grpc
+import httpx
+import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from google.api.httpbody_pb2 import HttpBody
+from google.rpc.error_details_pb2 import ErrorInfo
 from parley.media.v1 import library_pb2, library_pb2_grpc
+from parley.user.v1 import user_pb2, user_pb2_grpc
 
 from chassis import channels, db
+from chassis.auth import ALGORITHM, USER_AUDIENCE, USER_ISSUER, ServiceIdentity
 from chassis.clock import SystemClock
+from chassis.config import ServiceConfig
 from chassis.errors import DomainError
-from services.media.library.app import MIGRATIONS
+from chassis.server import serving
+from services.media.library.app import MIGRATIONS, running
+from services.media.library.config import Config
 from services.media.library.domain import QuotaExceeded, TooManyUploads
 from services.media.library.objects import Objects
-from services.media.library.servicer import LibraryServicer
 from services.media.library.store import UPLOADS_AT_ONCE, LibraryStore
 from services.media.library.uploads import ABANDONED, Library
 from tests.conftest import DatabaseFactory
+from tests.identities import make_identities
 
 QUOTA = 1_000_000
 LIMIT = 600_000
@@ -164,31 +175,187 @@ async def test_pages_go_from_the_newest_to_the_oldest(stand: Stand) -> None:
     assert [media.id for media in (*first, *rest)] == [media.id for media in reversed(added)]
 
 
+@dataclass
+class Service:
+    """The whole media library, as it is run, and the key that signs its callers' tokens."""
+
+    address: str
+    metrics: str
+    folder: Path
+    key: Ed25519PrivateKey
+
+    def on_disk(self) -> set[str]:
+        return {path.name for path in self.folder.iterdir()}
+
+    async def idle(self) -> None:
+        """Wait until no upload is being served."""
+        open_calls = 'grpc_calls_open{method="/parley.media.v1.LibraryService/UploadMedia"} 0.0'
+        async with httpx.AsyncClient() as client, asyncio.timeout(20):
+            while open_calls not in (await client.get(self.metrics)).text:  # noqa: ASYNC110  # metrics don't tell of changes
+                await asyncio.sleep(0.02)
+
+    @asynccontextmanager
+    async def client(self) -> AsyncIterator[grpc.aio.Channel]:
+        async with grpc.aio.insecure_channel(self.address, channels.OPTIONS) as channel:
+            yield channel
+
+    def caller(self) -> tuple[tuple[str, str], ...]:
+        """Sign somebody in; gives what their calls carry."""
+        claims = {
+            "iss": USER_ISSUER,
+            "aud": USER_AUDIENCE,
+            "sub": f"users/{uuid4()}",
+            "exp": int(time.time()) + 600,
+        }
+        token = jwt.encode(claims, self.key, ALGORITHM, headers={"kid": "user"})
+        return (("authorization", f"Bearer {token}"),)
+
+
+class Keys(user_pb2_grpc.AuthServiceServicer):
+    """Publishes the key that signs callers' tokens."""
+
+    def __init__(self, key: Ed25519PrivateKey) -> None:
+        self._jwk = jwt.algorithms.OKPAlgorithm.to_jwk(key.public_key(), as_dict=True)
+
+    async def GetJsonWebKeySet(
+        self, request: user_pb2.GetJsonWebKeySetRequest, context: Any
+    ) -> user_pb2.JsonWebKeySet:
+        jwk = self._jwk
+        key = user_pb2.JsonWebKey(
+            kty=jwk["kty"], crv=jwk["crv"], x=jwk["x"], kid="user", alg=ALGORITHM, use="sig"
+        )
+        return user_pb2.JsonWebKeySet(keys=[key])
+
+
 @pytest.fixture
-async def stub(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Any]:
-    caller = UUID(int=7)
-    monkeypatch.setattr("services.media.library.servicer._caller", lambda: caller)
-    server = grpc.aio.server()
-    library_pb2_grpc.add_LibraryServiceServicer_to_server(LibraryServicer(stand.library), server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", channels.OPTIONS) as channel:
+async def service(database: DatabaseFactory, tmp_path: Path) -> AsyncIterator[Service]:
+    identities = make_identities(tmp_path / "identities")
+    folder = tmp_path / "files"
+    folder.mkdir()
+    common: dict[str, Any] = {
+        "listen": "127.0.0.1:0",
+        "metrics_listen": "127.0.0.1:0",
+        "trust": identities / "trust.jwks",
+        "drain_seconds": 0.0,
+    }
+    user = ServiceConfig(mesh="", service_key=identities / "user.key", **common)
+    key = Ed25519PrivateKey.generate()
+    servicers = {user_pb2_grpc.add_AuthServiceServicer_to_server: Keys(key)}
+    async with serving(user, "user", ServiceIdentity.load(user, "user"), None, servicers) as keys:
+        config = Config(
+            mesh=f"127.0.0.1:{keys.port}",
+            service_key=identities / "media.key",
+            database_url=database("media"),
+            object_store=f"file://{folder}",
+            quota_bytes=QUOTA,
+            upload_limit_bytes=LIMIT,
+            **common,
+        )
+        async with running(config) as server:
+            metrics = f"http://127.0.0.1:{server.metrics_port}/metrics"
+            yield Service(f"127.0.0.1:{server.port}", metrics, folder, key)
+
+
+@pytest.fixture
+async def stub(service: Service) -> AsyncIterator[Any]:
+    async with service.client() as channel:
         yield library_pb2_grpc.LibraryServiceStub(channel)
-    await server.stop(None)
 
 
-async def test_bytes_go_in_and_out_over_grpc(stub: Any) -> None:
-    content = os.urandom(200_000)
+async def messages(
+    content: bytes, name: str = "a.bin"
+) -> AsyncIterator[library_pb2.UploadMediaRequest]:
+    yield library_pb2.UploadMediaRequest(name=name)
+    async for piece in pieces(content):
+        yield library_pb2.UploadMediaRequest(body=HttpBody(data=piece))
 
-    async def upload() -> AsyncIterator[library_pb2.UploadMediaRequest]:
-        yield library_pb2.UploadMediaRequest(name="a.bin")
-        async for piece in pieces(content):
-            yield library_pb2.UploadMediaRequest(body=HttpBody(data=piece))
 
-    media = await stub.UploadMedia(upload())
+def reason(error: grpc.aio.AioRpcError) -> str:
+    status = channels.status(error)
+    assert status is not None
+    info = ErrorInfo()
+    assert status.details[0].Unpack(info)
+    return str(info.reason)
+
+
+async def refusal(call: Awaitable[Any]) -> str:
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await call
+    return reason(refused.value)
+
+
+async def test_bytes_go_in_and_out_over_grpc(stub: Any, service: Service) -> None:
+    ann, content = service.caller(), os.urandom(200_000)
+    media = await stub.UploadMedia(messages(content), metadata=ann)
+    assert media.sha256 == hashlib.sha256(content).hexdigest()
     request = library_pb2.DownloadMediaRequest(name=media.name)
-    assert b"".join([body.data async for body in stub.DownloadMedia(request)]) == content
-    offloaded = stub.DownloadMedia(request, metadata=(("x-parley-offload", "1"),))
+    downloaded = [body.data async for body in stub.DownloadMedia(request, metadata=ann)]
+    assert b"".join(downloaded) == content
+    offloaded = stub.DownloadMedia(request, metadata=(*ann, ("x-parley-offload", "1")))
     headers = dict(await offloaded.initial_metadata())
     assert headers["x-accel-redirect"] == f"/_media/file/{media.name.removeprefix('media/')}"
     assert [body.data async for body in offloaded] == [b""]
+
+
+async def test_a_file_is_its_owners_alone_until_it_is_gone(stub: Any, service: Service) -> None:
+    ann, eve = service.caller(), service.caller()
+    media = await stub.UploadMedia(messages(b"secret"), metadata=ann)
+    get = library_pb2.GetMediaRequest(name=media.name)
+    download = library_pb2.DownloadMediaRequest(name=media.name)
+    delete = library_pb2.DeleteMediaRequest(name=media.name)
+    assert await refusal(stub.GetMedia(get, metadata=eve)) == "MEDIA_NOT_FOUND"
+    assert await refusal(stub.DownloadMedia(download, metadata=eve).read()) == "MEDIA_NOT_FOUND"
+    assert await refusal(stub.DeleteMedia(delete, metadata=eve)) == "MEDIA_NOT_FOUND"
+    listed = await stub.ListMedia(library_pb2.ListMediaRequest(), metadata=eve)
+    assert not listed.media
+    assert await stub.GetMedia(get, metadata=ann) == media
+    await stub.DeleteMedia(delete, metadata=ann)
+    assert await refusal(stub.GetMedia(get, metadata=ann)) == "MEDIA_NOT_FOUND"
+    assert not service.on_disk()
+
+
+async def test_the_list_has_pages_over_grpc(stub: Any, service: Service) -> None:
+    ann = service.caller()
+    added = [(await stub.UploadMedia(messages(b"x"), metadata=ann)).name for _ in range(3)]
+    request = library_pb2.ListMediaRequest(page_size=2)
+    first = await stub.ListMedia(request, metadata=ann)
+    request.page_token = first.next_page_token
+    rest = await stub.ListMedia(request, metadata=ann)
+    assert [media.name for media in (*first.media, *rest.media)] == added[::-1]
+    assert not rest.next_page_token
+    request.page_token = "bm9uc2Vuc2U"
+    assert await refusal(stub.ListMedia(request, metadata=ann)) == "PAGE_TOKEN_INVALID"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "why"),
+    [("", b"x", "FILE_NAME_MISSING"), ("a", b"", "FILE_EMPTY"), ("a", bytes(LIMIT + 1), "FILE_TOO_LARGE"), ("a", b"\x7fELF\x02", "FILE_TYPE_REFUSED")],
+)  # fmt: skip
+async def test_a_refused_upload_is_told_why(
+    stub: Any, service: Service, name: str, content: bytes, why: str
+) -> None:
+    assert (
+        await refusal(stub.UploadMedia(messages(content, name), metadata=service.caller())) == why
+    )
+    assert not service.on_disk()
+
+
+@pytest.mark.parametrize("how", ["call", "connection"])
+async def test_what_a_client_breaks_off_is_never_seen(
+    stub: Any, service: Service, how: str
+) -> None:
+    ann = service.caller()
+    for pieces_sent in range(1, UPLOADS_AT_ONCE):
+        async with service.client() as channel:
+            call = library_pb2_grpc.LibraryServiceStub(channel).UploadMedia(metadata=ann)
+            await call.write(library_pb2.UploadMediaRequest(name="a"))
+            for _ in range(pieces_sent):
+                body = HttpBody(data=bytes(40_000))
+                await call.write(library_pb2.UploadMediaRequest(body=body))
+            if how == "call":
+                call.cancel()
+    await service.idle()
+    assert not service.on_disk()
+    whole = await stub.UploadMedia(messages(b"whole"), metadata=ann)
+    listed = await stub.ListMedia(library_pb2.ListMediaRequest(), metadata=ann)
+    assert [media.name for media in listed.media] == [whole.name]
