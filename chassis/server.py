@@ -148,7 +148,11 @@ def method_access(service: str) -> dict[str, int]:
 
 
 class _Registrar:
-    """Stands in for the server while servicers are added, to learn the names of their services."""
+    """Stands in for the server while servicers are added, to learn the names of their services.
+
+    Methods are served by the generic handlers alone: for each registered one grpc.aio keeps a task waiting, and looks through
+    all of them at every call (60 to 120 µs of it, measured with 72 methods).
+    """
 
     def __init__(self, server: grpc.aio.Server) -> None:
         self._server = server
@@ -157,9 +161,8 @@ class _Registrar:
     def add_generic_rpc_handlers(self, handlers: Any) -> None:
         self._server.add_generic_rpc_handlers(handlers)
 
-    def add_registered_method_handlers(self, service: str, handlers: Any) -> None:
+    def add_registered_method_handlers(self, service: str, _handlers: Any) -> None:
         self.names.append(service)
-        self._server.add_registered_method_handlers(service, handlers)
 
 
 def _bind(server: grpc.aio.Server, address: str) -> int:
