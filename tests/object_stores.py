@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import os
 import secrets
 import shutil
@@ -12,6 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -20,6 +23,7 @@ from services.media.library.objects import S3
 from tests.servers import open_folder
 
 READY_SECONDS = 60.0
+BUCKET = "parley-tests"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,36 @@ class S3Server:
 
     url: str
     access: S3
+
+    def unfinished(self) -> int:
+        """Count the multipart uploads that were begun and neither completed nor aborted (S3 ListMultipartUploads)."""
+        address = f"{self.access.endpoint}/{BUCKET}?uploads="
+        answer = httpx.get(address, headers=_signature(self.access, f"/{BUCKET}", "uploads="))
+        return answer.raise_for_status().text.count("<Upload>")
+
+
+def _signature(access: S3, path: str, query: str) -> dict[str, str]:
+    """Sign a GET (AWS Signature Version 4, by header): obstore signs none that lists uploads."""
+    moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    nothing = hashlib.sha256(b"").hexdigest()
+    host = access.endpoint.removeprefix("http://")
+    names = "host;x-amz-content-sha256;x-amz-date"
+    request = (
+        f"GET\n{path}\n{query}\nhost:{host}\nx-amz-content-sha256:{nothing}\n"
+        f"x-amz-date:{moment}\n\n{names}\n{nothing}"
+    )
+    scope = (moment[:8], access.region, "s3", "aws4_request")
+    digest = hashlib.sha256(request.encode()).hexdigest()
+    text = f"AWS4-HMAC-SHA256\n{moment}\n{'/'.join(scope)}\n{digest}"
+    key = f"AWS4{access.secret_key}".encode()
+    for part in (*scope, text):
+        key = hmac.digest(key, part.encode(), "sha256")
+    credential = f"{access.access_key}/{'/'.join(scope)}"
+    return {
+        "x-amz-date": moment,
+        "x-amz-content-sha256": nothing,
+        "authorization": f"AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders={names}, Signature={key.hex()}",
+    }
 
 
 @contextmanager
@@ -48,7 +82,7 @@ def s3_running() -> Iterator[S3Server]:
                 secret_key=keys.secret_key,
             )
             _wait(endpoint, process)
-            yield S3Server("s3://parley-tests/library", access)
+            yield S3Server(f"s3://{BUCKET}/library", access)
         finally:
             process.terminate()
             try:
@@ -81,7 +115,7 @@ def _started(folder: Path, ports: list[int], keys: S3) -> subprocess.Popen[bytes
         "admin.port": admin,
         "admin.port.grpc": admin_grpc,
         "webdav": "false",
-        "bucket": "parley-tests",
+        "bucket": BUCKET,
     }
     environment = {
         **os.environ,
@@ -104,7 +138,7 @@ def _wait(endpoint: str, process: subprocess.Popen[bytes]) -> None:
     while time.monotonic() < limit:
         assert process.poll() is None, "SeaweedFS ended"
         try:
-            if httpx.get(f"{endpoint}/parley-tests").status_code in (200, 403):
+            if httpx.get(f"{endpoint}/{BUCKET}").status_code in (200, 403):
                 return
         except httpx.TransportError:
             pass

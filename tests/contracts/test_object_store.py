@@ -6,12 +6,20 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import httpx
 import pytest
 
+from chassis import db
+from chassis.clock import SystemClock
+from services.media.library.app import MIGRATIONS
+from services.media.library.domain import MediaNotFound
 from services.media.library.objects import PART_BYTES, Objects
-from tests.object_stores import S3Server, s3_running
+from services.media.library.store import LibraryStore
+from services.media.library.uploads import ABANDONED, Library
+from tests.conftest import DatabaseFactory
+from tests.object_stores import BUCKET, S3Server, s3_running
 from tests.servers import open_folder
 
 
@@ -61,6 +69,61 @@ async def test_what_breaks_off_is_not_there(objects: Objects, size: int) -> None
         await read(objects, "broken")
 
 
+async def test_what_is_cancelled_is_not_there(objects: Objects) -> None:
+    with pytest.raises(FileNotFoundError):
+        await cancelled(objects)
+
+
+async def test_what_is_cancelled_leaves_no_parts_in_the_bucket(s3: S3Server) -> None:
+    with pytest.raises(FileNotFoundError):
+        await cancelled(Objects(s3.url, s3.access))
+    assert await asyncio.to_thread(s3.unfinished) == 0
+
+
+async def cancelled(objects: Objects) -> None:
+    """Break an upload of several parts off while its next piece is awaited, then read what is there."""
+    come = asyncio.Event()
+
+    async def slow() -> AsyncIterator[bytes]:
+        for _ in range(3):
+            yield bytes(PART_BYTES)
+        come.set()
+        await asyncio.Event().wait()
+
+    putting = asyncio.create_task(objects.put("cancelled", slow()))
+    await come.wait()
+    putting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await putting
+    await read(objects, "cancelled")
+
+
+async def test_what_is_swept_while_it_comes_leaves_nothing(
+    s3: S3Server, database: DatabaseFactory
+) -> None:
+    objects = Objects(s3.url, s3.access)
+    come, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield b"half"
+        come.set()
+        await go_on.wait()
+
+    async with db.connected(database("media"), MIGRATIONS) as opened:
+        store, clock = LibraryStore(opened, 1000), SystemClock()
+        library = Library(store, objects, clock, 1000)
+        adding = asyncio.create_task(library.add(uuid4(), "a", slow()))
+        await come.wait()
+        (media_id,) = await store.left_behind(clock.now() + ABANDONED)
+        assert await store.give_up(media_id)
+        await store.forget(media_id)
+        go_on.set()
+        with pytest.raises(MediaNotFound):
+            await adding
+    with pytest.raises(FileNotFoundError):
+        await read(objects, str(media_id))
+
+
 async def test_what_was_deleted_is_gone_and_may_be_deleted_again(objects: Objects) -> None:
     await objects.put("short-lived", pieces(b"x"))
     await objects.delete("short-lived")
@@ -75,7 +138,7 @@ async def test_a_signed_address_opens_one_object(s3: S3Server) -> None:
     async with httpx.AsyncClient() as client:
         ranged = await client.get(await objects.signed("signed"), headers={"range": "bytes=2-4"})
         assert (ranged.status_code, ranged.content) == (206, b"234")
-        plain = await client.get(f"{s3.access.endpoint}/parley-tests/library/signed")
+        plain = await client.get(f"{s3.access.endpoint}/{BUCKET}/library/signed")
     assert plain.status_code == 403
 
 

@@ -12,6 +12,8 @@ from services.media.library.domain import FileTypeRefused, content_type, disposi
         (b"\xff\xd8\xff\xe0\0\x10JFIF" + bytes(40), "image/jpeg"),
         (b"RIFF\x24\0\0\0WEBPVP8 " + bytes(40), "image/webp"),
         (b"RIFF\x24\0\0\0WAVEfmt " + bytes(40), "audio/wave"),
+        (b"\xff\xfb\x90\x64" + bytes(40), "audio/mpeg"),
+        (b"MZ are the initials of somebody", "text/plain"),
         (b"%PDF-1.4\n", "application/pdf"),
         (b"PK\x03\x04" + bytes(30), "application/zip"),
         ("Grüße".encode(), "text/plain"),

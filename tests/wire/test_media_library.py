@@ -17,6 +17,7 @@ from uuid import uuid4
 import grpc
 import httpx
 import jwt
+import psycopg
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from google.api.httpbody_pb2 import HttpBody
@@ -38,6 +39,7 @@ from services.media.library.store import UPLOADS_AT_ONCE, LibraryStore
 from services.media.library.uploads import ABANDONED, Library
 from tests.conftest import DatabaseFactory
 from tests.identities import make_identities
+from tests.media_room import until
 
 QUOTA = 1_000_000
 LIMIT = 600_000
@@ -58,6 +60,8 @@ class Stand:
     library: Library
     folder: Path
     clock: LaterClock
+    database: db.Database
+    address: str
 
     def on_disk(self) -> set[str]:
         return {path.name for path in self.folder.iterdir()}
@@ -65,10 +69,12 @@ class Stand:
 
 @pytest.fixture
 async def stand(database: DatabaseFactory, tmp_path: Path) -> AsyncIterator[Stand]:
-    async with db.connected(database("media"), MIGRATIONS) as opened:
+    url = database("media")
+    async with db.connected(url, MIGRATIONS) as opened:
         clock = LaterClock()
         store, objects = LibraryStore(opened, QUOTA), Objects(f"file://{tmp_path}")
-        yield Stand(Library(store, objects, clock, LIMIT), tmp_path, clock)
+        address = url.replace("postgresql+psycopg", "postgresql")
+        yield Stand(Library(store, objects, clock, LIMIT), tmp_path, clock, opened, address)
     await asyncio.sleep(0.05)
 
 
@@ -116,6 +122,54 @@ async def test_an_upload_that_breaks_off_leaves_nothing(stand: Stand) -> None:
     assert not stand.on_disk()
     stand.clock.ahead = ABANDONED * 2
     assert await stand.library.sweep() == 0
+
+
+async def test_an_upload_that_breaks_off_at_once_holds_no_place(stand: Stand) -> None:
+    owner, noted = uuid4(), asyncio.Event()
+
+    class Noting(LibraryStore):
+        """Tells when a row is there, and is slow to go on."""
+
+        async def begin(self, *given: Any) -> int:
+            left = await super().begin(*given)
+            noted.set()
+            await asyncio.Event().wait()
+            return left
+
+    stand.library.store = Noting(stand.database, QUOTA)
+    task = asyncio.create_task(stand.library.add(owner, "a", pieces(b"x")))
+    await noted.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not await stand.library.store.left_behind(stand.clock.now() + ABANDONED)
+
+
+async def test_a_break_of_the_database_does_not_give_an_upload_up(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.media.library.uploads.TOUCH_SECONDS", 0.02)
+    come, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield bytes(1000)
+        come.set()
+        await go_on.wait()
+
+    task = asyncio.create_task(stand.library.add(uuid4(), "a", slow()))
+    await come.wait()
+    with psycopg.connect(stand.address, autocommit=True) as watching:
+        watching.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        before = stand.clock.now()
+        stand.clock.ahead = ABANDONED
+        touched = "SELECT count(*) FROM media WHERE touch_time > %s"
+        later = (before + ABANDONED / 2,)
+        await until(lambda: watching.execute(touched, later).fetchone() == (1,))
+    go_on.set()
+    await task
 
 
 async def test_a_file_is_not_seen_before_it_is_whole(stand: Stand) -> None:

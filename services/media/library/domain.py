@@ -23,6 +23,8 @@ RUN_BY_BROWSERS = ("html", "xml", "svg", "javascript", "ecmascript", "shockwave"
 PROGRAMS = (b"MZ", b"\x7fELF", b"\xfe\xed\xfa\xce", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe")
 """How programs begin: PE, ELF, Mach-O and Java classes."""
 
+MPEG_AUDIO = (b"\xff\xfb", b"\xff\xf3", b"\xff\xf2")
+"""How MP3 begins that has no ID3 tag: the frame sync, layer III (ISO 11172-3 §2.4.1.3)."""
 
 ARCHIVE = b"PK\x03\x04"
 """How archives begin, and all the documents that are archives: which, their first bytes don't tell."""
@@ -100,8 +102,10 @@ class Media:
 
 def content_type(head: bytes) -> str:
     """Read a file's type from its first SNIFFED_BYTES, whatever its sender called it. Raises FileTypeRefused."""
-    if head.startswith(PROGRAMS):
+    if head.startswith(PROGRAMS) and not (head.startswith(b"MZ") and _is_text(head)):
         raise FileTypeRefused
+    if head.startswith(MPEG_AUDIO):
+        return "audio/mpeg"
     if head.startswith(ARCHIVE):
         return "application/zip"
     try:

@@ -49,15 +49,29 @@ class Objects:
         return self._folder is not None
 
     async def put(self, key: str, pieces: AsyncIterator[bytes]) -> None:
-        """Write an object of the pieces; when they end with an error, nothing is there."""
-        await obstore.put_async(
-            self._store,
-            key,
-            pieces,
-            use_multipart=True,
-            chunk_size=PART_BYTES,
-            max_concurrency=PARTS_AT_ONCE,
+        """Write an object of the pieces; when they end with an error, or the caller is cancelled, nothing is there.
+
+        A cancelled upload is told to the pieces' reader: obstore itself would drop it, and leave its parts in the bucket.
+        """
+        source = _Stoppable(pieces)
+        putting = asyncio.ensure_future(
+            obstore.put_async(
+                self._store,
+                key,
+                source.pieces(),
+                use_multipart=True,
+                chunk_size=PART_BYTES,
+                max_concurrency=PARTS_AT_ONCE,
+            )
         )
+        try:
+            await asyncio.shield(putting)
+        except asyncio.CancelledError:
+            source.stop()
+            await asyncio.wait([putting])
+            if not putting.cancelled():
+                putting.exception()  # asyncio complains of those that nobody asks for
+            raise
 
     async def get(self, key: str) -> AsyncIterator[bytes]:
         """Read an object piece by piece. Raises FileNotFoundError."""
@@ -76,6 +90,36 @@ class Objects:
         """Make an address at which whoever has it can read an object for a while (S3 alone)."""
         address: str = await obstore.sign_async(self._store, "GET", key, SIGNED_FOR)
         return address
+
+
+class _Stoppable:
+    """Pieces that end with an error when they are told to, even while the next one is awaited."""
+
+    def __init__(self, pieces: AsyncIterator[bytes]) -> None:
+        self._pieces = pieces
+        self._reader: asyncio.Task[Any] | None = None
+        self._stopped = False
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """Give the pieces on; each may be asked for by a task of its own."""
+        self._reader = asyncio.current_task()
+        async for piece in self._pieces:
+            self._reader = None
+            yield piece
+            self._check()
+            self._reader = asyncio.current_task()
+        self._reader = None
+        self._check()
+
+    def stop(self) -> None:
+        """End them."""
+        self._stopped = True
+        if self._reader is not None:
+            self._reader.cancel()
+
+    def _check(self) -> None:
+        if self._stopped:
+            raise asyncio.CancelledError
 
 
 def _s3(url: str, s3: S3) -> S3Store:

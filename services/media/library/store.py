@@ -139,13 +139,15 @@ class LibraryStore:
                 raise MediaNotFound
 
     async def give_up(self, media_id: UUID) -> bool:
-        """Begin to delete a file that did not come; False when it is there after all."""
-        where = (MediaRow.id == media_id) & (MediaRow.state != READY)
+        """Begin to delete a file that did not come, known or swept already; False when it is there after all."""
+        this = MediaRow.id == media_id
         async with self._database.begin() as session:
-            done = await session.execute(
-                update(MediaRow).where(where).values(state=DELETING).returning(MediaRow.id)
+            coming = update(MediaRow).where(this & (MediaRow.state != READY))
+            await session.execute(coming.values(state=DELETING))
+            return (
+                await session.scalar(select(MediaRow.id).where(this & (MediaRow.state == READY)))
+                is None
             )
-            return done.scalar_one_or_none() is not None
 
     async def forget(self, media_id: UUID) -> None:
         """Drop the row of a file whose bytes are gone."""

@@ -14,6 +14,7 @@ from uuid import UUID, uuid4
 
 from chassis import logs
 from chassis.clock import Clock
+from chassis.errors import Unavailable
 from services.media.library.domain import (
     SNIFFED_BYTES,
     FileEmpty,
@@ -46,29 +47,37 @@ class Library:
 
     async def add(self, owner_id: UUID, display_name: str, pieces: AsyncIterator[bytes]) -> Media:
         """Take a file in. Raises the errors of domain.py; whatever is raised, nothing of the file stays."""
-        media_id, now = uuid4(), self._clock.now()
+        media_id = uuid4()
+        try:
+            return await self._receive(media_id, owner_id, display_name, pieces)
+        except BaseException:
+            await asyncio.shield(self._discard(media_id))
+            raise
+
+    async def _receive(
+        self, media_id: UUID, owner_id: UUID, display_name: str, pieces: AsyncIterator[bytes]
+    ) -> Media:
+        now = self._clock.now()
         left = await self.store.begin(media_id, owner_id, display_name, now)
         incoming = _Incoming(pieces, self._limit, left)
         touching = asyncio.create_task(self._keep_touching(media_id))
         try:
             await self.objects.put(str(media_id), incoming.checked())
-            incoming.raise_if_refused()
-            media = Media(
-                id=media_id,
-                owner_id=owner_id,
-                display_name=display_name,
-                content_type=content_type(incoming.head),
-                size_bytes=incoming.size,
-                sha256=incoming.digest.hexdigest(),
-                create_time=now,
-            )
-            await self.store.finish(media)
-        except BaseException:
-            await asyncio.shield(self._discard(media_id))
+        except Exception:
             incoming.raise_if_refused()
             raise
         finally:
             touching.cancel()
+        media = Media(
+            id=media_id,
+            owner_id=owner_id,
+            display_name=display_name,
+            content_type=content_type(incoming.head),
+            size_bytes=incoming.size,
+            sha256=incoming.digest.hexdigest(),
+            create_time=now,
+        )
+        await self.store.finish(media)
         return media
 
     async def remove(self, media_id: UUID, owner_id: UUID) -> None:
@@ -100,7 +109,10 @@ class Library:
     async def _keep_touching(self, media_id: UUID) -> None:
         while True:
             await asyncio.sleep(TOUCH_SECONDS)
-            await self.store.touch(media_id, self._clock.now())
+            try:
+                await self.store.touch(media_id, self._clock.now())
+            except Unavailable as error:  # next time; the sweeper is patient
+                log.warning("upload not touched", media_id=str(media_id), error=error.reason)
 
 
 class _Incoming:
