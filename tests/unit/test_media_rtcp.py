@@ -13,7 +13,7 @@ from aiortc.rtp import (
     RtcpRtpfbPacket,
     RtcpSrPacket,
 )
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from services.media import rtcp
@@ -52,13 +52,15 @@ def test_a_full_intra_request_is_read() -> None:
 
 @settings(max_examples=100, database=None, deadline=None)
 @given(st.integers(0, 0xFFFF), st.sets(st.integers(0, 400), min_size=1, max_size=100))
+@example(0xFFF0, {0, 16})
 def test_a_nack_asks_for_what_it_was_given(start: int, distances: set[int]) -> None:
     lost = [(start + distance) & 0xFFFF for distance in sorted(distances)]
     written = rtcp.nack(1, 9, lost)
     assert rtcp.parse(written) == [rtcp.Nack(9, lost)]
     (read,) = RtcpPacket.parse(written)
     assert isinstance(read, RtcpRtpfbPacket)
-    assert sorted(read.lost) == sorted(lost)
+    # aiortc adds the bitmask to the first number without wrapping at 2^16 (RFC 4585 §6.2.1 counts modulo)
+    assert sorted(number & 0xFFFF for number in read.lost) == sorted(lost)
 
 
 def test_a_nack_for_half_the_internet_is_refused() -> None:
