@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from services.media.port import Port
-from services.media.publisher import PublishedTrack
 from services.media.room import Grants, Listener, Room
 from services.media.subscriber import Offer
+from services.media.track import PublishedTrack
 from tests.rtc import RtcClient, on_loopback
 
 MEETING = "meetings/abc-defg-hij"

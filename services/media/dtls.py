@@ -29,6 +29,8 @@ MAX_SRTP_PACKET = 1356
 SrtpError = pylibsrtp.Error
 
 srtp_protect = lib.srtp_protect
+srtp_protect_address = int(ffi.cast("intptr_t", ffi.addressof(lib, "srtp_protect")))
+"""Where libsrtp's function is, for the compiled fan-out, which so needs no libsrtp of its own."""
 
 
 class DtlsState(Enum):
@@ -56,30 +58,38 @@ class Certificate:
         return connection
 
 
-class OutboundSrtp:
-    """Protects what goes to one peer, with fewer copies than pylibsrtp makes: in one buffer, that all share."""
+class Scratch:
+    """The one buffer in which packets are protected in place, with fewer copies than pylibsrtp makes."""
 
-    _BYTES = 2048
-    _cdata = ffi.new("char[]", _BYTES)
-    _buffer = ffi.buffer(_cdata)
-    _length = ffi.new("int *")
+    def __init__(self) -> None:
+        self.cdata = ffi.new("char[]", 2048)
+        self.buffer = ffi.buffer(self.cdata)
+        self.length = ffi.new("int *")
+
+
+scratch = Scratch()
+
+
+class OutboundSrtp:
+    """Protects what goes to one peer. Its contexts are not thread-safe: one thread for all."""
+
+    __slots__ = ("_session", "_srtp")
 
     def __init__(self, session: Session) -> None:
         self._session = session
         self._srtp = session._srtp[0]  # noqa: SLF001
 
-    def protect(self, packet: bytes, ssrc: bytes) -> bytes:
-        """Protect an RTP packet of at most MAX_SRTP_PACKET bytes under another SSRC (four bytes).
+    @property
+    def context(self) -> int:
+        """Get the address of libsrtp's own object, for the compiled fan-out; it lives as long as this does."""
+        return int(ffi.cast("intptr_t", self._srtp))
 
-        Raises SrtpError.
-        """
-        size = len(packet)
-        self._buffer[0:size] = packet
-        self._buffer[8:12] = ssrc
-        self._length[0] = size
-        if error := srtp_protect(self._srtp, self._cdata, self._length):
+    def protect_scratch(self, size: int) -> bytes:
+        """Protect the RTP packet of `size` bytes, at most MAX_SRTP_PACKET, in the scratch buffer. Raises SrtpError."""
+        scratch.length[0] = size
+        if error := srtp_protect(self._srtp, scratch.cdata, scratch.length):
             raise SrtpError(error)
-        return self._buffer[: self._length[0]]  # type: ignore[no-any-return]  # a slice of it is a copy
+        return scratch.buffer[: scratch.length[0]]  # type: ignore[no-any-return]  # a slice of it is a copy
 
     def protect_rtcp(self, packet: bytes) -> bytes:
         """Protect an RTCP packet. Raises SrtpError."""
@@ -189,7 +199,6 @@ def _session(
         ssrc_type=direction,
         srtp_profile=profile.libsrtp_profile,
     )
-    policy.allow_repeat_tx = True  # a retransmission is the same packet again
     policy.window_size = REPLAY_WINDOW
     return Session(policy)
 
@@ -200,6 +209,9 @@ __all__ = [
     "Dtls",
     "DtlsState",
     "OutboundSrtp",
+    "Scratch",
     "Session",
     "SrtpError",
+    "scratch",
+    "srtp_protect_address",
 ]

@@ -11,6 +11,7 @@ import socket
 import time
 
 from services.media.dtls import Certificate
+from services.media.fanout import Fanout, PythonFanout
 from services.media.ice import Address, CheckInvalid, read_check
 from services.media.outbox import Outbox
 from services.media.sdp import Local
@@ -36,6 +37,7 @@ class Port:
         self.number: int = self._socket.getsockname()[1]
         self._advertise = advertise
         self._outbox = Outbox(self._socket)
+        self.fanout: Fanout = PythonFanout(self._outbox.add)
         self._certificate = Certificate()
         self._by_ufrag: dict[str, Transport] = {}
         self._by_address: dict[Address, Transport] = {}
@@ -51,7 +53,7 @@ class Port:
 
     def new_transport(self) -> Transport:
         """Make a transport on this port."""
-        transport = Transport(self._certificate, self._outbox.send, self._outbox.add)
+        transport = Transport(self._certificate, self._outbox.send, self.fanout.outlet())
         self.register(transport)
         return transport
 
@@ -61,13 +63,13 @@ class Port:
         self._by_ufrag.update(dict.fromkeys(transport.ice.ufrags, transport))
 
     def flush_counters(self) -> None:
-        """Add what has passed since the last time to the metrics (a counter per packet would cost too much)."""
+        """Add what has passed to the metrics."""
         for transport in set(self._by_ufrag.values()):
-            transport.traffic.flush()
+            transport.flush_counters()
 
     def forget(self, transport: Transport) -> None:
         """A transport is gone."""
-        transport.traffic.flush()
+        transport.flush_counters()
         transport.close()
         self._drop_ufrags(transport)
         for address in transport.ice.addresses:

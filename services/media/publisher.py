@@ -8,17 +8,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from services.media import rtcp, rtp, sdp
+from services.media.arrivals import Arrivals
 from services.media.domain import MAX_TRACKS_PER_PEER, NotGranted, SdpInvalid, TooManyTracks
+from services.media.encoding import Encoding
+from services.media.fanout import Fanout
 from services.media.forwarder import Forwarder
+from services.media.sources import Sources
+from services.media.track import PublishedTrack
 from services.media.transport import Transport, rejected
 
-FEEDBACK_LIMIT = 200
-"""Arrivals that one transport-wide feedback packet reports."""
-FEEDBACK_SECONDS = 0.1
 REPORT_SECONDS = 1.0
-MAX_JUMP = 2_000
-FEEDBACK_SPAN = 500
-"""Numbers from the first to the last that one feedback packet reports, so that it fits a datagram."""
 
 SOURCE_KINDS = {
     "microphone": "audio",
@@ -36,22 +35,6 @@ class Wanted:
     muted: bool
 
 
-@dataclass(slots=True, eq=False)
-class PublishedTrack:
-    """A track in a room. `participant` is its publisher's resource name."""
-
-    id: str
-    participant: str
-    mid: str
-    source: str
-    forwarder: Forwarder
-
-    @property
-    def kind(self) -> str:
-        """`audio` or `video`."""
-        return self.forwarder.codec.kind
-
-
 @dataclass(frozen=True, slots=True)
 class Published:
     """What an offer has changed: the answer, and the tracks that came and went."""
@@ -62,28 +45,25 @@ class Published:
 
 
 class Publisher:
-    """The publisher connection of `participant`. `on_audio` gets each audio packet's payload, for the AI tap."""
+    """The publisher connection of `participant`. `on_audio` gets each Opus packet, for the AI tap."""
 
     def __init__(
         self,
         participant: str,
         granted: frozenset[str],
         transport: Transport,
+        fanout: Fanout,
         local: Callable[[], sdp.Local],
     ) -> None:
         self.transport = transport
         self.tracks: dict[str, PublishedTrack] = {}
         self.on_audio: Callable[[PublishedTrack, bytes], None] = lambda _track, _packet: None
         self._participant = participant
-        self._granted = granted
+        self.granted = granted
+        self._fanout = fanout
         self._local = local
-        self._by_ssrc: dict[int, PublishedTrack] = {}
-        self._by_payload_type: dict[int, PublishedTrack] = {}
-        self._arrivals: dict[int, float] = {}
-        self._highest = -1
-        self._oldest = 0
-        self._feedback_count = 0
-        self._feedback_at = 0.0
+        self._sources = Sources(self.tracks)
+        self._arrivals = Arrivals()
         self._reported_at = 0.0
         self._now = 0.0
         transport.on_rtp = self._receive_rtp
@@ -99,13 +79,23 @@ class Publisher:
         added = []
         for section in offer.sections:
             if section.mid in accepted and section.mid not in self.tracks:
-                track = self._new_track(section, accepted[section.mid][1], wanted.get(section.mid))
+                track = self._new_track(section, accepted[section.mid], wanted.get(section.mid))
                 self.tracks[section.mid] = track
                 added.append(track)
         for track in removed:
-            del self.tracks[track.mid]
-        self._index(offer, accepted)
+            self._forget(track)
+        for section in offer.sections:
+            if (known := self.tracks.get(section.mid)) is not None:
+                known.section, known.payload_type = section, accepted[section.mid][0]
         return Published(sdp.answer(offer, accepted, self._local()), added, removed)
+
+    def withdraw(self, granted: frozenset[str]) -> list[PublishedTrack]:
+        """Take sources away: their tracks are gone at once, and can't be offered again. Returns those tracks."""
+        self.granted = granted
+        removed = [track for track in self.tracks.values() if track.source not in granted]
+        for track in removed:
+            self._forget(track)
+        return removed
 
     def find(self, track_id: str) -> PublishedTrack | None:
         """Find a track by its id."""
@@ -116,9 +106,8 @@ class Publisher:
         self._now = now
         for track in self.tracks.values():
             track.forwarder.tick(now)
-        if self._arrivals and now - self._feedback_at >= FEEDBACK_SECONDS:
-            self._feedback_at = now
-            self._send_feedback()
+        if (feedback := self._arrivals.due(now, self._sources.any_ssrc)) is not None:
+            self.transport.send_rtcp(feedback)
         if now - self._reported_at >= REPORT_SECONDS:
             self._reported_at = now
             self._send_report(now)
@@ -136,62 +125,79 @@ class Publisher:
                 continue
             if (chosen := section.chosen()) is not None:
                 source = _source(section, wanted.get(section.mid))
-                if source not in self._granted:
+                if source not in self.granted:
                     raise NotGranted(source=source)
                 accepted[section.mid] = chosen
         if not accepted and any(section.is_active for section in offer.sections):
-            raise SdpInvalid(text="Nothing is offered that this server speaks: Opus; VP8 or H.264.")
+            raise SdpInvalid(
+                text="Nothing is offered that this server speaks: Opus; VP8, VP9, H.264 or AV1."
+            )
         if len(accepted) > MAX_TRACKS_PER_PEER:
             raise TooManyTracks(limit=str(MAX_TRACKS_PER_PEER))
         return accepted
 
     def _new_track(
-        self, section: sdp.Section, codec: sdp.Codec, wanted: Wanted | None
+        self, section: sdp.Section, chosen: tuple[int, sdp.Codec], wanted: Wanted | None
     ) -> PublishedTrack:
+        payload_type, codec = chosen
         extensions = {
             section.extensions[uri]: identifier
             for uri, identifier in sdp.FORWARDED_EXTENSIONS.items()
             if uri in section.extensions
         }
+        payload_types = {payload_type: codec.payload_type}
+        if codec is sdp.OPUS and (red := section.redundancy()):
+            payload_types[red] = sdp.RED_PAYLOAD_TYPE
         forwarder = Forwarder(
             codec,
+            payload_types,
             extensions,
             section.extensions.get(sdp.TRANSPORT_SEQUENCE, 0),
+            self._fanout,
             self.transport.send_rtcp,
         )
         forwarder.muted = wanted is not None and wanted.muted
-        return PublishedTrack(
+        track = PublishedTrack(
             id=secrets.token_hex(8),
             participant=self._participant,
             mid=section.mid,
             source=_source(section, wanted),
             forwarder=forwarder,
+            section=section,
+            payload_type=payload_type,
         )
+        if codec is sdp.OPUS:
+            forwarder.on_audio = lambda packet: self.on_audio(track, packet)
+        return track
 
-    def _index(self, offer: sdp.Description, accepted: Mapping[str, tuple[int, sdp.Codec]]) -> None:
-        self._by_ssrc, self._by_payload_type = {}, {}
-        for section in offer.sections:
-            if (track := self.tracks.get(section.mid)) is not None:
-                self._by_ssrc.update(dict.fromkeys(section.ssrcs, track))
-                self._by_payload_type.setdefault(accepted[section.mid][0], track)
+    def _forget(self, track: PublishedTrack) -> None:
+        del self.tracks[track.mid]
+        self._sources.forget(track)
 
     def _receive_rtp(self, packet: bytes) -> None:
-        track = self._by_ssrc.get(rtp.ssrc(packet)) or self._by_payload_type.get(
-            rtp.payload_type(packet)
-        )
-        if track is None:
-            rejected.labels("rtp").inc()
-            return
         now = self._now = time.monotonic()
         try:
-            number = track.forwarder.receive(packet, now)
-            if track.forwarder.codec is sdp.OPUS:
-                self.on_audio(track, packet)
+            source = self._sources.find(packet)
+            if source.is_repair:
+                number = self._receive_repair(source.track, packet, source.encoding, now)
+            else:
+                number = source.track.forwarder.receive(packet, source.encoding, now)
         except rtp.PacketInvalid:
             rejected.labels("rtp").inc()
             return
-        if number >= 0:
-            self._note_arrival(number)
+        if number >= 0 and (full := self._arrivals.note(number, now, self._sources.any_ssrc)):
+            self.transport.send_rtcp(full)
+
+    def _receive_repair(
+        self, track: PublishedTrack, packet: bytes, encoding: Encoding, now: float
+    ) -> int:
+        """Take a retransmission (RFC 4588), or padding that comes as one. Raises PacketInvalid."""
+        original = rtp.unwrap_retransmission(packet, track.payload_type, encoding.ssrc)
+        if original is not None:
+            return track.forwarder.receive(original, encoding, now)
+        identifier = track.section.extensions.get(sdp.TRANSPORT_SEQUENCE, 0)
+        number = rtp.find_extension(packet, identifier) if identifier else b""
+        return int.from_bytes(number, "big") if len(number) == 2 else -1
 
     def _receive_rtcp(self, packet: bytes) -> None:
         try:
@@ -200,38 +206,15 @@ class Publisher:
             rejected.labels("rtcp").inc()
             return
         for item in feedback:
-            if isinstance(item, rtcp.SenderReport) and item.ssrc in self._by_ssrc:
-                self._by_ssrc[item.ssrc].forwarder.report(item)
-
-    def _note_arrival(self, number: int) -> None:
-        """Unwrap a transport-wide sequence number and note when it came."""
-        if self._highest < 0:
-            self._highest = number
-        step = ((number - self._highest + 0x8000) & 0xFFFF) - 0x8000
-        unwrapped = self._highest + step
-        self._highest = max(self._highest, unwrapped)
-        if abs(step) > MAX_JUMP:
-            self._arrivals.clear()
-        if self._arrivals and abs(unwrapped - self._oldest) > FEEDBACK_SPAN:
-            self._send_feedback()
-        if not self._arrivals:
-            self._oldest = unwrapped
-        self._arrivals.setdefault(unwrapped, self._now)
-        if len(self._arrivals) >= FEEDBACK_LIMIT:
-            self._send_feedback()
-
-    def _send_feedback(self) -> None:
-        arrivals, self._arrivals = sorted(self._arrivals.items()), {}
-        first = next((t.forwarder.ssrc for t in self.tracks.values() if t.forwarder.ssrc), 0)
-        packet = rtcp.transport_feedback(1, first, self._feedback_count, arrivals)
-        self._feedback_count += 1
-        self.transport.send_rtcp(packet)
+            if isinstance(item, rtcp.SenderReport):
+                for track in self.tracks.values():
+                    track.forwarder.report(item, self._now)
 
     def _send_report(self, now: float) -> None:
         blocks = [
-            track.forwarder.reception.block(track.forwarder.ssrc, now)
+            encoding.reception.block(encoding.ssrc, now)
             for track in self.tracks.values()
-            if track.forwarder.ssrc
+            for encoding in track.forwarder.encodings
         ]
         if blocks:
             self.transport.send_rtcp(rtcp.receiver_report(1, blocks))
@@ -245,4 +228,4 @@ def _source(section: sdp.Section, wanted: Wanted | None) -> str:
     return source
 
 
-__all__ = ["Published", "PublishedTrack", "Publisher", "Wanted"]
+__all__ = ["Published", "Publisher", "Wanted"]

@@ -6,10 +6,14 @@ from services.media import rtcp
 
 
 class Reception:
-    """What is known of one source (SSRC). Sequence numbers are extended: they count on where 16 bits wrap."""
+    """What is known of one source (SSRC). Sequence numbers are extended: they count on where 16 bits wrap.
+
+    `fraction_lost` is that of the last report, 0 to 1.
+    """
 
     def __init__(self, clock_rate: int) -> None:
         self.highest = -1
+        self.fraction_lost = 0.0
         self._clock_rate = clock_rate
         self._first = 0
         self._received = 0
@@ -19,6 +23,11 @@ class Reception:
         self._received_before = 0
         self._sender_report: tuple[int, float] | None = None
         self._now = 0.0
+
+    @property
+    def jitter_seconds(self) -> float:
+        """How much arrivals vary (RFC 3550 §6.4.1)."""
+        return self._jitter / self._clock_rate
 
     @property
     def lost(self) -> int:
@@ -54,6 +63,7 @@ class Reception:
         received = self._received - self._received_before
         self._expected_before, self._received_before = self._expected, self._received
         lost = max(0, expected - received)
+        self.fraction_lost = lost / expected if expected > 0 else 0.0
         last, since = self._sender_report or (0, now)
         return rtcp.Reception(
             ssrc=ssrc,

@@ -8,9 +8,21 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from services.media.domain import PeerNotFound, RoomFull, TrackNotFound
+from services.media.layers import LayersWanted
 from services.media.port import Port
-from services.media.publisher import Published, PublishedTrack, Publisher, Wanted
+from services.media.publisher import Published, Publisher, Wanted
+from services.media.quality import Quality, Signs, Verdict
+from services.media.quota import ALL, Delivery, Want
+from services.media.speakers import Speakers
 from services.media.subscriber import Offer, Subscriber
+from services.media.track import PublishedTrack
+
+LAST_N = 25
+"""Cameras that are forwarded at once: those of who spoke last. Screens, and what is pinned, always are."""
+PRESSURE_CAPS = ((0.9, 0), (0.7, 1))
+"""From this pressure on, no layer above that rank."""
+PRESSURE_LAST_N = 0.8
+REVIEW_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +51,18 @@ class Listener:
     def audio(self, track: PublishedTrack, packet: bytes) -> None:
         """An Opus packet came, whole."""
 
+    def delivered(self, participant: str, track: PublishedTrack, how: Delivery, rid: str) -> None:
+        """Whether a track comes to a participant, or which of its layers, is another now."""
+
+    def layers_wanted(self, track: PublishedTrack, rids: list[str]) -> None:
+        """These layers of a track are watched; the others need not be sent."""
+
+    def quality(self, participant: str, quality: Quality) -> None:
+        """How good somebody's connection is has changed."""
+
+    def loud(self, participants: list[str]) -> None:
+        """Who speaks, by their audio levels, has changed."""
+
 
 @dataclass(eq=False)
 class Peer:
@@ -48,18 +72,44 @@ class Peer:
     grants: Grants
     publisher: Publisher
     subscriber: Subscriber
+    verdict: Verdict = field(default_factory=Verdict)
+    starved: set[str] = field(default_factory=set)
+
+    def signs(self, now: float) -> Signs:
+        """See how its connections do."""
+        encodings = [e for t in self.publisher.tracks.values() for e in t.forwarder.encodings]
+        active = [each.reception for each in encodings if each.is_active(now)]
+        checks = [
+            transport.ice.last_check
+            for transport in (self.publisher.transport, self.subscriber.transport)
+            if transport.is_connected
+        ]
+        return Signs(
+            loss_up=max((each.fraction_lost for each in active), default=0.0),
+            loss_down=self.subscriber.quota.estimator.losses.fraction,
+            rtt_seconds=self.subscriber.rtt_seconds,
+            jitter_seconds=max((each.jitter_seconds for each in active), default=0.0),
+            since_check_seconds=now - min(checks) if checks else 0.0,
+            starved=bool(self.starved),
+        )
 
 
 @dataclass(eq=False)
 class Room:
-    """A room; `name` is `meetings/{code}`."""
+    """A room; `name` is `meetings/{code}`. `pressure`, 0 to 1, is how hard the worker has it: the higher, the less goes."""
 
     name: str
     port: Port
     listener: Listener
     max_peers: int
+    last_n: int = LAST_N
+    pressure: float = 0.0
     peers: dict[str, Peer] = field(default_factory=dict)
     create_time: datetime = field(default_factory=lambda: datetime.now(UTC))
+    _speakers: Speakers = field(default_factory=Speakers)
+    _loud: list[str] = field(default_factory=list)
+    _layers: dict[str, LayersWanted] = field(default_factory=dict)
+    _reviewed_at: float = 0.0
 
     def start_peer(self, participant: str, grants: Grants) -> Peer:
         """Make a place; one that is there is made anew. Raises RoomFull."""
@@ -71,12 +121,14 @@ class Room:
         def on_offer(offer: Offer) -> None:
             self.listener.offer(participant, offer)
 
+        fanout = self.port.fanout
         publisher = Publisher(
-            participant, grants.publish, sending, lambda: self.port.local(sending)
+            participant, grants.publish, sending, fanout, lambda: self.port.local(sending)
         )
         publisher.on_audio = self.listener.audio
-        subscriber = Subscriber(receiving, lambda: self.port.local(receiving), on_offer)
+        subscriber = Subscriber(receiving, fanout, lambda: self.port.local(receiving), on_offer)
         peer = self.peers[participant] = Peer(participant, grants, publisher, subscriber)
+        subscriber.quota.on_delivery = lambda *delivery: self._delivered(peer, *delivery)
         subscriber.tick(time.monotonic())
         if grants.subscribe:
             subscriber.add(self.tracks())
@@ -102,8 +154,27 @@ class Room:
         if track.forwarder.muted != muted:
             track.forwarder.muted = muted
             self.listener.updated(track)
-            if not muted:
-                track.forwarder.request_keyframe()
+
+    def set_subscriptions(self, participant: str, wants: Mapping[str, Want]) -> None:
+        """Say how a participant wants tracks, by their ids; one that is gone is passed over. Raises PeerNotFound."""
+        quota = self.peer(participant).subscriber.quota
+        known = {track.id for track in self.tracks()}
+        for track_id, want in wants.items():
+            if track_id in known:
+                quota.want(track_id, want)
+
+    def set_grants(self, participant: str, grants: Grants) -> None:
+        """Change what a participant may do; what it may no more ends at once. Raises PeerNotFound."""
+        peer = self.peer(participant)
+        before, peer.grants = peer.grants, grants
+        for track in peer.publisher.withdraw(grants.publish):
+            self._unpublish(track)
+        others = [t for t in self.tracks() if t.participant != participant]
+        if grants.subscribe and not before.subscribe:
+            peer.subscriber.add(others)
+        elif before.subscribe and not grants.subscribe:
+            for track in others:
+                peer.subscriber.remove(track)
 
     def remove_peer(self, participant: str) -> None:
         """Take a participant out, if it is there."""
@@ -112,6 +183,7 @@ class Room:
         for track in peer.publisher.tracks.values():
             self._unpublish(track)
         peer.subscriber.close()
+        self._speakers.forget(participant)
         for transport in (peer.publisher.transport, peer.subscriber.transport):
             self.port.forget(transport)
 
@@ -132,15 +204,71 @@ class Room:
             peer.subscriber.tick(now)
             peer.publisher.transport.tick(now)
             peer.subscriber.transport.tick(now)
+        self._listen(now)
+        if now - self._reviewed_at >= REVIEW_SECONDS:
+            self._reviewed_at = now
+            self._review(now)
 
     def close(self) -> None:
         """Take everyone out."""
         for participant in tuple(self.peers):
             self.remove_peer(participant)
 
+    def _listen(self, now: float) -> None:
+        """Find out who speaks."""
+        levels = {
+            track.participant: track.forwarder.source_level(now)
+            for track in self.tracks()
+            if track.source == "microphone"
+        }
+        self._speakers.update(levels, now)
+        if (loud := self._speakers.speaking(now)) != self._loud:
+            self._loud = loud
+            self.listener.loud(loud)
+
+    def _review(self, now: float) -> None:
+        """Look at what need not be looked at so often: the last N, the layers that are watched, how good it is."""
+        cap = next((rank for above, rank in PRESSURE_CAPS if self.pressure >= above), ALL)
+        outside = self._outside_last_n()
+        for peer in self.peers.values():
+            peer.subscriber.quota.cap = cap
+            peer.subscriber.quota.outside = outside
+            if peer.verdict.update(peer.signs(now), now):
+                self.listener.quality(peer.participant, peer.verdict.quality)
+        for track in self.tracks():
+            if len(track.section.rids) > 1:
+                self._review_layers(track, now)
+
+    def _outside_last_n(self) -> frozenset[str]:
+        cameras = {t.participant: t.id for t in self.tracks() if t.source == "camera"}
+        count = max(1, self.last_n // 2) if self.pressure >= PRESSURE_LAST_N else self.last_n
+        if len(cameras) <= count:
+            return frozenset()
+        inside = self._speakers.latest(cameras, count)
+        return frozenset(track_id for who, track_id in cameras.items() if who not in inside)
+
+    def _review_layers(self, track: PublishedTrack, now: float) -> None:
+        watched = max(
+            (peer.subscriber.quota.desired.get(track.id, -1) for peer in self.peers.values()),
+            default=-1,
+        )
+        rids = track.section.rids
+        layers = self._layers.setdefault(track.id, LayersWanted(len(rids)))
+        if layers.update(watched, now):
+            self.listener.layers_wanted(track, rids[: layers.rank + 1])
+
+    def _delivered(self, peer: Peer, track: PublishedTrack, how: Delivery, rid: str) -> None:
+        if how is Delivery.STARVED:
+            peer.starved.add(track.id)
+        else:
+            peer.starved.discard(track.id)
+        self.listener.delivered(peer.participant, track, how, rid)
+
     def _unpublish(self, track: PublishedTrack) -> None:
         for other in self.peers.values():
             other.subscriber.remove(track)
+            other.starved.discard(track.id)
+        self._layers.pop(track.id, None)
         self.listener.unpublished(track)
 
 

@@ -14,11 +14,16 @@ SENDER_REPORT, RECEIVER_REPORT, RTPFB, PSFB = 200, 201, 205, 206
 NACK, TRANSPORT_CC = 1, 15
 PLI, FIR = 1, 4
 MAX_NACKS = 512
+MAX_FEEDBACK = 8_192
+"""Packets of which one transport-wide feedback may tell."""
+_DELTA_BYTES = (0, 1, 2, 0)
+"""Of each packet status symbol: not received, small delta, large delta, reserved."""
 
 _HEAD = Struct("!BBH")
 _SENDER = Struct("!LQLLL")
 _TWO_LONGS = Struct("!LL")
 _PAIR = Struct("!HH")
+_REPORT = Struct("!LLLLLL")
 
 
 class RtcpInvalid(ValueError):
@@ -51,13 +56,32 @@ class Nack:
 
 @dataclass(frozen=True, slots=True)
 class ReceptionReport:
-    """How a source of ours was received (RFC 3550 §6.4.2). `fraction_lost` is 0 to 1."""
+    """How a source of ours was received (RFC 3550 §6.4.2).
+
+    `fraction_lost` is 0 to 1, `lost` counts packets, `jitter` is in units of the clock rate; `last_sender_report` is
+    the middle of that report's NTP time and `delay_since` the time since, in 1/65536 s.
+    """
 
     ssrc: int
     fraction_lost: float
+    lost: int = 0
+    jitter: int = 0
+    last_sender_report: int = 0
+    delay_since: int = 0
 
 
-Feedback = SenderReport | KeyframeRequest | Nack | ReceptionReport
+@dataclass(frozen=True, slots=True)
+class TransportFeedback:
+    """What has come of all that was sent, by transport-wide sequence number, from `base` (16 bits) on.
+
+    `arrivals` are in microseconds by the receiver's clock; None: it has not come.
+    """
+
+    base: int
+    arrivals: Sequence[int | None]
+
+
+Feedback = SenderReport | KeyframeRequest | Nack | ReceptionReport | TransportFeedback
 
 
 def parse(compound: bytes) -> list[Feedback]:
@@ -92,13 +116,17 @@ def _read_receiver_report(count: int, body: bytes) -> Iterable[Feedback]:
 def _reports(count: int, blocks: bytes) -> list[Feedback]:
     if len(blocks) < 24 * count:
         raise RtcpInvalid
-    return [
-        ReceptionReport(int.from_bytes(blocks[i : i + 4], "big"), blocks[i + 4] / 256)
-        for i in range(0, 24 * count, 24)
-    ]
+    return [_report(blocks[at : at + 24]) for at in range(0, 24 * count, 24)]
+
+
+def _report(block: bytes) -> ReceptionReport:
+    ssrc, losses, _, jitter, last, since = _REPORT.unpack(block)
+    return ReceptionReport(ssrc, (losses >> 24) / 256, losses & 0x7FFFFF, jitter, last, since)
 
 
 def _read_rtpfb(fmt: int, body: bytes) -> Iterable[Feedback]:
+    if fmt == TRANSPORT_CC:
+        return [_read_transport_feedback(body)]
     if fmt != NACK:
         return []
     if len(body) < 8:
@@ -111,6 +139,45 @@ def _read_rtpfb(fmt: int, body: bytes) -> Iterable[Feedback]:
         if len(lost) > MAX_NACKS:
             raise RtcpInvalid
     return [Nack(int.from_bytes(body[4:8], "big"), lost)]
+
+
+def _read_transport_feedback(body: bytes) -> TransportFeedback:
+    """Read draft-holmer-rmcat-transport-wide-cc-extensions-01 §3.1."""
+    if len(body) < 18:
+        raise RtcpInvalid
+    base, count = _PAIR.unpack_from(body, 8)
+    if count > MAX_FEEDBACK:
+        raise RtcpInvalid
+    clock = 64_000 * int.from_bytes(body[12:15], "big")
+    symbols, at = _read_symbols(body, count)
+    arrivals: list[int | None] = []
+    for symbol in symbols:
+        size = _DELTA_BYTES[symbol]
+        if at + size > len(body):
+            raise RtcpInvalid
+        if size:
+            clock += 250 * int.from_bytes(body[at : at + size], "big", signed=size == 2)
+            at += size
+        arrivals.append(clock if size else None)
+    return TransportFeedback(base, arrivals)
+
+
+def _read_symbols(body: bytes, count: int) -> tuple[list[int], int]:
+    """Read packet status chunks (§3.1.3, §3.1.4); returns `count` symbols and where they end."""
+    symbols: list[int] = []
+    at = 16
+    while len(symbols) < count:
+        if at + 2 > len(body):
+            raise RtcpInvalid
+        chunk = int.from_bytes(body[at : at + 2], "big")
+        at += 2
+        if not chunk & 0x8000:
+            symbols += [chunk >> 13 & 3] * min(chunk & 0x1FFF, count)
+        elif chunk & 0x4000:
+            symbols += [chunk >> shift & 3 for shift in range(12, -1, -2)]
+        else:
+            symbols += [chunk >> shift & 1 for shift in range(13, -1, -1)]
+    return symbols[:count], at
 
 
 def _read_psfb(fmt: int, body: bytes) -> Iterable[Feedback]:

@@ -1,8 +1,8 @@
 """Session descriptions (RFC 8866, RFC 8829), as far as an SFU needs them, strict and bounded.
 
 `parse` reads a client's offer or answer; `Answer`-ing a publisher and offering to a subscriber are written here too.
-We speak Opus, VP8 and H.264; of what a publisher offers, the first that we speak is taken, so the client's preference
-decides.
+We speak Opus (also with redundancy, RFC 2198) and VP8, VP9, H.264 and AV1, with retransmission (RFC 4588) and, of VP8 and
+H.264, simulcast (RFC 8853). Of what a publisher offers the first that we speak is taken: the client's preference decides.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from services.media.domain import SdpInvalid
 from services.media.ice import Credentials
+from services.media.rtp import TRANSPORT_SEQUENCE_ID
 
 MAX_BYTES = 262_144
 MAX_SECTIONS = 1_024
@@ -20,13 +21,25 @@ MAX_LINES = 65_536
 NUMBER = re.compile(r"[0-9]{1,5}")
 LINE = re.compile(r"([a-z])=(.*)")
 TOKEN = re.compile(r"[\x21-\x7e]{1,64}")
+RID_NAME = re.compile(r"[A-Za-z0-9_\-]{1,32}")
 CREDENTIAL = re.compile(r"[A-Za-z0-9+/_\-]{4,256}")
 
 AUDIO_LEVEL = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
 ORIENTATION = "urn:3gpp:video-orientation"
 TRANSPORT_SEQUENCE = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
+MID = "urn:ietf:params:rtp-hdrext:sdes:mid"
+RID = "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id"
+REPAIRED_RID = "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id"
 FORWARDED_EXTENSIONS = {AUDIO_LEVEL: 1, ORIENTATION: 4}
 """What travels on to subscribers, and by which id."""
+OFFERED_EXTENSIONS = {
+    "audio": {AUDIO_LEVEL: 1, TRANSPORT_SEQUENCE: TRANSPORT_SEQUENCE_ID},
+    "video": {ORIENTATION: 4, TRANSPORT_SEQUENCE: TRANSPORT_SEQUENCE_ID},
+}
+"""What subscribers are offered, by kind."""
+RECEIVED_EXTENSIONS = frozenset({*FORWARDED_EXTENSIONS, TRANSPORT_SEQUENCE, MID, RID, REPAIRED_RID})
+"""What publishers may send."""
+MAX_RIDS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +52,7 @@ class Codec:
     channels: int
     payload_type: int
     parameters: str = ""
+    rtx_payload_type: int = 0
 
     @property
     def rtpmap(self) -> str:
@@ -47,8 +61,9 @@ class Codec:
         return f"{self.name}/{self.clock_rate}{suffix}"
 
 
-OPUS = Codec("audio", "opus", 48_000, 2, 111, "minptime=10;useinbandfec=1")
-VP8 = Codec("video", "VP8", 90_000, 1, 96)
+OPUS = Codec("audio", "opus", 48_000, 2, 111, "minptime=10;useinbandfec=1;usedtx=1")
+VP8 = Codec("video", "VP8", 90_000, 1, 96, rtx_payload_type=97)
+VP9 = Codec("video", "VP9", 90_000, 1, 98, "profile-id=0", rtx_payload_type=99)
 H264 = Codec(
     "video",
     "H264",
@@ -56,10 +71,16 @@ H264 = Codec(
     1,
     102,
     "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f",
+    rtx_payload_type=103,
 )
-CODECS = (OPUS, VP8, H264)
-VIDEO_FEEDBACK = ("nack", "nack pli", "ccm fir", "transport-cc")
-AUDIO_FEEDBACK = ("transport-cc",)
+AV1 = Codec("video", "AV1", 90_000, 1, 45, rtx_payload_type=46)
+CODECS = (OPUS, VP8, VP9, H264, AV1)
+RED_PAYLOAD_TYPE = 63
+SIMULCAST_CODECS = (VP8, H264)
+FEEDBACK = {
+    "audio": ("transport-cc",),
+    "video": ("nack", "nack pli", "ccm fir", "transport-cc"),
+}
 
 
 @dataclass(slots=True)
@@ -75,6 +96,8 @@ class Section:
     parameters: dict[int, str] = field(default_factory=dict)
     extensions: dict[str, int] = field(default_factory=dict)
     ssrcs: list[int] = field(default_factory=list)
+    repairs: dict[int, int] = field(default_factory=dict)
+    rids: list[str] = field(default_factory=list)
     ufrag: str = ""
     password: str = ""
     fingerprint: tuple[str, str] = ("", "")
@@ -98,6 +121,20 @@ class Section:
                 ):
                     return payload_type, codec
         return None
+
+    def retransmission(self, payload_type: int) -> int:
+        """Find the RTX payload type for another (RFC 4588 §8.1), 0 where there is none."""
+        wanted = f"apt={payload_type}"
+        for each in self.payload_types:
+            name, _ = self.codecs.get(each, ("", 0))
+            if name.lower() == "rtx" and wanted in self.parameters.get(each, "").split(";"):
+                return each
+        return 0
+
+    def redundancy(self) -> int:
+        """Find the payload type of redundant audio at Opus's clock rate (RFC 2198), 0 where there is none."""
+        found = (each for each in self.payload_types if self.codecs.get(each) == ("red", 48_000))
+        return next(found, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +202,8 @@ def _read_mid(section: Section, value: str) -> None:
 def _read_rtpmap(section: Section, value: str) -> None:
     payload_type, encoding = value.split(" ", 1)
     parts = encoding.split("/")
-    section.codecs[int(payload_type)] = (parts[0], int(parts[1]))
+    name = parts[0].lower() if parts[0].lower() in ("red", "rtx") else parts[0]
+    section.codecs[int(payload_type)] = (name, int(parts[1]))
 
 
 def _read_fmtp(section: Section, value: str) -> None:
@@ -188,6 +226,21 @@ def _read_ssrc(section: Section, value: str) -> None:
         section.ssrcs.append(number)
 
 
+def _read_ssrc_group(section: Section, value: str) -> None:
+    semantics, *numbers = value.split(" ")
+    if semantics == "FID" and len(numbers) == 2 and len(section.repairs) < 32:
+        section.repairs[int(numbers[1])] = int(numbers[0])
+
+
+def _read_simulcast(section: Section, value: str) -> None:
+    """Take the streams that are sent, each by its first alternative; a paused one (`~`) counts (RFC 8853 §5.1)."""
+    parts = value.split(" ")
+    for direction, streams in zip(parts[::2], parts[1::2], strict=False):
+        if direction == "send":
+            rids = [each.split(",")[0].lstrip("~") for each in streams.split(";")]
+            section.rids = [_matching(RID_NAME, rid) for rid in rids[:MAX_RIDS]]
+
+
 def _read_ufrag(section: Section, value: str) -> None:
     section.ufrag = _matching(CREDENTIAL, value)
 
@@ -207,6 +260,8 @@ _ATTRIBUTES = {
     "fmtp": _read_fmtp,
     "extmap": _read_extmap,
     "ssrc": _read_ssrc,
+    "ssrc-group": _read_ssrc_group,
+    "simulcast": _read_simulcast,
     "ice-ufrag": _read_ufrag,
     "ice-pwd": _read_password,
     "fingerprint": _read_fingerprint,
@@ -253,12 +308,30 @@ def answer(offer: Description, accepted: Mapping[str, tuple[int, Codec]], local:
             lines += [f"a=mid:{section.mid}", "a=inactive"]
             continue
         payload_type, codec = accepted[section.mid]
-        lines += _transport(section.kind, payload_type, section.mid, "passive", local)
+        lines += _transport(
+            section.kind, _received(section, payload_type), section.mid, "passive", local
+        )
         lines += ["a=recvonly", *_codec(payload_type, codec, section.parameters.get(payload_type))]
-        for uri, identifier in section.extensions.items():
-            if uri in FORWARDED_EXTENSIONS or uri == TRANSPORT_SEQUENCE:
-                lines.append(f"a=extmap:{identifier} {uri}")
+        lines += _companions(
+            payload_type, section.retransmission(payload_type), section.redundancy()
+        )
+        lines += _extensions(
+            {
+                uri: number
+                for uri, number in section.extensions.items()
+                if uri in RECEIVED_EXTENSIONS
+            }
+        )
+        if section.rids and codec in SIMULCAST_CODECS:
+            lines += [f"a=rid:{rid} recv" for rid in section.rids]
+            lines.append(f"a=simulcast:recv {';'.join(section.rids)}")
     return _text(lines)
+
+
+def _received(section: Section, payload_type: int) -> list[int]:
+    """List the payload types that we take, the one to be sent first: redundant audio where it is offered."""
+    companions = section.redundancy() if section.kind == "audio" else 0, payload_type
+    return [each for each in (*companions, section.retransmission(payload_type)) if each]
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +341,7 @@ class Outgoing:
     mid: str
     codec: Codec
     ssrc: int
+    rtx_ssrc: int
     msid: tuple[str, str] | None
 
 
@@ -276,15 +350,20 @@ def offer(sections: Sequence[Outgoing], local: Local, version: int) -> str:
     lines = _session([section.mid for section in sections], version)
     for section in sections:
         codec = section.codec
-        lines += _transport(codec.kind, codec.payload_type, section.mid, "actpass", local)
+        red = RED_PAYLOAD_TYPE if codec is OPUS else 0
+        offered = [each for each in (codec.payload_type, codec.rtx_payload_type, red) if each]
+        lines += _transport(codec.kind, offered, section.mid, "actpass", local)
         lines += _codec(codec.payload_type, codec, codec.parameters or None)
-        for uri, identifier in FORWARDED_EXTENSIONS.items():
-            lines.append(f"a=extmap:{identifier} {uri}")
+        lines += _companions(codec.payload_type, codec.rtx_payload_type, red)
+        lines += _extensions(OFFERED_EXTENSIONS[codec.kind])
         if section.msid is None:
             lines.append("a=inactive")
             continue
         lines += ["a=sendonly", f"a=msid:{section.msid[0]} {section.msid[1]}"]
-        lines.append(f"a=ssrc:{section.ssrc} cname:{section.msid[0]}")
+        ssrcs = [section.ssrc, section.rtx_ssrc] if codec.rtx_payload_type else [section.ssrc]
+        if len(ssrcs) > 1:
+            lines.append(f"a=ssrc-group:FID {section.ssrc} {section.rtx_ssrc}")
+        lines += [f"a=ssrc:{ssrc} cname:{section.msid[0]}" for ssrc in ssrcs]
     return _text(lines)
 
 
@@ -300,10 +379,12 @@ def _session(mids: Sequence[str], version: int = 1) -> list[str]:
     ]
 
 
-def _transport(kind: str, payload_type: int, mid: str, setup: str, local: Local) -> list[str]:
+def _transport(
+    kind: str, payload_types: Sequence[int], mid: str, setup: str, local: Local
+) -> list[str]:
     port = local.candidates[0][1]
     lines = [
-        f"m={kind} {port} UDP/TLS/RTP/SAVPF {payload_type}",
+        f"m={kind} {port} UDP/TLS/RTP/SAVPF {' '.join(map(str, payload_types))}",
         "c=IN IP4 0.0.0.0",
         f"a=mid:{mid}",
         "a=rtcp-mux",
@@ -322,12 +403,26 @@ def _transport(kind: str, payload_type: int, mid: str, setup: str, local: Local)
 
 
 def _codec(payload_type: int, codec: Codec, parameters: str | None) -> list[str]:
-    feedback = AUDIO_FEEDBACK if codec.kind == "audio" else VIDEO_FEEDBACK
     lines = [f"a=rtpmap:{payload_type} {codec.rtpmap}"]
-    lines += [f"a=rtcp-fb:{payload_type} {kind}" for kind in feedback]
+    lines += [f"a=rtcp-fb:{payload_type} {kind}" for kind in FEEDBACK[codec.kind]]
+    if codec is OPUS:
+        parameters = OPUS.parameters  # what we want to get: discontinuous, with error correction
     if parameters:
         lines.append(f"a=fmtp:{payload_type} {parameters}")
     return lines
+
+
+def _companions(payload_type: int, rtx: int, red: int) -> list[str]:
+    lines = []
+    if rtx:
+        lines += [f"a=rtpmap:{rtx} rtx/90000", f"a=fmtp:{rtx} apt={payload_type}"]
+    if red:
+        lines += [f"a=rtpmap:{red} red/48000/2", f"a=fmtp:{red} {payload_type}/{payload_type}"]
+    return lines
+
+
+def _extensions(extensions: Mapping[str, int]) -> list[str]:
+    return [f"a=extmap:{identifier} {uri}" for uri, identifier in extensions.items()]
 
 
 def _text(lines: Sequence[str]) -> str:
@@ -337,6 +432,12 @@ def _text(lines: Sequence[str]) -> str:
 __all__ = [
     "AUDIO_LEVEL",
     "FORWARDED_EXTENSIONS",
+    "MID",
+    "OPUS",
+    "RED_PAYLOAD_TYPE",
+    "REPAIRED_RID",
+    "RID",
+    "SIMULCAST_CODECS",
     "TRANSPORT_SEQUENCE",
     "Codec",
     "Description",

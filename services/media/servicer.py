@@ -12,15 +12,18 @@ from parley.signaling.v1 import signaling_pb2
 
 from chassis.channels import relayed
 from chassis.errors import Unavailable
+from services.media import messages
 from services.media.domain import PeerNotFound, RoomNotFound
 from services.media.peers import FORWARDED_METADATA, Workers
 from services.media.placement import Placement
 from services.media.publisher import Wanted
+from services.media.quota import Want
 from services.media.room import Grants, Room
-from services.media.worker import SOURCES, Worker, track_proto
+from services.media.stats import room_stats
+from services.media.worker import Worker
 
 F = TypeVar("F", bound=Callable[..., Any])
-SOURCE_NAMES = {value: name for name, value in SOURCES.items()}
+SOURCE_NAMES = {value: name for name, value in messages.SOURCES.items()}
 
 
 def where_the_room_lives(method: F) -> F:
@@ -66,8 +69,7 @@ class RoomServicer(media_pb2_grpc.RoomServiceServicer):
             raise Unavailable(text="No media node is ready: try again.")
         await self.placement.hold(name)
         room = self.worker.open_room(name, voice_activity=request.voice_activity)
-        granted = frozenset(SOURCE_NAMES[source] for source in request.grants.publish if source)
-        room.start_peer(request.participant, Grants(granted, request.grants.subscribe))
+        room.start_peer(request.participant, _grants(request.grants))
         return media_pb2.StartPeerResponse()
 
     @where_the_room_lives
@@ -107,6 +109,27 @@ class RoomServicer(media_pb2_grpc.RoomServiceServicer):
         return media_pb2.SetTrackMutedResponse()
 
     @where_the_room_lives
+    async def SetSubscriptions(
+        self, request: media_pb2.SetSubscriptionsRequest, context: Any
+    ) -> media_pb2.SetSubscriptionsResponse:
+        """Say which tracks a participant wants, how large and how urgently."""
+        wants = {
+            each.track_id: Want(each.paused, each.width, each.height, each.priority)
+            for each in request.subscriptions.subscriptions
+        }
+        self._room(request.participant).set_subscriptions(request.participant, wants)
+        return media_pb2.SetSubscriptionsResponse()
+
+    @where_the_room_lives
+    async def SetGrants(
+        self, request: media_pb2.SetGrantsRequest, context: Any
+    ) -> media_pb2.SetGrantsResponse:
+        """Change what a participant may do; tracks that are no longer granted end at once."""
+        room = self._room(request.participant)
+        room.set_grants(request.participant, _grants(request.grants))
+        return media_pb2.SetGrantsResponse()
+
+    @where_the_room_lives
     async def RestartIce(
         self, request: media_pb2.RestartIceRequest, context: Any
     ) -> media_pb2.RestartIceResponse:
@@ -141,7 +164,7 @@ class RoomServicer(media_pb2_grpc.RoomServiceServicer):
         """Tell what a room's connections carry."""
         if (room := self.worker.rooms.get(request.meeting)) is None:
             raise RoomNotFound(meeting=request.meeting)
-        return _stats(room, self.placement.node_id)
+        return room_stats(room, self.placement.node_id)
 
     def _room(self, participant: str) -> Room:
         name = "/".join(participant.split("/")[:2])
@@ -150,25 +173,7 @@ class RoomServicer(media_pb2_grpc.RoomServiceServicer):
         return room
 
 
-def _stats(room: Room, node_id: str) -> media_pb2.RoomStats:
-    stats = media_pb2.RoomStats(meeting=room.name, node=node_id)
-    stats.create_time.FromDatetime(room.create_time)
-    for track in room.tracks():
-        stats.published_tracks.add(
-            track=track_proto(track),
-            packets=track.forwarder.packets,
-            bytes=track.forwarder.octets,
-            packets_lost=track.forwarder.reception.lost,
-            keyframe_requests=track.forwarder.keyframe_requests,
-        )
-    for peer in room.peers.values():
-        for track, downlink in peer.subscriber.downlinks():
-            stats.subscribed_tracks.add(
-                track_id=track.id,
-                participant=peer.participant,
-                packets=downlink.packets,
-                bytes=downlink.octets,
-                packets_retransmitted=downlink.retransmitted,
-                keyframe_requests=downlink.keyframe_requests,
-            )
-    return stats
+def _grants(grants: media_pb2.MediaGrants) -> Grants:
+    return Grants(
+        frozenset(SOURCE_NAMES[source] for source in grants.publish if source), grants.subscribe
+    )

@@ -7,12 +7,15 @@ track has gone is kept and given to a later track of the same codec, so that off
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from services.media import rtcp, sdp
-from services.media.forwarder import Downlink
-from services.media.publisher import PublishedTrack
+from services.media.downlink import Accepted, Downlink
+from services.media.fanout import Fanout
+from services.media.quota import Quota
+from services.media.track import PublishedTrack
 from services.media.transport import Transport, rejected
 
 ANSWER_SECONDS = 5.0
@@ -24,6 +27,7 @@ class _Slot:
     mid: str
     codec: sdp.Codec
     ssrc: int
+    rtx_ssrc: int
     track: PublishedTrack | None
     downlink: Downlink | None = None
 
@@ -43,10 +47,13 @@ class Subscriber:
     def __init__(
         self,
         transport: Transport,
+        fanout: Fanout,
         local: Callable[[], sdp.Local],
         on_offer: Callable[[Offer], None],
     ) -> None:
         self.transport = transport
+        self.quota = Quota(transport.outlet)
+        self._fanout = fanout
         self._local = local
         self._on_offer = on_offer
         self._slots: list[_Slot] = []
@@ -66,13 +73,14 @@ class Subscriber:
             self._offer_soon()
 
     def _add(self, track: PublishedTrack) -> None:
-        ssrc = secrets.randbelow(2**32 - 1) + 1
+        ssrc, rtx_ssrc = _new_ssrc(), _new_ssrc()
         for slot in self._slots:
             if slot.track is None and slot.codec is track.forwarder.codec:
-                slot.track, slot.ssrc = track, ssrc
+                slot.track, slot.ssrc, slot.rtx_ssrc = track, ssrc, rtx_ssrc
                 break
         else:
-            self._slots.append(_Slot(str(len(self._slots)), track.forwarder.codec, ssrc, track))
+            mid = str(len(self._slots))
+            self._slots.append(_Slot(mid, track.forwarder.codec, ssrc, rtx_ssrc, track))
 
     def remove(self, track: PublishedTrack) -> None:
         """Receive a track no more."""
@@ -94,14 +102,14 @@ class Subscriber:
             return
         description = sdp.parse(text)
         self.transport.set_remote(description.remote)
-        accepted = {
-            section.mid
+        sections = {
+            section.mid: section
             for section in description.sections
             if section.is_active and section.direction in ("recvonly", "sendrecv")
         }
         for slot in self._slots:
-            if slot.track is not None and slot.mid in accepted:
-                self._connect(slot, slot.track)
+            if slot.track is not None and (section := sections.get(slot.mid)) is not None:
+                self._connect(slot, slot.track, _accepted(slot, section))
             else:
                 self._disconnect(slot)
         self._offered_at = None
@@ -109,21 +117,29 @@ class Subscriber:
             self._offer_soon()
 
     def tick(self, now: float) -> None:
-        """Do what is due: an offer that waits for one that was never answered."""
+        """Do what is due: an offer that waits for one that was never answered, and what each track may take."""
         self._now = now
         waited = self._offered_at is not None and now - self._offered_at > ANSWER_SECONDS
         if self._changed and waited:
             self._offered_at = None
             self._offer_soon()
+        if self.transport.is_connected:
+            self.quota.tick(self.downlinks(), now)
 
     def close(self) -> None:
         """Receive nothing more."""
         for slot in self._slots:
             self._disconnect(slot)
+        self.quota.close()
 
     def downlinks(self) -> list[tuple[PublishedTrack, Downlink]]:
         """List what is being sent."""
         return [(s.track, s.downlink) for s in self._slots if s.track is not None and s.downlink]
+
+    @property
+    def rtt_seconds(self) -> float:
+        """The round trip's time by what the subscriber reports of our sender reports; 0 while it is not known."""
+        return max((downlink.rtt_seconds for _, downlink in self.downlinks()), default=0.0)
 
     def _offer_soon(self) -> None:
         self._changed = True
@@ -137,6 +153,7 @@ class Subscriber:
                 slot.mid,
                 slot.codec,
                 slot.ssrc,
+                slot.rtx_ssrc,
                 None if slot.track is None else (_last(slot.track.participant), slot.track.id),
             )
             for slot in self._slots
@@ -145,28 +162,29 @@ class Subscriber:
         tracks = [(slot.mid, slot.track.id) for slot in self._slots if slot.track is not None]
         self._on_offer(Offer(text, self._revision, tracks))
 
-    def _connect(self, slot: _Slot, track: PublishedTrack) -> None:
+    def _connect(self, slot: _Slot, track: PublishedTrack, accepted: Accepted) -> None:
         if slot.downlink is not None and slot.downlink.ssrc == slot.ssrc:
             return
         self._disconnect(slot)
-        slot.downlink = Downlink(self.transport, slot.ssrc)
+        outlet, send_rtcp = self.transport.outlet, self.transport.send_rtcp
+        slot.downlink = Downlink(self._fanout, outlet, slot.ssrc, accepted, send_rtcp)
         self._by_ssrc[slot.ssrc] = slot
-        track.forwarder.downlinks.append(slot.downlink)
+        track.forwarder.add(slot.downlink)
         if self.transport.is_connected:  # else a keyframe would come too soon, and delay the next
-            track.forwarder.request_keyframe()
+            self.quota.begin(track, slot.downlink)
 
     def _disconnect(self, slot: _Slot) -> None:
         if slot.downlink is None:
             return
         self._by_ssrc.pop(slot.downlink.ssrc, None)
-        if slot.track is not None and slot.downlink in slot.track.forwarder.downlinks:
-            slot.track.forwarder.downlinks.remove(slot.downlink)
+        if slot.track is not None:
+            slot.track.forwarder.remove(slot.downlink)
+            self.quota.forget(slot.track)
         slot.downlink = None
 
     def _request_keyframes(self) -> None:
-        for slot in self._slots:
-            if slot.track is not None and slot.downlink is not None:
-                slot.track.forwarder.request_keyframe()
+        for track, downlink in self.downlinks():
+            self.quota.begin(track, downlink)
 
     def _receive_rtcp(self, packet: bytes) -> None:
         try:
@@ -174,15 +192,36 @@ class Subscriber:
         except rtcp.RtcpInvalid:
             rejected.labels("rtcp").inc()
             return
+        self._now = time.monotonic()
         for item in feedback:
-            slot = self._by_ssrc.get(item.ssrc)
-            if slot is None or slot.track is None or slot.downlink is None:
-                continue
-            if isinstance(item, rtcp.Nack):
-                slot.track.forwarder.resend(slot.downlink, item)
-            elif isinstance(item, rtcp.KeyframeRequest):
-                slot.downlink.keyframe_requests += 1
-                slot.track.forwarder.request_keyframe()
+            if isinstance(item, rtcp.TransportFeedback):
+                self.quota.feedback(item, self._now)
+            elif (slot := self._by_ssrc.get(item.ssrc)) is not None and slot.downlink is not None:
+                self._take_feedback(item, slot.downlink)
+
+    def _take_feedback(self, item: rtcp.Feedback, downlink: Downlink) -> None:
+        if isinstance(item, rtcp.Nack):
+            downlink.resend(item.lost, self._now)
+        elif isinstance(item, rtcp.ReceptionReport):
+            downlink.reported(item, self._now)
+        elif isinstance(item, rtcp.KeyframeRequest):
+            downlink.keyframe_requests += 1
+            encoding = downlink.current or downlink.target
+            if encoding is not None:
+                encoding.request_keyframe()
+
+
+def _accepted(slot: _Slot, section: sdp.Section) -> Accepted:
+    rtx = slot.codec.rtx_payload_type
+    has_rtx = rtx in section.payload_types
+    red = sdp.RED_PAYLOAD_TYPE in section.payload_types
+    return Accepted(
+        rtx if has_rtx else 0, slot.rtx_ssrc if has_rtx else 0, red or slot.codec is not sdp.OPUS
+    )
+
+
+def _new_ssrc() -> int:
+    return secrets.randbelow(2**32 - 1) + 1
 
 
 def _last(name: str) -> str:

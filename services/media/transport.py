@@ -11,6 +11,7 @@ from collections.abc import Callable
 from chassis import telemetry
 from services.media import rtp
 from services.media.dtls import MAX_SRTP_PACKET, Certificate, Dtls, Session, SrtpError
+from services.media.fanout import Outlet
 from services.media.ice import Address, Check, CheckInvalid, IceLite
 
 CONSENT_SECONDS = 30.0
@@ -28,38 +29,25 @@ MAX_SOURCES = 64
 Send = Callable[[bytes, Address], None]
 
 
-class Traffic:
-    """What has passed a transport since it was last counted."""
-
-    __slots__ = ("bytes_in", "bytes_out", "packets_in", "packets_out")
-
-    def __init__(self) -> None:
-        self.packets_in = self.bytes_in = self.packets_out = self.bytes_out = 0
-
-    def flush(self) -> None:
-        """Add it to the metrics."""
-        _packets.labels("in").inc(self.packets_in)
-        _packets.labels("out").inc(self.packets_out)
-        _bytes.labels("in").inc(self.bytes_in)
-        _bytes.labels("out").inc(self.bytes_out)
-        self.packets_in = self.bytes_in = self.packets_out = self.bytes_out = 0
-
-
 class Transport:
-    """`on_rtp`, `on_rtcp` get what was authenticated; `on_connected` is called when DTLS is done."""
+    """`on_rtp`, `on_rtcp` get what was authenticated; `on_connected` is called when DTLS is done.
 
-    def __init__(self, certificate: Certificate, send: Send, send_media: Send) -> None:
+    RTP leaves by `outlet`, through the fan-out, from when the handshake is done.
+    """
+
+    def __init__(self, certificate: Certificate, send: Send, outlet: Outlet) -> None:
         self.ice = IceLite()
-        self.traffic = Traffic()
+        self.outlet = outlet
         self.on_rtp: Callable[[bytes], None] = _ignore
         self.on_rtcp: Callable[[bytes], None] = _ignore
         self.on_connected: Callable[[], None] = _nothing
         self._certificate = certificate
         self._send = send
-        self._send_media = send_media
         self._remote: tuple[str, str, tuple[str, str]] | None = None
         self._dtls: Dtls | None = None
         self._sources: set[int] = set()
+        self._packets_in = self._bytes_in = 0
+        self._packets_out = self._bytes_out = 0
 
     @property
     def is_connected(self) -> bool:
@@ -71,6 +59,7 @@ class Transport:
         before, self._remote = self._remote, remote
         if before is None or before[2] != remote[2]:
             self._dtls = Dtls(self._certificate, remote[2])
+            self.outlet.srtp = None
         return before is not None and before[:2] != remote[:2]
 
     def receive_check(self, check: Check, source: Address, now: float) -> None:
@@ -78,6 +67,7 @@ class Transport:
         if self._remote is None:
             raise CheckInvalid
         self._send(self.ice.answer(check, source, now), source)
+        self.outlet.address = self.ice.address
 
     def receive(self, datagram: bytes) -> None:
         """Take a DTLS, SRTP or SRTCP datagram from an address that checks have proved."""
@@ -88,21 +78,6 @@ class Transport:
             self._receive_srtp(datagram, self._dtls)
         else:
             rejected.labels("unknown").inc()
-
-    def send_rtp(self, packet: bytes, ssrc: bytes) -> None:
-        """Protect an RTP packet under an SSRC and send it; dropped while there is nowhere to send it."""
-        dtls, address = self._dtls, self.ice.address
-        if dtls is None or address is None or (outbound := dtls.outbound) is None:
-            return
-        try:
-            protected = outbound.protect(packet, ssrc)
-        except SrtpError:
-            rejected.labels("unprotected").inc()
-            return
-        traffic = self.traffic
-        traffic.packets_out += 1
-        traffic.bytes_out += len(protected)
-        self._send_media(protected, address)
 
     def send_rtcp(self, packet: bytes) -> None:
         """Protect and send an RTCP packet; dropped while there is nowhere to send it."""
@@ -121,7 +96,17 @@ class Transport:
         if self._dtls is not None and self.ice.address is not None:
             self._flush(self._dtls.timeout())
         if self.ice.address is not None and now - self.ice.last_check > CONSENT_SECONDS:
-            self.ice.address = None
+            self.ice.address = self.outlet.address = None
+
+    def flush_counters(self) -> None:
+        """Add what has passed since the last time to the metrics (a counter per packet would cost too much)."""
+        outlet = self.outlet
+        _packets.labels("in").inc(self._packets_in)
+        _bytes.labels("in").inc(self._bytes_in)
+        _packets.labels("out").inc(outlet.packets - self._packets_out)
+        _bytes.labels("out").inc(outlet.octets - self._bytes_out)
+        self._packets_in = self._bytes_in = 0
+        self._packets_out, self._bytes_out = outlet.packets, outlet.octets
 
     def close(self) -> None:
         """Say goodbye."""
@@ -139,6 +124,7 @@ class Transport:
 
     def _note_handshake(self, dtls: Dtls) -> None:
         if dtls.is_connected:
+            self.outlet.srtp = dtls.outbound
             self.on_connected()
         elif dtls.is_closed:
             rejected.labels("dtls").inc()
@@ -167,8 +153,8 @@ class Transport:
             rejected.labels("srtp").inc()
             return
         self._sources.add(source)
-        self.traffic.packets_in += 1
-        self.traffic.bytes_in += len(packet)
+        self._packets_in += 1
+        self._bytes_in += len(packet)
         self.on_rtp(packet)
 
     def _flush(self, datagrams: list[bytes]) -> None:
@@ -185,4 +171,4 @@ def _nothing() -> None:
     """Nobody listens yet."""
 
 
-__all__ = ["Traffic", "Transport", "rejected"]
+__all__ = ["Transport", "rejected"]

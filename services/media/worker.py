@@ -13,14 +13,17 @@ from parley.signaling.v1 import signaling_pb2
 from parley.signaling.v1.signaling_pb2 import ServerMessage
 
 from chassis import logs, telemetry
+from services.media import messages
 from services.media.announcer import Announcer
 from services.media.domain import NodeFull, PeerNotFound
 from services.media.placement import Placement
 from services.media.port import Port
-from services.media.publisher import PublishedTrack
+from services.media.quality import Quality
+from services.media.quota import Delivery
 from services.media.room import Listener, Room
 from services.media.subscriber import Offer
 from services.media.tap import Tap
+from services.media.track import PublishedTrack
 
 TICK_SECONDS = 0.05
 BEAT_SECONDS = 1.0
@@ -29,14 +32,6 @@ log = logs.get("media.worker")
 
 _rooms = telemetry.gauge("media_rooms", "Rooms on this worker.")
 _peers = telemetry.gauge("media_peers", "Peers on this worker.")
-
-KINDS = {"audio": signaling_pb2.TRACK_KIND_AUDIO, "video": signaling_pb2.TRACK_KIND_VIDEO}
-SOURCES = {
-    "microphone": signaling_pb2.TRACK_SOURCE_MICROPHONE,
-    "camera": signaling_pb2.TRACK_SOURCE_CAMERA,
-    "screen": signaling_pb2.TRACK_SOURCE_SCREEN,
-    "screen_audio": signaling_pb2.TRACK_SOURCE_SCREEN_AUDIO,
-}
 
 
 class Voices(Listener):
@@ -59,23 +54,16 @@ class Voices(Listener):
 
     def offer(self, participant: str, offer: Offer) -> None:
         """A subscriber's offer must reach its client."""
-        tracks = [
-            signaling_pb2.SubscribedTrack(mid=mid, track_id=track_id)
-            for mid, track_id in offer.tracks
-        ]
-        message = signaling_pb2.SubscribeOffer(
-            sdp=offer.sdp, revision=offer.revision, tracks=tracks
-        )
-        self._announcer.tell(self._room, ServerMessage(subscribe_offer=message), participant)
+        self._announcer.tell(self._room, messages.subscribe_offer(offer), participant)
 
     def published(self, track: PublishedTrack) -> None:
         """A track is there."""
-        message = signaling_pb2.TrackPublished(track=track_proto(track))
+        message = signaling_pb2.TrackPublished(track=messages.track(track))
         self._announcer.tell(self._room, ServerMessage(track_published=message))
 
     def updated(self, track: PublishedTrack) -> None:
         """A track was muted or unmuted."""
-        message = signaling_pb2.TrackUpdated(track=track_proto(track))
+        message = signaling_pb2.TrackUpdated(track=messages.track(track))
         self._announcer.tell(self._room, ServerMessage(track_updated=message))
         if track.forwarder.muted:
             self._hush(track)
@@ -102,6 +90,20 @@ class Voices(Listener):
             )
         tap.feed(packet)
 
+    def delivered(self, participant: str, track: PublishedTrack, how: Delivery, rid: str) -> None:
+        """Whether a track comes to a participant, or which of its layers, is another now."""
+        message = messages.subscription_changed(track.id, how, rid)
+        self._announcer.tell(self._room, message, participant)
+
+    def layers_wanted(self, track: PublishedTrack, rids: list[str]) -> None:
+        """These layers of a track are watched; the others need not be sent."""
+        message = messages.layers_wanted(track.id, rids)
+        self._announcer.tell(self._room, message, track.participant)
+
+    def quality(self, participant: str, quality: Quality) -> None:
+        """How good somebody's connection is has changed."""
+        self._announcer.tell(self._room, messages.quality_changed(participant, quality))
+
     def _spoke(self, track: PublishedTrack, *, speaking: bool) -> None:
         if speaking and not track.forwarder.muted:
             self._speaking[track.id] = track.participant
@@ -115,8 +117,7 @@ class Voices(Listener):
 
     def _tell_speakers(self) -> None:
         speakers = sorted(set(self._speaking.values()))
-        message = signaling_pb2.SpeakersChanged(speakers=speakers)
-        self._announcer.tell(self._room, ServerMessage(speakers_changed=message))
+        self._announcer.tell(self._room, messages.speakers_changed(speakers))
 
 
 class Worker:
@@ -216,15 +217,4 @@ class Worker:
         self._announcer.tell(name, ServerMessage(media_reset=signaling_pb2.MediaReset()))
 
 
-def track_proto(track: PublishedTrack) -> signaling_pb2.Track:
-    """Show a track."""
-    return signaling_pb2.Track(
-        id=track.id,
-        participant=track.participant,
-        kind=KINDS[track.kind],
-        source=SOURCES[track.source],
-        muted=track.forwarder.muted,
-    )
-
-
-__all__ = ["KINDS", "SOURCES", "Worker", "track_proto"]
+__all__ = ["Voices", "Worker"]

@@ -27,6 +27,7 @@ class Answers:
             "ice_candidate": self._ice_candidate,
             "set_track_muted": self._set_track_muted,
             "restart_ice": self._restart_ice,
+            "set_subscriptions": self._set_subscriptions,
         }
 
     async def answer(self, session: Session, message: ClientMessage) -> ServerMessage:
@@ -58,6 +59,10 @@ class Answers:
     async def _set_track_muted(self, session: Session, message: ClientMessage) -> ServerMessage:
         wanted = message.set_track_muted
         await self._peers.set_track_muted(session.participant, wanted.track_id, muted=wanted.muted)
+        return ServerMessage(accepted=signaling_pb2.Accepted())
+
+    async def _set_subscriptions(self, session: Session, message: ClientMessage) -> ServerMessage:
+        await self._peers.set_subscriptions(session.participant, message.set_subscriptions)
         return ServerMessage(accepted=signaling_pb2.Accepted())
 
     async def _restart_ice(self, session: Session, _message: ClientMessage) -> ServerMessage:

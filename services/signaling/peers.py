@@ -74,6 +74,15 @@ class Peers:
         )
         await _answer(self._rooms.SetTrackMuted(request))
 
+    async def set_subscriptions(
+        self, participant: str, subscriptions: signaling_pb2.SetSubscriptions
+    ) -> None:
+        """Say which tracks are wanted, how large and how urgently."""
+        request = media_pb2.SetSubscriptionsRequest(
+            participant=participant, subscriptions=subscriptions
+        )
+        await _answer(self._rooms.SetSubscriptions(request))
+
     async def restart_ice(self, participant: str) -> None:
         """Have the subscriber connection offered with new ICE credentials."""
         request = media_pb2.RestartIceRequest(participant=participant)

@@ -1,116 +1,201 @@
-"""A published track's way to its subscribers: rewritten, retransmitted, asked for again, reported, muted."""
+"""A published track's way to its subscribers: laid out, retransmitted, asked for again, reported, muted, switched."""
 
 from __future__ import annotations
 
+import itertools
 import struct
 from collections.abc import Sequence
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from services.media import rtcp, rtp, sdp
+from services.media.arrivals import FEEDBACK_SECONDS
+from services.media.downlink import RESENDS_PER_TICK, Accepted, Downlink
 from services.media.dtls import MAX_SRTP_PACKET, Certificate
-from services.media.forwarder import (
+from services.media.encoding import (
     HISTORY,
     KEYFRAME_INTERVAL_SECONDS,
     NACK_RETRY_SECONDS,
     NACK_TRIES,
-    RESENDS_PER_TICK,
-    Downlink,
-    Forwarder,
+    Encoding,
 )
-from services.media.publisher import FEEDBACK_SECONDS, Publisher
+from services.media.fanout import PythonFanout
+from services.media.forwarder import Forwarder
+from services.media.payload import vp8_numbers
+from services.media.publisher import Publisher
 from services.media.transport import Transport
+from tests.srtp_sink import Network, Sink
 
 SOURCE = 0xABCD
+KEYFRAME = b"\x10\x00\x00\x00\x9d\x01\x2a\x80\x02\x68\x01"
+"""A VP8 descriptor without numbers, then a keyframe's head: 640x360."""
+DELTA = b"\x10\x01\x00\x00"
+RTX = Accepted(rtx_payload_type=97, rtx_ssrc=99)
 
 
-def packet(sequence: int, timestamp: int = 0, source: int = SOURCE, payload: bytes = b"x") -> bytes:
-    return struct.pack("!BBHLL", 0x80, 0x80 | 101, sequence & 0xFFFF, timestamp, source) + payload
+def packet(
+    sequence: int, timestamp: int = 0, source: int = SOURCE, payload: bytes = DELTA
+) -> bytes:
+    head = struct.pack(
+        "!BBHLL", 0x80, 0x80 | 101, sequence & 0xFFFF, timestamp & 0xFFFFFFFF, source
+    )
+    return head + payload
 
 
-class Sink:
-    """A subscriber's end."""
-
-    def __init__(self) -> None:
-        self.rtp: list[bytes] = []
-        self.rtcp: list[bytes] = []
-
-    def send_rtp(self, packet: bytes, ssrc: bytes) -> None:
-        self.rtp.append(packet[:8] + ssrc + packet[12:])
-
-    def send_rtcp(self, packet: bytes) -> None:
-        self.rtcp.append(packet)
-
-    @property
-    def sequence(self) -> list[int]:
-        return [rtp.sequence_number(each) for each in self.rtp]
+def numbered(picture: int, tl0: int, *, key: bool) -> bytes:
+    """A VP8 payload with running numbers, and a keyframe or not."""
+    descriptor = (
+        bytes([0x90, 0xC0]) + (0x8000 | picture & 0x7FFF).to_bytes(2, "big") + bytes([tl0 & 0xFF])
+    )
+    return descriptor + (KEYFRAME if key else DELTA)[1:]
 
 
 class Track:
-    """A video track with two subscribers, 7 and 8."""
+    """A track with two subscribers, under the SSRCs 7 and 8; `layers` encodings under SOURCE and the next numbers."""
 
-    def __init__(self, codec: sdp.Codec = sdp.VP8) -> None:
+    def __init__(
+        self, codec: sdp.Codec = sdp.VP8, accepted: Accepted = RTX, layers: int = 1
+    ) -> None:
         self.asked: list[bytes] = []
-        self.forwarder = Forwarder(codec, {}, 0, self.asked.append)
-        self.sinks = [Sink(), Sink()]
-        self.links = [Downlink(sink, 7 + i) for i, sink in enumerate(self.sinks)]
-        self.forwarder.downlinks += self.links
+        self.network = Network()
+        self.forwarder = Forwarder(
+            codec,
+            {101: codec.payload_type, 63: sdp.RED_PAYLOAD_TYPE},
+            {1: 1},
+            0,
+            self.network.fanout,
+            self.asked.append,
+        )
+        self.layers = [
+            self.forwarder.encode(SOURCE + rank, "qhf"[rank] if layers > 1 else "", rank)
+            for rank in range(layers)
+        ]
+        self.sinks = [self.network.sink(), self.network.sink()]
+        self.links = [self.subscribe(sink, 7 + i, accepted) for i, sink in enumerate(self.sinks)]
 
-    def publish(self, sequences: Sequence[int], now: float = 1.0) -> None:
+    def subscribe(self, sink: Sink, ssrc: int, accepted: Accepted) -> Downlink:
+        link = Downlink(self.network.fanout, sink.outlet, ssrc, accepted, sink.send_rtcp)
+        self.forwarder.add(link)
+        self.forwarder.choose(link, 0)
+        return link
+
+    def receive(self, data: bytes, now: float = 1.0, layer: int = 0) -> None:
+        self.forwarder.receive(data, self.layers[layer], now)
+
+    def publish(self, sequences: Sequence[int], now: float = 1.0, layer: int = 0) -> None:
+        """The first of all packets begins a keyframe."""
+        encoding = self.layers[layer]
         for sequence in sequences:
-            self.forwarder.receive(packet(sequence), now)
+            payload = DELTA if encoding.packets else KEYFRAME
+            self.receive(packet(sequence, sequence * 10, encoding.ssrc, payload), now, layer)
+
+    def again(self, sink: int) -> list[int]:
+        """The numbers of what came by RTX."""
+        packets = [each for each in self.sinks[sink].rtp if rtp.ssrc(each) == RTX.rtx_ssrc]
+        return [int.from_bytes(rtp.payload(each)[:2], "big") for each in packets]
 
     def nacked(self) -> list[Sequence[int]]:
         found = [item for each in self.asked for item in rtcp.parse(each)]
         return [item.lost for item in found if isinstance(item, rtcp.Nack)]
 
-    def keyframes_asked(self) -> int:
+    def keyframes_asked(self, ssrc: int = SOURCE) -> int:
         found = [item for each in self.asked for item in rtcp.parse(each)]
-        return sum(isinstance(item, rtcp.KeyframeRequest) for item in found)
+        return sum(isinstance(item, rtcp.KeyframeRequest) and item.ssrc == ssrc for item in found)
 
 
 def test_each_subscriber_gets_the_packet_under_an_ssrc_of_its_own() -> None:
     track = Track()
-    track.forwarder.receive(packet(9, 90, payload=b"frame"), 1.0)
+    track.receive(packet(9, 90, payload=KEYFRAME))
     for sink, ssrc in zip(track.sinks, (7, 8), strict=True):
         (got,) = sink.rtp
         assert (rtp.ssrc(got), rtp.sequence_number(got), rtp.timestamp(got)) == (ssrc, 9, 90)
         assert got[1] == 0x80 | sdp.VP8.payload_type, "the marker stays, the payload type is ours"
-        assert rtp.payload(got) == b"frame"
+        assert rtp.payload(got) == KEYFRAME
+
+
+def test_each_way_has_its_own_transport_wide_numbers_and_knows_when_they_left() -> None:
+    track = Track()
+    track.publish([1, 2], now=3.5)
+    track.forwarder.remove(track.links[1])
+    track.publish([3], now=4.5)
+    numbers = [[rtp.find_extension(each, 3) for each in sink.rtp] for sink in track.sinks]
+    assert numbers == [[b"\x00\x00", b"\x00\x01", b"\x00\x02"], [b"\x00\x00", b"\x00\x01"]]
+    outlet = track.sinks[0].outlet
+    assert outlet.sent(2) == (4.5, len(track.sinks[0].rtp[2]))
+    assert outlet.sent(3) is None
+
+
+def test_a_picture_begins_with_a_keyframe_and_not_before() -> None:
+    track = Track()
+    for sequence in range(5):
+        track.receive(packet(sequence))
+    assert track.sinks[0].rtp == []
+    track.forwarder.tick(1.0)
+    assert track.keyframes_asked() == 1
+    track.receive(packet(5, payload=KEYFRAME))
+    track.receive(packet(6))
+    assert track.sinks[0].sequence == [5, 6]
 
 
 def test_a_packet_that_srtp_could_not_carry_is_refused() -> None:
     track = Track()
     with pytest.raises(rtp.PacketInvalid):
-        track.forwarder.receive(packet(1, payload=bytes(MAX_SRTP_PACKET)), 1.0)
+        track.receive(packet(1, payload=bytes(MAX_SRTP_PACKET)))
+
+
+def test_a_payload_type_that_was_not_negotiated_is_refused() -> None:
+    track = Track()
+    with pytest.raises(rtp.PacketInvalid):
+        track.receive(b"\x80\x0d" + packet(1)[2:])
 
 
 def test_what_one_subscriber_lost_it_alone_gets_again() -> None:
     track = Track()
     track.publish([1, 2, 3])
-    track.forwarder.resend(track.links[0], rtcp.Nack(7, [2, 9]))
-    assert track.sinks[0].sequence == [1, 2, 3, 2]
-    assert track.sinks[1].sequence == [1, 2, 3]
-    assert (track.links[0].packets, track.links[0].retransmitted) == (3, 1)
+    track.links[0].resend([2, 9], 1.0)
+    assert track.again(0) == [2]
+    assert track.again(1) == []
+    assert (track.links[0].lane.packets, track.links[0].retransmitted) == (3, 1)
+
+
+def test_by_rtx_what_was_lost_comes_under_an_ssrc_of_its_own() -> None:
+    track = Track()
+    track.publish([1, 2, 3])
+    track.links[0].resend([2], 1.0)
+    again = track.sinks[0].rtp[3]
+    assert (rtp.ssrc(again), rtp.payload_type(again)) == (99, 97)
+    assert rtp.timestamp(again) == 20
+    original = rtp.unwrap_retransmission(again, 96, 7)
+    assert original is not None
+    assert original[:16] == track.sinks[0].rtp[1][:16]
+    assert rtp.payload(original) == DELTA
+
+
+def test_without_rtx_nothing_goes_twice_under_one_number() -> None:
+    track = Track(accepted=Accepted())
+    track.publish([1, 2, 3])
+    track.links[0].resend([2], 1.0)
+    assert track.sinks[0].sequence == [1, 2, 3]
 
 
 def test_who_asks_again_and_again_gets_only_so_much_at_a_time() -> None:
     track = Track()
     track.publish(range(200))
-    lost = rtcp.Nack(7, list(range(200)))
     for _ in range(10):
-        track.forwarder.resend(track.links[0], lost)
+        track.links[0].resend(range(200), 1.0)
     assert track.links[0].retransmitted == RESENDS_PER_TICK
     track.forwarder.tick(2.0)
-    track.forwarder.resend(track.links[0], lost)
+    track.links[0].resend(range(200), 2.0)
     assert track.links[0].retransmitted == 2 * RESENDS_PER_TICK
 
 
 def test_what_is_older_than_the_history_is_not_sent_again() -> None:
     track = Track()
     track.publish(range(HISTORY + 2))
-    track.forwarder.resend(track.links[0], rtcp.Nack(7, [0, 1, 2]))
-    assert track.sinks[0].sequence[HISTORY + 2 :] == [2]
+    track.links[0].resend([0, 1, 2], 1.0)
+    assert track.again(0) == [2]
 
 
 def test_the_publisher_is_asked_for_what_is_missing_a_few_times() -> None:
@@ -128,6 +213,7 @@ def test_what_has_come_late_is_not_asked_for_again() -> None:
     track.forwarder.tick(2.0)
     assert track.nacked() == [[2, 3]]
     assert track.sinks[0].sequence == [1, 4, 2, 3]
+    assert track.layers[0].recovered == 2
 
 
 def test_a_leap_is_no_loss() -> None:
@@ -137,41 +223,42 @@ def test_a_leap_is_no_loss() -> None:
     assert track.nacked() == []
 
 
-def test_sound_is_not_asked_for_again() -> None:
+def test_sound_has_no_keyframes() -> None:
     track = Track(sdp.OPUS)
-    track.publish([1, 5])
+    track.publish([1, 2])
     track.forwarder.request_keyframe()
     track.forwarder.tick(2.0)
     assert track.asked == []
+    assert track.sinks[0].sequence == [1, 2]
 
 
 def test_a_keyframe_request_that_comes_too_soon_is_deferred_not_dropped() -> None:
     track = Track()
     track.publish([1])
+    track.forwarder.tick(9.0)
+    asked = track.keyframes_asked()
     track.forwarder.request_keyframe()
     track.forwarder.tick(10.0)
     track.forwarder.request_keyframe()
     track.forwarder.request_keyframe()
     track.forwarder.tick(10.0 + KEYFRAME_INTERVAL_SECONDS / 2)
-    assert track.keyframes_asked() == 1
+    assert track.keyframes_asked() == asked + 1
     track.forwarder.tick(10.01 + KEYFRAME_INTERVAL_SECONDS)
-    assert track.keyframes_asked() == 2
+    assert track.keyframes_asked() == asked + 2
     track.forwarder.tick(20.0)
-    assert track.keyframes_asked() == 2
+    assert track.keyframes_asked() == asked + 2
 
 
-def test_a_keyframe_wanted_before_the_first_packet_is_asked_for_after_it() -> None:
+def test_who_waits_for_a_keyframe_is_asked_for_until_it_comes() -> None:
     track = Track()
-    track.forwarder.request_keyframe()
-    track.forwarder.tick(10.0)
-    assert track.asked == []
-    track.publish([1])
-    track.forwarder.tick(10.05)
-    assert track.keyframes_asked() == 1
+    track.receive(packet(1))
+    for step in range(4):
+        track.forwarder.tick(10.0 + step)
+    assert track.keyframes_asked() == 4
 
 
 def test_a_muted_track_is_silent_and_comes_back_without_a_gap() -> None:
-    track = Track()
+    track = Track(sdp.OPUS)
     track.publish([1, 2])
     track.forwarder.muted = True
     track.publish(range(3, 40_000))
@@ -179,24 +266,169 @@ def test_a_muted_track_is_silent_and_comes_back_without_a_gap() -> None:
     track.forwarder.muted = False
     track.publish([40_000, 40_001])
     assert track.sinks[0].sequence == [1, 2, 3, 4]
-    track.forwarder.resend(track.links[0], rtcp.Nack(7, [4]))
-    assert track.sinks[0].sequence[-1] == 4
+    assert rtp.timestamp(track.sinks[0].rtp[2]) == 400_000, "time has gone on meanwhile"
+
+
+def test_what_comes_late_from_before_a_seam_is_dropped() -> None:
+    track = Track(sdp.OPUS)
+    track.publish([500])
+    track.forwarder.muted = True
+    track.forwarder.muted = False
+    track.publish([600, 599])
+    assert track.sinks[0].sequence == [500, 501]
+
+
+@pytest.mark.parametrize("withheld", [1, 100, 32_767, 32_768, 40_000, 65_536, 200_000])
+def test_after_a_mute_of_any_length_the_line_goes_on_without_a_gap(withheld: int) -> None:
+    track = Track(sdp.OPUS)
+    track.publish([500])
+    track.forwarder.muted = True
+    encoding = track.layers[0]
+    for number in range(501, 501 + withheld):
+        encoding.reception.receive(number & 0xFFFF, number * 10 & 0xFFFFFFFF, 1.0)
+    track.forwarder.muted = False
+    track.publish([501 + withheld, 502 + withheld])
+    assert track.sinks[0].sequence == [500, 501, 502]
+
+
+def test_another_source_of_the_same_track_goes_on_where_the_first_ended() -> None:
+    track = Track()
+    track.receive(packet(500, 9_000, payload=KEYFRAME), now=1.0)
+    track.layers = [track.forwarder.encode(SOURCE + 5, "", 0)]
+    track.receive(packet(40_000, 77, SOURCE + 5, KEYFRAME), now=1.5)
+    last = track.sinks[0].rtp[-1]
+    assert (rtp.sequence_number(last), rtp.timestamp(last)) == (501, 9_000 + 45_000)
+
+
+class Switching(Track):
+    """Three layers, each with its own numbers and clock; the second subscriber stays with the smallest."""
+
+    def __init__(self) -> None:
+        super().__init__(layers=3)
+        self._next = [100, 40_000, 65_530]
+
+    def frame(self, layer: int, at: int, *, key: bool = False, size: int = 2) -> None:
+        """A frame of some packets, taken `at` 30ths of a second."""
+        ssrc, now = SOURCE + layer, at / 30
+        for number in range(size):
+            payload = numbered(1_000 * layer + at, 10 * layer + at, key=key and number == 0)
+            if number:
+                payload = bytes([payload[0] & ~0x10]) + payload[1:]
+            sequence = self._next[layer]
+            self._next[layer] += 1
+            clock = 5_000_000 * layer + at * 3_000
+            self.receive(packet(sequence, clock, ssrc, payload), now, layer)
+
+    def report(self, layer: int, at: int) -> None:
+        ntp = (7_000 << 32) + (at << 32) // 30
+        clock = 5_000_000 * layer + at * 3_000
+        self.forwarder.report(rtcp.SenderReport(SOURCE + layer, ntp, clock), at / 30)
+
+
+def is_unbroken(sink: Sink) -> bool:
+    """Sequence numbers, pictures and TL0PICIDX count up by one, timestamps never go back."""
+    media = [each for each in sink.rtp if rtp.payload_type(each) == 96]
+    sequences = [rtp.sequence_number(each) for each in media]
+    pictures, tl0s, clocks = [], [], []
+    for each in media:
+        numbers = vp8_numbers(each, rtp.header_length(each))
+        pictures.append(
+            int.from_bytes(each[numbers.picture_at : numbers.picture_at + 2], "big") & 0x7FFF
+        )
+        tl0s.append(each[numbers.tl0_at])
+        clocks.append(rtp.timestamp(each))
+    steps = itertools.pairwise(sequences)
+    return (
+        all((b - a) & 0xFFFF == 1 for a, b in steps)
+        and all((b - a) & 0x7FFF in (0, 1) for a, b in itertools.pairwise(pictures))
+        and all((b - a) & 0xFF in (0, 1) for a, b in itertools.pairwise(tl0s))
+        and all(0 <= (b - a) & 0xFFFFFFFF < 1 << 31 for a, b in itertools.pairwise(clocks))
+    )
+
+
+def test_a_subscriber_goes_over_to_another_layer_at_its_keyframe_and_sees_no_seam() -> None:
+    track = Switching()
+    for layer in range(3):
+        track.report(layer, 0)
+        track.frame(layer, 1, key=True)
+    track.frame(0, 2)
+    track.forwarder.choose(track.links[0], 2)
+    for at in (3, 4):
+        for layer in range(3):
+            track.frame(layer, at)
+    assert track.links[0].current is track.layers[0], "it stays where it is until a keyframe comes"
+    track.frame(2, 5, key=True)
+    track.frame(0, 5)
+    track.frame(2, 6)
+    assert track.links[0].current is track.layers[2]
+    assert is_unbroken(track.sinks[0])
+    assert is_unbroken(track.sinks[1])
+    assert rtp.timestamp(track.sinks[0].rtp[-1]) == 6 * 3_000, (
+        "by sender reports it is the same moment"
+    )
+    assert track.links[0].switches == 1
+
+
+def test_what_was_lost_on_either_side_of_a_switch_can_be_had_again() -> None:
+    track = Switching()
+    track.frame(0, 1, key=True)
+    track.frame(1, 1, key=True)
+    track.forwarder.choose(track.links[0], 1)
+    track.frame(1, 2, key=True)
+    before = track.sinks[0].rtp.copy()
+    track.links[0].resend([100, 101, 102, 103], 1.0)
+    again = [rtp.unwrap_retransmission(each, 96, 7) for each in track.sinks[0].rtp[len(before) :]]
+    assert [each and each[:17] + each[20:] for each in again] == [
+        each[:17] + each[20:] for each in before
+    ]
+
+
+@settings(max_examples=60, database=None, deadline=None)
+@given(st.lists(st.tuples(st.integers(-1, 2), st.booleans(), st.integers(1, 3)), max_size=40))
+def test_however_layers_change_the_line_is_unbroken(steps: list[tuple[int, bool, int]]) -> None:
+    track = Switching()
+    for at, (rank, key, size) in enumerate(steps, 1):
+        track.forwarder.choose(track.links[0], rank)
+        for layer in range(3):
+            track.frame(layer, at, key=key, size=size)
+    assert is_unbroken(track.sinks[0])
+
+
+def test_redundant_sound_goes_to_those_who_can_read_it_and_plain_to_the_others() -> None:
+    track = Track(sdp.OPUS)
+    plain = track.network.sink()
+    track.subscribe(plain, 9, Accepted(red=False))
+    redundant = bytes([0x80 | 111, 0, 0, 3, 111]) + b"oldnew"
+    track.receive(b"\x80\x3f" + packet(1, payload=redundant)[2:])
+    assert rtp.payload(track.sinks[0].rtp[0]) == redundant
+    assert rtp.payload_type(track.sinks[0].rtp[0]) == 63
+    assert (rtp.payload_type(plain.rtp[0]), rtp.payload(plain.rtp[0])) == (111, b"new")
 
 
 def test_a_sender_report_goes_to_each_under_its_own_name_and_counts() -> None:
     track = Track()
     track.publish([1, 2])
-    track.links[1].packets = 1
-    track.forwarder.report(rtcp.SenderReport(SOURCE, 1 << 40, 960))
+    track.links[1].lane.packets = 1
+    track.forwarder.report(rtcp.SenderReport(SOURCE, 1 << 40, 960), 1.0)
     for sink, link in zip(track.sinks, track.links, strict=True):
-        assert sink.rtcp == [rtcp.sender_report(link.ssrc, 1 << 40, 960, link.packets, link.octets)]
+        lane = link.lane
+        assert sink.rtcp == [rtcp.sender_report(link.ssrc, 1 << 40, 960, lane.packets, lane.octets)]
 
 
 def test_a_sender_report_of_another_source_is_not_passed_on() -> None:
     track = Track()
     track.publish([1])
-    track.forwarder.report(rtcp.SenderReport(SOURCE + 1, 1 << 40, 960))
+    track.forwarder.report(rtcp.SenderReport(SOURCE + 1, 1 << 40, 960), 1.0)
     assert track.sinks[0].rtcp == []
+
+
+def test_the_round_trip_follows_from_what_the_subscriber_reports() -> None:
+    track = Track()
+    track.publish([1])
+    track.forwarder.report(rtcp.SenderReport(SOURCE, 5 << 32, 960), 10.0)
+    report = rtcp.ReceptionReport(7, 0.0, last_sender_report=5 << 16, delay_since=65_536 // 2)
+    track.links[0].reported(report, 10.75)
+    assert track.links[0].rtt_seconds == pytest.approx(0.25)
 
 
 def nowhere(_datagram: bytes, _address: tuple[str, int]) -> None:
@@ -218,10 +450,10 @@ a=extmap:3 http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extension
 """
 
 
-def numbered(sequence: int, transport_sequence: int) -> bytes:
+def with_transport_number(sequence: int, number: int) -> bytes:
     """A packet with a transport-wide sequence number."""
     plain = packet(sequence)
-    extension = struct.pack("!HHBHx", 0xBEDE, 1, 0x31, transport_sequence & 0xFFFF)
+    extension = struct.pack("!HHBHx", 0xBEDE, 1, 0x31, number & 0xFFFF)
     return bytes([plain[0] | 0x10]) + plain[1:12] + extension + plain[12:]
 
 
@@ -229,18 +461,25 @@ def numbered(sequence: int, transport_sequence: int) -> bytes:
 def test_whatever_transport_numbers_a_publisher_makes_up_feedback_fits_a_datagram(
     stride: int,
 ) -> None:
-    transport = Transport(Certificate(), nowhere, nowhere)
+    fanout = PythonFanout(nowhere)
+    transport = Transport(Certificate(), nowhere, fanout.outlet())
     sent: list[bytes] = []
     transport.send_rtcp = sent.append  # type: ignore[method-assign,assignment]  # there is no peer
     publisher = Publisher(
         "meetings/a/participants/b",
         frozenset({"camera"}),
         transport,
+        fanout,
         lambda: sdp.Local(transport.ice.local, "AB", [("127.0.0.1", 1)]),
     )
     publisher.negotiate(OFFER, {})
     for number in range(700):
-        transport.on_rtp(numbered(number, number * stride))
+        transport.on_rtp(with_transport_number(number, number * stride))
     publisher.tick(FEEDBACK_SECONDS * 1e9)
     assert [each for each in sent if each[1] == rtcp.RTPFB]
     assert max(map(len, sent)) <= 1_200
+
+
+def test_an_encoding_that_is_off_costs_what_it_cost_before() -> None:
+    encoding = Encoding(sdp.VP8, SOURCE, "f", 2, lambda _packet: None)
+    assert encoding.bitrate_bps == 1_700_000

@@ -70,8 +70,44 @@ def test_a_nack_for_half_the_internet_is_refused() -> None:
         rtcp.parse(packet)
 
 
-def test_transport_feedback_is_no_nack() -> None:
-    assert rtcp.parse(rtcp.transport_feedback(1, 9, 0, [(1, 0.1), (2, 0.2)])) == []
+@settings(max_examples=80, database=None, deadline=None)
+@given(
+    st.integers(0, 65_535),
+    st.lists(st.tuples(st.integers(1, 40), st.integers(-20_000, 90_000)), min_size=1, max_size=60),
+)
+def test_transport_feedback_is_read_as_it_was_written(
+    base: int, steps: list[tuple[int, int]]
+) -> None:
+    number, micros = base, 500_000_000
+    arrivals = [(number, micros / 1e6)]
+    for step, later in steps:
+        number, micros = number + step, micros + later
+        arrivals.append((number, micros / 1e6))
+    (read,) = rtcp.parse(rtcp.transport_feedback(1, 9, 3, arrivals))
+    assert isinstance(read, rtcp.TransportFeedback)
+    assert read.base == base & 0xFFFF
+    came = {base + i: at for i, at in enumerate(read.arrivals) if at is not None}
+    assert list(came) == [number for number, _ in arrivals]
+    for number, at in arrivals:
+        assert abs(came[number] - at * 1e6) <= 250
+
+
+RUN_LENGTHS = bytes.fromhex("8fcd0006 00000001 00000009 0005 0006 000001 07 2004 0002 04080c10")
+"""Four packets at small deltas of 1, 2, 3 and 4 ms after 64 ms, then two that were lost."""
+
+
+def test_run_length_chunks_are_read() -> None:
+    (read,) = rtcp.parse(RUN_LENGTHS)
+    assert isinstance(read, rtcp.TransportFeedback)
+    assert read.arrivals == [65_000, 67_000, 70_000, 74_000, None, None]
+
+
+@pytest.mark.parametrize("size", [12, 16, 20, 24])
+def test_feedback_that_ends_too_soon_is_refused(size: int) -> None:
+    body = RUN_LENGTHS[:size]
+    broken = body[:2] + (size // 4 - 1).to_bytes(2, "big") + body[4:]
+    with pytest.raises(rtcp.RtcpInvalid):
+        rtcp.parse(broken)
 
 
 def read_feedback(packet: bytes) -> dict[int, float]:

@@ -1,15 +1,12 @@
-"""RTP headers: read, renumbered, and what may not travel on is blanked."""
+"""RTP packets: read, laid out for subscribers, wrapped for those who lost them."""
 
 from __future__ import annotations
-
-import struct
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.media import rtp
-from services.media.numbering import Numbering
 from services.media.reception import Reception
 
 # Version 2, extension, payload type 111, sequence 7, timestamp 960, SSRC 0xABCD; one-byte extensions 1 (one byte), 3
@@ -32,93 +29,84 @@ def test_padding_is_no_payload() -> None:
     assert rtp.payload(bytes([PACKET[0] | 0x20]) + PACKET[1:] + b"\x00\x00\x03") == b"opus"
 
 
-def test_a_wanted_extension_is_renumbered_and_all_others_are_blank() -> None:
-    packet = bytearray(PACKET)
-    assert rtp.remap_extensions(packet, {1: 9}, 3) == 0x1234
-    assert packet[12:28] == bytes.fromhex("bede 0003 90 55") + bytes(10)
-    assert rtp.payload(packet) == b"opus"
+HEAD = bytes.fromhex("90 60 0007 000003c0 0000abcd bede")
+
+
+def test_a_packet_is_laid_out_as_subscribers_get_it() -> None:
+    packet, number, at = rtp.rebuild(PACKET, {1: 9}, 3, 96)
+    assert number == 0x1234
+    assert packet == HEAD + bytes.fromhex("0002 31 0000 90 55 000000") + b"opus"
+    assert packet[at:] == b"opus"
+    assert rtp.TRANSPORT_SEQUENCE_AT == 17, (
+        "after the fixed header, the extension's and the element's own"
+    )
+
+
+def test_contributing_sources_and_other_extensions_do_not_travel() -> None:
+    mixed = bytes([0x92, *PACKET[1:12], *bytes(8)]) + PACKET[12:]
+    assert rtp.rebuild(mixed, {}, 0, 96)[0] == HEAD + bytes.fromhex("0001 31 0000 00") + b"opus"
 
 
 def test_two_byte_extensions_do_not_travel() -> None:
     packet = bytearray(PACKET)
     packet[12:14] = b"\x10\x00"
-    assert rtp.remap_extensions(packet, {1: 1}, 3) == -1
-    assert packet[16:28] == bytes(12)
+    laid_out, number, _ = rtp.rebuild(bytes(packet), {1: 1}, 3, 96)
+    assert (number, rtp.find_extension(laid_out, 1)) == (-1, b"")
 
 
 def test_what_follows_the_id_15_does_not_travel() -> None:
     packet = bytearray(PACKET)
     packet[18] = 0xF0
-    assert rtp.remap_extensions(packet, {1: 1, 15: 2}, 3) == -1
-    assert packet[16:28] == b"\x10\x55" + bytes(10)
+    laid_out, number, _ = rtp.rebuild(bytes(packet), {1: 1, 15: 2}, 3, 96)
+    assert (number, rtp.find_extension(laid_out, 1)) == (-1, b"\x55")
+
+
+def test_an_extension_is_found_by_its_id() -> None:
+    assert rtp.find_extension(PACKET, 5) == bytes.fromhex("aabbcc")
+    assert rtp.find_extension(PACKET, 2) == b""
 
 
 def test_an_element_that_runs_over_the_end_is_refused() -> None:
     packet = bytearray(PACKET)
     packet[23] = 0x5F
     with pytest.raises(rtp.PacketInvalid):
-        rtp.remap_extensions(packet, {}, 3)
+        rtp.rebuild(bytes(packet), {}, 3, 96)
+    with pytest.raises(rtp.PacketInvalid):
+        rtp.find_extension(packet, 9)
+
+
+def test_a_retransmission_carries_the_packet_and_its_number() -> None:
+    packet, _, at = rtp.rebuild(PACKET, {1: 9}, 3, 96)
+    wrapped = rtp.under(rtp.wrap_retransmission(bytes(packet), at, 97, 500), 77)
+    assert (rtp.payload_type(wrapped), rtp.sequence_number(wrapped), rtp.ssrc(wrapped)) == (
+        97,
+        500,
+        77,
+    )
+    assert rtp.payload(wrapped) == b"\x00\x07opus"
+    assert rtp.unwrap_retransmission(wrapped, 96, 0xABCD) == bytes(packet)
+
+
+def test_a_retransmission_that_only_pads_carries_nothing() -> None:
+    padding = rtp.padding(97, 5, 960, 255)
+    assert rtp.payload(padding) == b""
+    assert len(padding) == 20 + 255
+    assert rtp.unwrap_retransmission(padding, 96, 1) is None
 
 
 @settings(max_examples=300, database=None, deadline=None)
 @given(st.binary(max_size=80), st.booleans())
 def test_whatever_comes_is_read_or_refused(data: bytes, like_rtp: bool) -> None:
-    packet = bytearray(PACKET[:13] + data if like_rtp else data)
-    before = bytes(packet)
+    packet = PACKET[:13] + data if like_rtp else data
     try:
         length = rtp.header_length(packet)
-        rtp.remap_extensions(packet, {1: 1, 2: 4}, 3)
+        laid_out, _, at = rtp.rebuild(packet, {1: 1, 2: 4}, 3, 96)
+        rtp.find_extension(packet, 1)
         rtp.payload(packet)
+        rtp.unwrap_retransmission(packet, 96, 1)
     except rtp.PacketInvalid:
         return
-    assert len(packet) == len(before)
-    assert packet[length:] == before[length:]
-
-
-def make(sequence: int, timestamp: int) -> bytearray:
-    return bytearray(struct.pack("!BBHLL", 0x80, 96, sequence & 0xFFFF, timestamp, 1))
-
-
-def through(numbering: Numbering, reception: Reception, sequence: int, at: int) -> int | None:
-    packet = make(sequence, at & 0xFFFFFFFF)
-    extended = reception.receive(sequence & 0xFFFF, at & 0xFFFFFFFF, at / 90_000)
-    return numbering.renumber(packet, extended, at / 90_000)
-
-
-def test_the_publishers_numbers_are_kept() -> None:
-    numbering, reception = Numbering(90_000), Reception(90_000)
-    numbers = [65_533, 65_534, 0, 65_535, 1]
-    assert [through(numbering, reception, n, n) for n in numbers] == numbers
-
-
-@pytest.mark.parametrize("withheld", [1, 100, 32_767, 32_768, 40_000, 65_536, 200_000])
-def test_after_a_mute_of_any_length_the_line_goes_on_without_a_gap(withheld: int) -> None:
-    numbering, reception = Numbering(90_000), Reception(90_000)
-    assert through(numbering, reception, 500, 500) == 500
-    for number in range(501, 501 + withheld):
-        reception.receive(number & 0xFFFF, number, number / 90_000)
-        numbering.interrupt()
-    assert through(numbering, reception, 501 + withheld, 501 + withheld) == 501
-    assert through(numbering, reception, 502 + withheld, 502 + withheld) == 502
-
-
-def test_what_comes_late_from_before_a_mute_is_dropped() -> None:
-    numbering, reception = Numbering(90_000), Reception(90_000)
-    through(numbering, reception, 500, 500)
-    numbering.interrupt()
-    assert through(numbering, reception, 600, 600) == 501
-    assert through(numbering, reception, 599, 599) is None
-
-
-def test_another_source_continues_the_line_and_the_clock() -> None:
-    numbering = Numbering(90_000)
-    first, second = Reception(90_000), Reception(90_000)
-    numbering.renumber(make(500, 9_000), first.receive(500, 9_000, 1.0), 1.0)
-    numbering.interrupt(new_source=True)
-    packet = make(40_000, 77)
-    assert numbering.renumber(packet, second.receive(40_000, 77, 1.5), 1.5) == 501
-    assert rtp.timestamp(packet) == 9_000 + 45_000
-    assert numbering.timestamp_offset == 9_000 + 45_000 - 77
+    assert laid_out[at:] == packet[length:]
 
 
 def test_loss_is_counted_and_late_packets_are_not_lost() -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from services.media import sdp
 from services.media.domain import NotGranted, SdpInvalid, TooManyTracks
 from services.media.dtls import Certificate
+from services.media.fanout import PythonFanout
 from services.media.ice import new_credentials
 from services.media.publisher import Publisher, Wanted
 from services.media.transport import Transport
@@ -44,6 +45,8 @@ a=rtcp-mux
 a=rtpmap:111 opus/48000/2
 a=rtcp-fb:111 transport-cc
 a=fmtp:111 minptime=10;useinbandfec=1
+a=rtpmap:63 red/48000/2
+a=fmtp:63 111/111
 a=rtpmap:9 G722/8000
 a=ssrc:1001 cname:x
 """
@@ -75,8 +78,10 @@ def nowhere(_datagram: bytes, _address: tuple[str, int]) -> None:
 
 
 def publisher(*granted: str) -> Publisher:
-    transport = Transport(Certificate(), nowhere, nowhere)
-    return Publisher("meetings/a/participants/b", frozenset(granted), transport, lambda: LOCAL)
+    fanout = PythonFanout(nowhere)
+    transport = Transport(Certificate(), nowhere, fanout.outlet())
+    name = "meetings/a/participants/b"
+    return Publisher(name, frozenset(granted), transport, fanout, lambda: LOCAL)
 
 
 def test_chromes_offer_is_read() -> None:
@@ -107,7 +112,7 @@ def test_h264_is_taken_where_it_comes_first_and_fits() -> None:
 def test_the_answer_takes_one_codec_and_names_every_address() -> None:
     published = publisher("microphone", "camera").negotiate(OFFER, {})
     answer = sdp.parse(published.answer)
-    assert [s.payload_types for s in answer.sections] == [[111], [96]]
+    assert [s.payload_types for s in answer.sections] == [[63, 111], [96, 97]]
     assert [s.direction for s in answer.sections] == ["recvonly", "recvonly"]
     assert "a=setup:passive\r\n" in published.answer
     assert "a=ice-lite\r\n" in published.answer
@@ -116,13 +121,44 @@ def test_the_answer_takes_one_codec_and_names_every_address() -> None:
         assert f" {address} 10100 typ host\r\n" in published.answer
 
 
+SIMULCAST = VIDEO.replace("a=ssrc:2001 cname:x\na=ssrc:2002 cname:x\n", "").replace(
+    "a=ssrc-group:FID 2001 2002\n",
+    "a=extmap:4 urn:ietf:params:rtp-hdrext:sdes:mid\n"
+    "a=extmap:10 urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id\n"
+    "a=extmap:11 urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id\n"
+    "a=rid:q send\na=rid:h send\na=rid:f send\na=simulcast:send q;~h;f\n",
+)
+
+
+def test_simulcast_is_taken_by_rid() -> None:
+    published = publisher("camera").negotiate(HEAD + SIMULCAST, {})
+    (track,) = published.added
+    assert track.section.rids == ["q", "h", "f"]
+    assert "a=simulcast:recv q;h;f\r\n" in published.answer
+    for rid in "qhf":
+        assert f"a=rid:{rid} recv\r\n" in published.answer
+    for number in (4, 10, 11):
+        assert f"a=extmap:{number} urn:ietf:params:rtp-hdrext:sdes:" in published.answer
+
+
+def test_vp9_and_av1_are_taken_where_they_come_first() -> None:
+    for name, payload_type in (("VP9", 98), ("AV1", 45)):
+        offer = OFFER.replace("VP8/90000", f"{name}/90000")
+        chosen = sdp.parse(offer).sections[1].chosen()
+        assert chosen is not None
+        assert (chosen[0], chosen[1].name, chosen[1].payload_type) == (96, name, payload_type)
+
+
 def test_a_subscribers_offer_says_whose_track_it_is() -> None:
     outgoing = [
-        sdp.Outgoing("0", sdp.OPUS, 7, ("ann", "voice")),
-        sdp.Outgoing("1", sdp.VP8, 8, None),
+        sdp.Outgoing("0", sdp.OPUS, 7, 0, ("ann", "voice")),
+        sdp.Outgoing("1", sdp.VP8, 8, 0, None),
+        sdp.Outgoing("2", sdp.VP8, 9, 10, ("ann", "face")),
     ]
     text = sdp.offer(outgoing, LOCAL, 3)
-    first, second = sdp.parse(text).sections
+    first, second, third = sdp.parse(text).sections
+    assert (third.ssrcs, third.repairs) == ([9, 10], {10: 9})
+    assert (third.payload_types, third.retransmission(96)) == ([96, 97], 97)
     assert (first.direction, first.ssrcs) == ("sendonly", [7])
     assert "a=msid:ann voice\r\n" in text
     assert (second.direction, second.ssrcs) == ("inactive", [])

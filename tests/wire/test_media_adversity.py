@@ -10,8 +10,9 @@ import struct
 from aioice import stun
 
 from services.media import rtcp
-from services.media.forwarder import Downlink, Outlet
-from services.media.ice import Credentials
+from services.media.downlink import Downlink
+from services.media.fanout import PythonFanout
+from services.media.ice import Address, Credentials
 from services.media.room import Room
 from services.media.transport import MAX_SOURCES, rejected
 from tests.media_room import MEETING, a_room, join, until
@@ -25,23 +26,21 @@ def refused(kind: str) -> float:
 
 
 class Lossy:
-    """A network that loses every fifth packet, but nothing twice."""
+    """A network that loses every fifth packet to one address."""
 
-    def __init__(self, outlet: Outlet) -> None:
-        self._outlet = outlet
-        self._seen: set[bytes] = set()
+    def __init__(self, fanout: PythonFanout, to: Address | None) -> None:
+        self._send = fanout._send
+        self._to = to
+        self._count = 0
         self.lost = 0
+        fanout._send = self
 
-    def send_rtp(self, packet: bytes, ssrc: bytes) -> None:
-        is_new = packet[2:8] not in self._seen
-        self._seen.add(packet[2:8])
-        if is_new and len(self._seen) % 5 == 0:
+    def __call__(self, datagram: bytes, address: Address) -> None:
+        self._count += address == self._to
+        if address == self._to and self._count % 5 == 0:
             self.lost += 1
         else:
-            self._outlet.send_rtp(packet, ssrc)
-
-    def send_rtcp(self, packet: bytes) -> None:
-        self._outlet.send_rtcp(packet)
+            self._send(datagram, address)
 
 
 def video_to(room: Room, participant: str) -> Downlink:
@@ -54,7 +53,8 @@ async def test_lost_packets_are_sent_again_and_the_picture_goes_on() -> None:
         bob = await join(room, told, "bob", publish=False)
         await bob.frame("video")
         downlink = video_to(room, BOB)
-        lossy = downlink.outlet = Lossy(downlink.outlet)
+        assert isinstance(room.port.fanout, PythonFanout)
+        lossy = Lossy(room.port.fanout, downlink.outlet.address)
         await until(lambda: lossy.lost >= 5 and downlink.retransmitted >= 5)
         for _ in range(5):
             await bob.frame("video")
@@ -153,7 +153,7 @@ async def test_a_subscriber_that_asks_for_everything_again_harms_nobody() -> Non
         transport = eve.subscriber.getTransceivers()[0].receiver.transport
         ssrc = video_to(room, EVE).ssrc
         asked = room.peer(ANN).publisher.tracks
-        camera = next(t for t in asked.values() if t.kind == "video").forwarder
+        (camera,) = next(t for t in asked.values() if t.kind == "video").forwarder.encodings
         keyframes = camera.keyframe_requests
         for start in range(0, 20_000, 400):
             await transport._send_rtp(rtcp.nack(1, ssrc, list(range(start, start + 400))))

@@ -42,10 +42,11 @@ async def test_a_muted_track_stops_and_goes_on() -> None:
         ann = f"{MEETING}/participants/ann"
         camera = next(t for t in room.peer(ann).publisher.tracks.values() if t.kind == "video")
         room.set_muted(ann, camera.id, muted=True)
-        sent = camera.forwarder.downlinks[0].packets
-        received = camera.forwarder.packets
-        await until(lambda: camera.forwarder.packets >= received + 10)
-        assert camera.forwarder.downlinks[0].packets == sent
+        sent = camera.forwarder.downlinks[0].lane.packets
+        (encoding,) = camera.forwarder.encodings
+        received = encoding.packets
+        await until(lambda: encoding.packets >= received + 10)
+        assert camera.forwarder.downlinks[0].lane.packets == sent
         room.set_muted(ann, camera.id, muted=False)
         await bob.frame("video")
         assert told.muted == [True, False]

@@ -23,13 +23,14 @@ _sym_db = _symbol_database.Default()
 
 
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from parley.ai.v1 import ai_pb2 as parley_dot_ai_dot_v1_dot_ai__pb2
 from parley.options.v1 import options_pb2 as parley_dot_options_dot_v1_dot_options__pb2
 from parley.signaling.v1 import signaling_pb2 as parley_dot_signaling_dot_v1_dot_signaling__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bparley/media/v1/media.proto\x12\x0fparley.media.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15parley/ai/v1/ai.proto\x1a\x1fparley/options/v1/options.proto\x1a#parley/signaling/v1/signaling.proto\"g\n\x0bMediaGrants\x12:\n\x07publish\x18\x01 \x03(\x0e\x32 .parley.signaling.v1.TrackSourceR\x07publish\x12\x1c\n\tsubscribe\x18\x02 \x01(\x08R\tsubscribe\"\xe2\x01\n\x10StartPeerRequest\x12i\n\x0bparticipant\x18\x01 \x01(\tBG\xbaHDrB2@^meetings/[a-z]{3}-[a-z]{4}-[a-z]{3}/participants/[0-9a-f-]{36}$R\x0bparticipant\x12<\n\x06grants\x18\x02 \x01(\x0b\x32\x1c.parley.media.v1.MediaGrantsB\x06\xbaH\x03\xc8\x01\x01R\x06grants\x12%\n\x0evoice_activity\x18\x03 \x01(\x08R\rvoiceActivity\"\x13\n\x11StartPeerResponse\"\xbc\x01\n\x0ePublishRequest\x12i\n\x0bparticipant\x18\x01 \x01(\tBG\xbaHDrB2@^meetings/[a-z]{3}-[a-z]{4}-[a-z]{3}/participants/[0-9a-f-]{36}$R\x0bparticipant\x12?\n\x05offer\x18\x02 \x01(\x0b\x32!.parley.signaling.v1.PublishOfferB\x06\xbaH\x03\xc8\x01\x01R\x05offer\"M\n\x0fPublishResponse\x12:\n\x06\x61nswer\x18\x01 \x01(\x0b\x32\".parley.signaling.v1.PublishAnswerR\x06\x61nswer\"\xc0\x01\n\rAnswerRequest\x12i\n\x0bparticipant\x18\x01 \x01(\tBG\xbaHDrB2@^meetings/[a-z]{3}-[a-z]{4}-[a-z]{3}/participants/[0-9a-f-]{36}$R\x0bparticipant\x12\x44\n\x06\x61nswer\x18\x02 \x01(\x0b\x32$.parley.signaling.v1.SubscribeAnswerB\x06\xbaH\x03\xc8\x01\x01R\x06\x61nswer\"\x10\n\x0e\x41nswerResponse\"\xbb\x01\n\x14SetTrackMutedRequest\x12i\n\x0bparticipant\x18\x01 \x01(\tBG\xbaHDrB2@^meetings/[a-z]{3}-[a-z]{4}-[a-z]{3}/participants/[0-9a-f-]{36}$R\x0bparticipant\x12\"\n\x08track_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x07trackId\x12\x14\n\x05muted\x18\x03 \x01(\x08R\x05muted\"\x17\n\x15SetTrackMutedResponse\"\xd9\x01\n\x17SetSubscriptionsRequest\x12i\n\x0bparticipant\x18\x01 \x01(\tBG\xbaHDrB2@^meetings/[a-z]{3}-[a-z]{4}-[a-z]{3}/participants/[0-9a-f-]{36}$R\x0bparticipant\x12S\n\rsubscriptions\x18\x02 \x01(\x0b\x32%.parley.signaling.v1.SetSubscriptionsB\x06\xbaH\x03\xc8\x01\x01R\rsubscriptions\"\x1a\n\x18SetSubscriptionsResponse\"\xbb\x01\n\x10SetGrantsRequest\x12i\n\x0bparticipant\x18\x01 \x01(\tBG\xbaHDrB2@^meetings/[a-z]{3}-[a-z]{4}-[a-z]{3}/participants/[0-9a-f-]{36}$R\x0bparticipant\x12<\n\x06grants\x18\x02 \x01(\x0b\x32\x1c.parley.media.v1.MediaGrantsB\x06\xbaH\x03\xc8\x01\x01R\x06grants\"\x13\n\x11SetGrantsResponse\"\xa2\x02\n\x12SetAnalysisRequest\x12\x46\n\x07meeting\x18\x01 \x01(\tB,\xbaH)r\'2%^meetings/[a-z]{3}-[a-z]{4}-[a-z]{3}$R\x07meeting\x12%\n\x0evoice_activity\x18\x02 \x01(\x08R\rvoiceActivity\x12,\n\x08\x63\x61ptions\x18\x03 \x03(\tB\x10\xbaH\r\x92\x01\n\x10\xf4\x03\"\x05r\x03\x18\x80\x01R\x08\x63\x61ptions\x12,\n\x08\x65motions\x18\x04 \x03(\tB\x10\xbaH\r\x92\x01\n\x10\xf4\x03\"\x05r\x03\x18\x80\x01R\x08\x65motions\x12\x41\n\x0brecognition\x18\x05 \x01(\x0b\x32\x1f.parley.ai.v1.RecognitionConfigR\x0brecognition\"\x15\n\x13SetAnalysisResponse\"~\n\x11RestartIceRequest\x12i\n\x0bparticipant\x18\x01 \x01(\tBG\xbaHDrB2@^meetings/[a-z]{3}-[a-z]{4}-[a-z]{3}/participants/[0-9a-f-]{36}$R\x0bparticipant\"\x14\n\x12RestartIceResponse\"~\n\x11RemovePeerRequest\x12i\n\x0bparticipant\x18\x01 \x01(\tBG\xbaHDrB2@^meetings/[a-z]{3}-[a-z]{4}-[a-z]{3}/participants/[0-9a-f-]{36}$R\x0bparticipant\"\x14\n\x12RemovePeerResponse\"Z\n\x10\x43loseRoomRequest\x12\x46\n\x07meeting\x18\x01 \x01(\tB,\xbaH)r\'2%^meetings/[a-z]{3}-[a-z]{4}-[a-z]{3}$R\x07meeting\"\x13\n\x11\x43loseRoomResponse\"]\n\x13GetRoomStatsRequest\x12\x46\n\x07meeting\x18\x01 \x01(\tB,\xbaH)r\'2%^meetings/[a-z]{3}-[a-z]{4}-[a-z]{3}$R\x07meeting\"\x9b\x02\n\tRoomStats\x12\x18\n\x07meeting\x18\x01 \x01(\tR\x07meeting\x12\x12\n\x04node\x18\x02 \x01(\tR\x04node\x12;\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12O\n\x10published_tracks\x18\x04 \x03(\x0b\x32$.parley.media.v1.PublishedTrackStatsR\x0fpublishedTracks\x12R\n\x11subscribed_tracks\x18\x05 \x03(\x0b\x32%.parley.media.v1.SubscribedTrackStatsR\x10subscribedTracks\"\xc7\x01\n\x13PublishedTrackStats\x12\x30\n\x05track\x18\x01 \x01(\x0b\x32\x1a.parley.signaling.v1.TrackR\x05track\x12\x18\n\x07packets\x18\x02 \x01(\x04R\x07packets\x12\x14\n\x05\x62ytes\x18\x03 \x01(\x04R\x05\x62ytes\x12!\n\x0cpackets_lost\x18\x04 \x01(\x04R\x0bpacketsLost\x12+\n\x11keyframe_requests\x18\x05 \x01(\x04R\x10keyframeRequests\"\xe5\x01\n\x14SubscribedTrackStats\x12\x19\n\x08track_id\x18\x01 \x01(\tR\x07trackId\x12 \n\x0bparticipant\x18\x02 \x01(\tR\x0bparticipant\x12\x18\n\x07packets\x18\x03 \x01(\x04R\x07packets\x12\x14\n\x05\x62ytes\x18\x04 \x01(\x04R\x05\x62ytes\x12\x33\n\x15packets_retransmitted\x18\x05 \x01(\x04R\x14packetsRetransmitted\x12+\n\x11keyframe_requests\x18\x06 \x01(\x04R\x10keyframeRequests2\x87\x08\n\x0bRoomService\x12X\n\tStartPeer\x12!.parley.media.v1.StartPeerRequest\x1a\".parley.media.v1.StartPeerResponse\"\x04\xe0\xe0\x18\x04\x12R\n\x07Publish\x12\x1f.parley.media.v1.PublishRequest\x1a .parley.media.v1.PublishResponse\"\x04\xe0\xe0\x18\x04\x12O\n\x06\x41nswer\x12\x1e.parley.media.v1.AnswerRequest\x1a\x1f.parley.media.v1.AnswerResponse\"\x04\xe0\xe0\x18\x04\x12\x64\n\rSetTrackMuted\x12%.parley.media.v1.SetTrackMutedRequest\x1a&.parley.media.v1.SetTrackMutedResponse\"\x04\xe0\xe0\x18\x04\x12m\n\x10SetSubscriptions\x12(.parley.media.v1.SetSubscriptionsRequest\x1a).parley.media.v1.SetSubscriptionsResponse\"\x04\xe0\xe0\x18\x04\x12X\n\tSetGrants\x12!.parley.media.v1.SetGrantsRequest\x1a\".parley.media.v1.SetGrantsResponse\"\x04\xe0\xe0\x18\x04\x12^\n\x0bSetAnalysis\x12#.parley.media.v1.SetAnalysisRequest\x1a$.parley.media.v1.SetAnalysisResponse\"\x04\xe0\xe0\x18\x04\x12[\n\nRestartIce\x12\".parley.media.v1.RestartIceRequest\x1a#.parley.media.v1.RestartIceResponse\"\x04\xe0\xe0\x18\x04\x12[\n\nRemovePeer\x12\".parley.media.v1.RemovePeerRequest\x1a#.parley.media.v1.RemovePeerResponse\"\x04\xe0\xe0\x18\x04\x12X\n\tCloseRoom\x12!.parley.media.v1.CloseRoomRequest\x1a\".parley.media.v1.CloseRoomResponse\"\x04\xe0\xe0\x18\x04\x12V\n\x0cGetRoomStats\x12$.parley.media.v1.GetRoomStatsRequest\x1a\x1a.parley.media.v1.RoomStats\"\x04\xe0\xe0\x18\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bparley/media/v1/media.proto\x12\x0fparley.media.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15parley/ai/v1/ai.proto\x1a\x1fparley/options/v1/options.proto\x1a#parley/signaling/v1/signaling.proto\"g\n\x0bMediaGrants\x12:\n\x07publish\x18\x01 \x03(\x0e\x32 .parley.signaling.v1.TrackSourceR\x07publish\x12\x1c\n\tsubscribe\x18\x02 \x01(\x08R\tsubscribe\"\xe2\x01\n\x10StartPeerRequest\x12i\n\x0bparticipant\x18\x01 \x01(\tBG\xbaHDrB2@^meetings/[a-z]{3}-[a-z]{4}-[a-z]{3}/participants/[0-9a-f-]{36}$R\x0bparticipant\x12<\n\x06grants\x18\x02 \x01(\x0b\x32\x1c.parley.media.v1.MediaGrantsB\x06\xbaH\x03\xc8\x01\x01R\x06grants\x12%\n\x0evoice_activity\x18\x03 \x01(\x08R\rvoiceActivity\"\x13\n\x11StartPeerResponse\"\xbc\x01\n\x0ePublishRequest\x12i\n\x0bparticipant\x18\x01 \x01(\tBG\xbaHDrB2@^meetings/[a-z]{3}-[a-z]{4}-[a-z]{3}/participants/[0-9a-f-]{36}$R\x0bparticipant\x12?\n\x05offer\x18\x02 \x01(\x0b\x32!.parley.signaling.v1.PublishOfferB\x06\xbaH\x03\xc8\x01\x01R\x05offer\"M\n\x0fPublishResponse\x12:\n\x06\x61nswer\x18\x01 \x01(\x0b\x32\".parley.signaling.v1.PublishAnswerR\x06\x61nswer\"\xc0\x01\n\rAnswerRequest\x12i\n\x0bparticipant\x18\x01 \x01(\tBG\xbaHDrB2@^meetings/[a-z]{3}-[a-z]{4}-[a-z]{3}/participants/[0-9a-f-]{36}$R\x0bparticipant\x12\x44\n\x06\x61nswer\x18\x02 \x01(\x0b\x32$.parley.signaling.v1.SubscribeAnswerB\x06\xbaH\x03\xc8\x01\x01R\x06\x61nswer\"\x10\n\x0e\x41nswerResponse\"\xbb\x01\n\x14SetTrackMutedRequest\x12i\n\x0bparticipant\x18\x01 \x01(\tBG\xbaHDrB2@^meetings/[a-z]{3}-[a-z]{4}-[a-z]{3}/participants/[0-9a-f-]{36}$R\x0bparticipant\x12\"\n\x08track_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x07trackId\x12\x14\n\x05muted\x18\x03 \x01(\x08R\x05muted\"\x17\n\x15SetTrackMutedResponse\"\xd9\x01\n\x17SetSubscriptionsRequest\x12i\n\x0bparticipant\x18\x01 \x01(\tBG\xbaHDrB2@^meetings/[a-z]{3}-[a-z]{4}-[a-z]{3}/participants/[0-9a-f-]{36}$R\x0bparticipant\x12S\n\rsubscriptions\x18\x02 \x01(\x0b\x32%.parley.signaling.v1.SetSubscriptionsB\x06\xbaH\x03\xc8\x01\x01R\rsubscriptions\"\x1a\n\x18SetSubscriptionsResponse\"\xbb\x01\n\x10SetGrantsRequest\x12i\n\x0bparticipant\x18\x01 \x01(\tBG\xbaHDrB2@^meetings/[a-z]{3}-[a-z]{4}-[a-z]{3}/participants/[0-9a-f-]{36}$R\x0bparticipant\x12<\n\x06grants\x18\x02 \x01(\x0b\x32\x1c.parley.media.v1.MediaGrantsB\x06\xbaH\x03\xc8\x01\x01R\x06grants\"\x13\n\x11SetGrantsResponse\"\xa2\x02\n\x12SetAnalysisRequest\x12\x46\n\x07meeting\x18\x01 \x01(\tB,\xbaH)r\'2%^meetings/[a-z]{3}-[a-z]{4}-[a-z]{3}$R\x07meeting\x12%\n\x0evoice_activity\x18\x02 \x01(\x08R\rvoiceActivity\x12,\n\x08\x63\x61ptions\x18\x03 \x03(\tB\x10\xbaH\r\x92\x01\n\x10\xf4\x03\"\x05r\x03\x18\x80\x01R\x08\x63\x61ptions\x12,\n\x08\x65motions\x18\x04 \x03(\tB\x10\xbaH\r\x92\x01\n\x10\xf4\x03\"\x05r\x03\x18\x80\x01R\x08\x65motions\x12\x41\n\x0brecognition\x18\x05 \x01(\x0b\x32\x1f.parley.ai.v1.RecognitionConfigR\x0brecognition\"\x15\n\x13SetAnalysisResponse\"~\n\x11RestartIceRequest\x12i\n\x0bparticipant\x18\x01 \x01(\tBG\xbaHDrB2@^meetings/[a-z]{3}-[a-z]{4}-[a-z]{3}/participants/[0-9a-f-]{36}$R\x0bparticipant\"\x14\n\x12RestartIceResponse\"~\n\x11RemovePeerRequest\x12i\n\x0bparticipant\x18\x01 \x01(\tBG\xbaHDrB2@^meetings/[a-z]{3}-[a-z]{4}-[a-z]{3}/participants/[0-9a-f-]{36}$R\x0bparticipant\"\x14\n\x12RemovePeerResponse\"Z\n\x10\x43loseRoomRequest\x12\x46\n\x07meeting\x18\x01 \x01(\tB,\xbaH)r\'2%^meetings/[a-z]{3}-[a-z]{4}-[a-z]{3}$R\x07meeting\"\x13\n\x11\x43loseRoomResponse\"]\n\x13GetRoomStatsRequest\x12\x46\n\x07meeting\x18\x01 \x01(\tB,\xbaH)r\'2%^meetings/[a-z]{3}-[a-z]{4}-[a-z]{3}$R\x07meeting\"\xcd\x02\n\tRoomStats\x12\x18\n\x07meeting\x18\x01 \x01(\tR\x07meeting\x12\x12\n\x04node\x18\x02 \x01(\tR\x04node\x12;\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12O\n\x10published_tracks\x18\x04 \x03(\x0b\x32$.parley.media.v1.PublishedTrackStatsR\x0fpublishedTracks\x12R\n\x11subscribed_tracks\x18\x05 \x03(\x0b\x32%.parley.media.v1.SubscribedTrackStatsR\x10subscribedTracks\x12\x30\n\x05peers\x18\x06 \x03(\x0b\x32\x1a.parley.media.v1.PeerStatsR\x05peers\"\x9b\x02\n\x13PublishedTrackStats\x12\x30\n\x05track\x18\x01 \x01(\x0b\x32\x1a.parley.signaling.v1.TrackR\x05track\x12\x18\n\x07packets\x18\x02 \x01(\x04R\x07packets\x12\x14\n\x05\x62ytes\x18\x03 \x01(\x04R\x05\x62ytes\x12!\n\x0cpackets_lost\x18\x04 \x01(\x04R\x0bpacketsLost\x12+\n\x11keyframe_requests\x18\x05 \x01(\x04R\x10keyframeRequests\x12\x14\n\x05\x63odec\x18\x06 \x01(\tR\x05\x63odec\x12<\n\tencodings\x18\x07 \x03(\x0b\x32\x1e.parley.media.v1.EncodingStatsR\tencodings\"\xf9\x02\n\rEncodingStats\x12\x10\n\x03rid\x18\x01 \x01(\tR\x03rid\x12\x16\n\x06\x61\x63tive\x18\x02 \x01(\x08R\x06\x61\x63tive\x12\x1f\n\x0b\x62itrate_bps\x18\x03 \x01(\x04R\nbitrateBps\x12\x18\n\x07packets\x18\x04 \x01(\x04R\x07packets\x12!\n\x0cpackets_lost\x18\x05 \x01(\x04R\x0bpacketsLost\x12+\n\x11packets_recovered\x18\x06 \x01(\x04R\x10packetsRecovered\x12#\n\rfraction_lost\x18\x07 \x01(\x02R\x0c\x66ractionLost\x12\x31\n\x06jitter\x18\x08 \x01(\x0b\x32\x19.google.protobuf.DurationR\x06jitter\x12\x16\n\x06\x66rames\x18\t \x01(\x04R\x06\x66rames\x12\x16\n\x06height\x18\n \x01(\rR\x06height\x12+\n\x11keyframe_requests\x18\x0b \x01(\x04R\x10keyframeRequests\"\xd5\x04\n\x14SubscribedTrackStats\x12\x19\n\x08track_id\x18\x01 \x01(\tR\x07trackId\x12 \n\x0bparticipant\x18\x02 \x01(\tR\x0bparticipant\x12\x18\n\x07packets\x18\x03 \x01(\x04R\x07packets\x12\x14\n\x05\x62ytes\x18\x04 \x01(\x04R\x05\x62ytes\x12\x33\n\x15packets_retransmitted\x18\x05 \x01(\x04R\x14packetsRetransmitted\x12+\n\x11keyframe_requests\x18\x06 \x01(\x04R\x10keyframeRequests\x12<\n\x05state\x18\x07 \x01(\x0e\x32&.parley.signaling.v1.SubscriptionStateR\x05state\x12\x10\n\x03rid\x18\x08 \x01(\tR\x03rid\x12\x1f\n\x0b\x62itrate_bps\x18\t \x01(\x04R\nbitrateBps\x12#\n\rfraction_lost\x18\n \x01(\x02R\x0c\x66ractionLost\x12!\n\x0cpackets_lost\x18\x0b \x01(\x04R\x0bpacketsLost\x12\x31\n\x06jitter\x18\x0c \x01(\x0b\x32\x19.google.protobuf.DurationR\x06jitter\x12\x41\n\x0fround_trip_time\x18\r \x01(\x0b\x32\x19.google.protobuf.DurationR\rroundTripTime\x12%\n\x0elayer_switches\x18\x0e \x01(\x04R\rlayerSwitches\x12\x18\n\x07\x66reezes\x18\x0f \x01(\x04R\x07\x66reezes\"\xa5\x02\n\tPeerStats\x12 \n\x0bparticipant\x18\x01 \x01(\tR\x0bparticipant\x12@\n\x07quality\x18\x02 \x01(\x0e\x32&.parley.signaling.v1.ConnectionQualityR\x07quality\x12!\n\x0c\x65stimate_bps\x18\x03 \x01(\x04R\x0b\x65stimateBps\x12)\n\x10\x61\x63knowledged_bps\x18\x04 \x01(\x04R\x0f\x61\x63knowledgedBps\x12#\n\rfraction_lost\x18\x05 \x01(\x02R\x0c\x66ractionLost\x12\x41\n\x0fround_trip_time\x18\x06 \x01(\x0b\x32\x19.google.protobuf.DurationR\rroundTripTime2\x87\x08\n\x0bRoomService\x12X\n\tStartPeer\x12!.parley.media.v1.StartPeerRequest\x1a\".parley.media.v1.StartPeerResponse\"\x04\xe0\xe0\x18\x04\x12R\n\x07Publish\x12\x1f.parley.media.v1.PublishRequest\x1a .parley.media.v1.PublishResponse\"\x04\xe0\xe0\x18\x04\x12O\n\x06\x41nswer\x12\x1e.parley.media.v1.AnswerRequest\x1a\x1f.parley.media.v1.AnswerResponse\"\x04\xe0\xe0\x18\x04\x12\x64\n\rSetTrackMuted\x12%.parley.media.v1.SetTrackMutedRequest\x1a&.parley.media.v1.SetTrackMutedResponse\"\x04\xe0\xe0\x18\x04\x12m\n\x10SetSubscriptions\x12(.parley.media.v1.SetSubscriptionsRequest\x1a).parley.media.v1.SetSubscriptionsResponse\"\x04\xe0\xe0\x18\x04\x12X\n\tSetGrants\x12!.parley.media.v1.SetGrantsRequest\x1a\".parley.media.v1.SetGrantsResponse\"\x04\xe0\xe0\x18\x04\x12^\n\x0bSetAnalysis\x12#.parley.media.v1.SetAnalysisRequest\x1a$.parley.media.v1.SetAnalysisResponse\"\x04\xe0\xe0\x18\x04\x12[\n\nRestartIce\x12\".parley.media.v1.RestartIceRequest\x1a#.parley.media.v1.RestartIceResponse\"\x04\xe0\xe0\x18\x04\x12[\n\nRemovePeer\x12\".parley.media.v1.RemovePeerRequest\x1a#.parley.media.v1.RemovePeerResponse\"\x04\xe0\xe0\x18\x04\x12X\n\tCloseRoom\x12!.parley.media.v1.CloseRoomRequest\x1a\".parley.media.v1.CloseRoomResponse\"\x04\xe0\xe0\x18\x04\x12V\n\x0cGetRoomStats\x12$.parley.media.v1.GetRoomStatsRequest\x1a\x1a.parley.media.v1.RoomStats\"\x04\xe0\xe0\x18\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -96,56 +97,60 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ROOMSERVICE'].methods_by_name['CloseRoom']._serialized_options = b'\340\340\030\004'
   _globals['_ROOMSERVICE'].methods_by_name['GetRoomStats']._loaded_options = None
   _globals['_ROOMSERVICE'].methods_by_name['GetRoomStats']._serialized_options = b'\340\340\030\004'
-  _globals['_MEDIAGRANTS']._serialized_start=203
-  _globals['_MEDIAGRANTS']._serialized_end=306
-  _globals['_STARTPEERREQUEST']._serialized_start=309
-  _globals['_STARTPEERREQUEST']._serialized_end=535
-  _globals['_STARTPEERRESPONSE']._serialized_start=537
-  _globals['_STARTPEERRESPONSE']._serialized_end=556
-  _globals['_PUBLISHREQUEST']._serialized_start=559
-  _globals['_PUBLISHREQUEST']._serialized_end=747
-  _globals['_PUBLISHRESPONSE']._serialized_start=749
-  _globals['_PUBLISHRESPONSE']._serialized_end=826
-  _globals['_ANSWERREQUEST']._serialized_start=829
-  _globals['_ANSWERREQUEST']._serialized_end=1021
-  _globals['_ANSWERRESPONSE']._serialized_start=1023
-  _globals['_ANSWERRESPONSE']._serialized_end=1039
-  _globals['_SETTRACKMUTEDREQUEST']._serialized_start=1042
-  _globals['_SETTRACKMUTEDREQUEST']._serialized_end=1229
-  _globals['_SETTRACKMUTEDRESPONSE']._serialized_start=1231
-  _globals['_SETTRACKMUTEDRESPONSE']._serialized_end=1254
-  _globals['_SETSUBSCRIPTIONSREQUEST']._serialized_start=1257
-  _globals['_SETSUBSCRIPTIONSREQUEST']._serialized_end=1474
-  _globals['_SETSUBSCRIPTIONSRESPONSE']._serialized_start=1476
-  _globals['_SETSUBSCRIPTIONSRESPONSE']._serialized_end=1502
-  _globals['_SETGRANTSREQUEST']._serialized_start=1505
-  _globals['_SETGRANTSREQUEST']._serialized_end=1692
-  _globals['_SETGRANTSRESPONSE']._serialized_start=1694
-  _globals['_SETGRANTSRESPONSE']._serialized_end=1713
-  _globals['_SETANALYSISREQUEST']._serialized_start=1716
-  _globals['_SETANALYSISREQUEST']._serialized_end=2006
-  _globals['_SETANALYSISRESPONSE']._serialized_start=2008
-  _globals['_SETANALYSISRESPONSE']._serialized_end=2029
-  _globals['_RESTARTICEREQUEST']._serialized_start=2031
-  _globals['_RESTARTICEREQUEST']._serialized_end=2157
-  _globals['_RESTARTICERESPONSE']._serialized_start=2159
-  _globals['_RESTARTICERESPONSE']._serialized_end=2179
-  _globals['_REMOVEPEERREQUEST']._serialized_start=2181
-  _globals['_REMOVEPEERREQUEST']._serialized_end=2307
-  _globals['_REMOVEPEERRESPONSE']._serialized_start=2309
-  _globals['_REMOVEPEERRESPONSE']._serialized_end=2329
-  _globals['_CLOSEROOMREQUEST']._serialized_start=2331
-  _globals['_CLOSEROOMREQUEST']._serialized_end=2421
-  _globals['_CLOSEROOMRESPONSE']._serialized_start=2423
-  _globals['_CLOSEROOMRESPONSE']._serialized_end=2442
-  _globals['_GETROOMSTATSREQUEST']._serialized_start=2444
-  _globals['_GETROOMSTATSREQUEST']._serialized_end=2537
-  _globals['_ROOMSTATS']._serialized_start=2540
-  _globals['_ROOMSTATS']._serialized_end=2823
-  _globals['_PUBLISHEDTRACKSTATS']._serialized_start=2826
-  _globals['_PUBLISHEDTRACKSTATS']._serialized_end=3025
-  _globals['_SUBSCRIBEDTRACKSTATS']._serialized_start=3028
-  _globals['_SUBSCRIBEDTRACKSTATS']._serialized_end=3257
-  _globals['_ROOMSERVICE']._serialized_start=3260
-  _globals['_ROOMSERVICE']._serialized_end=4291
+  _globals['_MEDIAGRANTS']._serialized_start=235
+  _globals['_MEDIAGRANTS']._serialized_end=338
+  _globals['_STARTPEERREQUEST']._serialized_start=341
+  _globals['_STARTPEERREQUEST']._serialized_end=567
+  _globals['_STARTPEERRESPONSE']._serialized_start=569
+  _globals['_STARTPEERRESPONSE']._serialized_end=588
+  _globals['_PUBLISHREQUEST']._serialized_start=591
+  _globals['_PUBLISHREQUEST']._serialized_end=779
+  _globals['_PUBLISHRESPONSE']._serialized_start=781
+  _globals['_PUBLISHRESPONSE']._serialized_end=858
+  _globals['_ANSWERREQUEST']._serialized_start=861
+  _globals['_ANSWERREQUEST']._serialized_end=1053
+  _globals['_ANSWERRESPONSE']._serialized_start=1055
+  _globals['_ANSWERRESPONSE']._serialized_end=1071
+  _globals['_SETTRACKMUTEDREQUEST']._serialized_start=1074
+  _globals['_SETTRACKMUTEDREQUEST']._serialized_end=1261
+  _globals['_SETTRACKMUTEDRESPONSE']._serialized_start=1263
+  _globals['_SETTRACKMUTEDRESPONSE']._serialized_end=1286
+  _globals['_SETSUBSCRIPTIONSREQUEST']._serialized_start=1289
+  _globals['_SETSUBSCRIPTIONSREQUEST']._serialized_end=1506
+  _globals['_SETSUBSCRIPTIONSRESPONSE']._serialized_start=1508
+  _globals['_SETSUBSCRIPTIONSRESPONSE']._serialized_end=1534
+  _globals['_SETGRANTSREQUEST']._serialized_start=1537
+  _globals['_SETGRANTSREQUEST']._serialized_end=1724
+  _globals['_SETGRANTSRESPONSE']._serialized_start=1726
+  _globals['_SETGRANTSRESPONSE']._serialized_end=1745
+  _globals['_SETANALYSISREQUEST']._serialized_start=1748
+  _globals['_SETANALYSISREQUEST']._serialized_end=2038
+  _globals['_SETANALYSISRESPONSE']._serialized_start=2040
+  _globals['_SETANALYSISRESPONSE']._serialized_end=2061
+  _globals['_RESTARTICEREQUEST']._serialized_start=2063
+  _globals['_RESTARTICEREQUEST']._serialized_end=2189
+  _globals['_RESTARTICERESPONSE']._serialized_start=2191
+  _globals['_RESTARTICERESPONSE']._serialized_end=2211
+  _globals['_REMOVEPEERREQUEST']._serialized_start=2213
+  _globals['_REMOVEPEERREQUEST']._serialized_end=2339
+  _globals['_REMOVEPEERRESPONSE']._serialized_start=2341
+  _globals['_REMOVEPEERRESPONSE']._serialized_end=2361
+  _globals['_CLOSEROOMREQUEST']._serialized_start=2363
+  _globals['_CLOSEROOMREQUEST']._serialized_end=2453
+  _globals['_CLOSEROOMRESPONSE']._serialized_start=2455
+  _globals['_CLOSEROOMRESPONSE']._serialized_end=2474
+  _globals['_GETROOMSTATSREQUEST']._serialized_start=2476
+  _globals['_GETROOMSTATSREQUEST']._serialized_end=2569
+  _globals['_ROOMSTATS']._serialized_start=2572
+  _globals['_ROOMSTATS']._serialized_end=2905
+  _globals['_PUBLISHEDTRACKSTATS']._serialized_start=2908
+  _globals['_PUBLISHEDTRACKSTATS']._serialized_end=3191
+  _globals['_ENCODINGSTATS']._serialized_start=3194
+  _globals['_ENCODINGSTATS']._serialized_end=3571
+  _globals['_SUBSCRIBEDTRACKSTATS']._serialized_start=3574
+  _globals['_SUBSCRIBEDTRACKSTATS']._serialized_end=4171
+  _globals['_PEERSTATS']._serialized_start=4174
+  _globals['_PEERSTATS']._serialized_end=4467
+  _globals['_ROOMSERVICE']._serialized_start=4470
+  _globals['_ROOMSERVICE']._serialized_end=5501
 # @@protoc_insertion_point(module_scope)

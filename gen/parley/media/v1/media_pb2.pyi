@@ -5,6 +5,7 @@ Media: the rooms of the selective forwarding unit, the media library and recordi
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -543,6 +544,7 @@ class RoomStats(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     PUBLISHED_TRACKS_FIELD_NUMBER: _builtins.int
     SUBSCRIBED_TRACKS_FIELD_NUMBER: _builtins.int
+    PEERS_FIELD_NUMBER: _builtins.int
     meeting: _builtins.str
     """`meetings/{code}`."""
     node: _builtins.str
@@ -559,6 +561,10 @@ class RoomStats(_message.Message):
     def subscribed_tracks(self) -> _containers.RepeatedCompositeFieldContainer[Global___SubscribedTrackStats]:
         """A row per forwarded track and subscriber."""
 
+    @_builtins.property
+    def peers(self) -> _containers.RepeatedCompositeFieldContainer[Global___PeerStats]:
+        """A row per participant."""
+
     def __init__(
         self,
         *,
@@ -567,10 +573,11 @@ class RoomStats(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         published_tracks: _abc.Iterable[Global___PublishedTrackStats] | None = ...,
         subscribed_tracks: _abc.Iterable[Global___SubscribedTrackStats] | None = ...,
+        peers: _abc.Iterable[Global___PeerStats] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "meeting", b"meeting", "node", b"node", "published_tracks", b"published_tracks", "subscribed_tracks", b"subscribed_tracks"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "meeting", b"meeting", "node", b"node", "peers", b"peers", "published_tracks", b"published_tracks", "subscribed_tracks", b"subscribed_tracks"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -587,6 +594,8 @@ class PublishedTrackStats(_message.Message):
     BYTES_FIELD_NUMBER: _builtins.int
     PACKETS_LOST_FIELD_NUMBER: _builtins.int
     KEYFRAME_REQUESTS_FIELD_NUMBER: _builtins.int
+    CODEC_FIELD_NUMBER: _builtins.int
+    ENCODINGS_FIELD_NUMBER: _builtins.int
     packets: _builtins.int
     """RTP packets received."""
     bytes: _builtins.int
@@ -595,9 +604,15 @@ class PublishedTrackStats(_message.Message):
     """Packets that never came."""
     keyframe_requests: _builtins.int
     """Keyframe requests sent to the publisher."""
+    codec: _builtins.str
+    """The codec's name, `VP8`."""
     @_builtins.property
     def track(self) -> _signaling_pb2.Track:
         """The track."""
+
+    @_builtins.property
+    def encodings(self) -> _containers.RepeatedCompositeFieldContainer[Global___EncodingStats]:
+        """A row per simulcast layer, the smallest first; one row without simulcast."""
 
     def __init__(
         self,
@@ -607,14 +622,80 @@ class PublishedTrackStats(_message.Message):
         bytes: _builtins.int = ...,
         packets_lost: _builtins.int = ...,
         keyframe_requests: _builtins.int = ...,
+        codec: _builtins.str = ...,
+        encodings: _abc.Iterable[Global___EncodingStats] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["track", b"track"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "keyframe_requests", b"keyframe_requests", "packets", b"packets", "packets_lost", b"packets_lost", "track", b"track"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "codec", b"codec", "encodings", b"encodings", "keyframe_requests", b"keyframe_requests", "packets", b"packets", "packets_lost", b"packets_lost", "track", b"track"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PublishedTrackStats: _TypeAlias = PublishedTrackStats  # noqa: Y015
+
+@_typing.final
+class EncodingStats(_message.Message):
+    """What is received of one of a track's encodings."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RID_FIELD_NUMBER: _builtins.int
+    ACTIVE_FIELD_NUMBER: _builtins.int
+    BITRATE_BPS_FIELD_NUMBER: _builtins.int
+    PACKETS_FIELD_NUMBER: _builtins.int
+    PACKETS_LOST_FIELD_NUMBER: _builtins.int
+    PACKETS_RECOVERED_FIELD_NUMBER: _builtins.int
+    FRACTION_LOST_FIELD_NUMBER: _builtins.int
+    JITTER_FIELD_NUMBER: _builtins.int
+    FRAMES_FIELD_NUMBER: _builtins.int
+    HEIGHT_FIELD_NUMBER: _builtins.int
+    KEYFRAME_REQUESTS_FIELD_NUMBER: _builtins.int
+    rid: _builtins.str
+    """The `a=rid`; empty without simulcast."""
+    active: _builtins.bool
+    """Whether it is being sent."""
+    bitrate_bps: _builtins.int
+    """Bits a second, of late."""
+    packets: _builtins.int
+    """RTP packets received."""
+    packets_lost: _builtins.int
+    """Packets that never came."""
+    packets_recovered: _builtins.int
+    """Packets that came after they were asked for again."""
+    fraction_lost: _builtins.float
+    """Share of packets lost of late, 0 to 1."""
+    frames: _builtins.int
+    """Pictures received; for sound, packets with a timestamp of their own."""
+    height: _builtins.int
+    """Height of the picture in pixels; 0 where it is not known."""
+    keyframe_requests: _builtins.int
+    """Keyframe requests sent to the publisher."""
+    @_builtins.property
+    def jitter(self) -> _duration_pb2.Duration:
+        """How much arrivals vary (RFC 3550 section 6.4.1)."""
+
+    def __init__(
+        self,
+        *,
+        rid: _builtins.str = ...,
+        active: _builtins.bool = ...,
+        bitrate_bps: _builtins.int = ...,
+        packets: _builtins.int = ...,
+        packets_lost: _builtins.int = ...,
+        packets_recovered: _builtins.int = ...,
+        fraction_lost: _builtins.float = ...,
+        jitter: _duration_pb2.Duration | None = ...,
+        frames: _builtins.int = ...,
+        height: _builtins.int = ...,
+        keyframe_requests: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["jitter", b"jitter"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active", b"active", "bitrate_bps", b"bitrate_bps", "fraction_lost", b"fraction_lost", "frames", b"frames", "height", b"height", "jitter", b"jitter", "keyframe_requests", b"keyframe_requests", "packets", b"packets", "packets_lost", b"packets_lost", "packets_recovered", b"packets_recovered", "rid", b"rid"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EncodingStats: _TypeAlias = EncodingStats  # noqa: Y015
 
 @_typing.final
 class SubscribedTrackStats(_message.Message):
@@ -628,6 +709,15 @@ class SubscribedTrackStats(_message.Message):
     BYTES_FIELD_NUMBER: _builtins.int
     PACKETS_RETRANSMITTED_FIELD_NUMBER: _builtins.int
     KEYFRAME_REQUESTS_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    RID_FIELD_NUMBER: _builtins.int
+    BITRATE_BPS_FIELD_NUMBER: _builtins.int
+    FRACTION_LOST_FIELD_NUMBER: _builtins.int
+    PACKETS_LOST_FIELD_NUMBER: _builtins.int
+    JITTER_FIELD_NUMBER: _builtins.int
+    ROUND_TRIP_TIME_FIELD_NUMBER: _builtins.int
+    LAYER_SWITCHES_FIELD_NUMBER: _builtins.int
+    FREEZES_FIELD_NUMBER: _builtins.int
     track_id: _builtins.str
     """The track's id."""
     participant: _builtins.str
@@ -640,6 +730,28 @@ class SubscribedTrackStats(_message.Message):
     """Packets that the subscriber asked for again and got."""
     keyframe_requests: _builtins.int
     """Keyframe requests from the subscriber."""
+    state: _signaling_pb2.SubscriptionState.ValueType
+    """Whether it comes."""
+    rid: _builtins.str
+    """The `a=rid` of the layer that is sent; empty without simulcast, or when nothing is."""
+    bitrate_bps: _builtins.int
+    """Bits a second that the layer takes, of late."""
+    fraction_lost: _builtins.float
+    """Share of packets that the subscriber lost of late, by its own report, 0 to 1."""
+    packets_lost: _builtins.int
+    """Packets that the subscriber lost, by its own report."""
+    layer_switches: _builtins.int
+    """How often the layer has changed."""
+    freezes: _builtins.int
+    """How often the picture stopped for lack of bandwidth."""
+    @_builtins.property
+    def jitter(self) -> _duration_pb2.Duration:
+        """How much arrivals vary there, by its own report."""
+
+    @_builtins.property
+    def round_trip_time(self) -> _duration_pb2.Duration:
+        """The round trip's time; empty while it is not known."""
+
     def __init__(
         self,
         *,
@@ -649,11 +761,64 @@ class SubscribedTrackStats(_message.Message):
         bytes: _builtins.int = ...,
         packets_retransmitted: _builtins.int = ...,
         keyframe_requests: _builtins.int = ...,
+        state: _signaling_pb2.SubscriptionState.ValueType = ...,
+        rid: _builtins.str = ...,
+        bitrate_bps: _builtins.int = ...,
+        fraction_lost: _builtins.float = ...,
+        packets_lost: _builtins.int = ...,
+        jitter: _duration_pb2.Duration | None = ...,
+        round_trip_time: _duration_pb2.Duration | None = ...,
+        layer_switches: _builtins.int = ...,
+        freezes: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["jitter", b"jitter", "round_trip_time", b"round_trip_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "keyframe_requests", b"keyframe_requests", "packets", b"packets", "packets_retransmitted", b"packets_retransmitted", "participant", b"participant", "track_id", b"track_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bitrate_bps", b"bitrate_bps", "bytes", b"bytes", "fraction_lost", b"fraction_lost", "freezes", b"freezes", "jitter", b"jitter", "keyframe_requests", b"keyframe_requests", "layer_switches", b"layer_switches", "packets", b"packets", "packets_lost", b"packets_lost", "packets_retransmitted", b"packets_retransmitted", "participant", b"participant", "rid", b"rid", "round_trip_time", b"round_trip_time", "state", b"state", "track_id", b"track_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SubscribedTrackStats: _TypeAlias = SubscribedTrackStats  # noqa: Y015
+
+@_typing.final
+class PeerStats(_message.Message):
+    """How a participant's connections do."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARTICIPANT_FIELD_NUMBER: _builtins.int
+    QUALITY_FIELD_NUMBER: _builtins.int
+    ESTIMATE_BPS_FIELD_NUMBER: _builtins.int
+    ACKNOWLEDGED_BPS_FIELD_NUMBER: _builtins.int
+    FRACTION_LOST_FIELD_NUMBER: _builtins.int
+    ROUND_TRIP_TIME_FIELD_NUMBER: _builtins.int
+    participant: _builtins.str
+    """`meetings/{code}/participants/{id}`."""
+    quality: _signaling_pb2.ConnectionQuality.ValueType
+    """How good it is."""
+    estimate_bps: _builtins.int
+    """Bits a second that the way to the participant is estimated to carry; 0 while it is not known."""
+    acknowledged_bps: _builtins.int
+    """Bits a second that arrive there."""
+    fraction_lost: _builtins.float
+    """Share of packets lost on the way to the participant, of late, 0 to 1."""
+    @_builtins.property
+    def round_trip_time(self) -> _duration_pb2.Duration:
+        """The round trip's time; empty while it is not known."""
+
+    def __init__(
+        self,
+        *,
+        participant: _builtins.str = ...,
+        quality: _signaling_pb2.ConnectionQuality.ValueType = ...,
+        estimate_bps: _builtins.int = ...,
+        acknowledged_bps: _builtins.int = ...,
+        fraction_lost: _builtins.float = ...,
+        round_trip_time: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["round_trip_time", b"round_trip_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged_bps", b"acknowledged_bps", "estimate_bps", b"estimate_bps", "fraction_lost", b"fraction_lost", "participant", b"participant", "quality", b"quality", "round_trip_time", b"round_trip_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PeerStats: _TypeAlias = PeerStats  # noqa: Y015

@@ -126,6 +126,8 @@ class _SubscriptionStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Sub
     """The client has paused it."""
     SUBSCRIPTION_STATE_STARVED: _SubscriptionState.ValueType  # 3
     """There is not enough bandwidth for it."""
+    SUBSCRIPTION_STATE_OUTSIDE_LAST_N: _SubscriptionState.ValueType  # 4
+    """Too many others have spoken since its publisher did."""
 
 class SubscriptionState(_SubscriptionState, metaclass=_SubscriptionStateEnumTypeWrapper):
     """Whether a subscribed track comes."""
@@ -138,6 +140,8 @@ SUBSCRIPTION_STATE_PAUSED: SubscriptionState.ValueType  # 2
 """The client has paused it."""
 SUBSCRIPTION_STATE_STARVED: SubscriptionState.ValueType  # 3
 """There is not enough bandwidth for it."""
+SUBSCRIPTION_STATE_OUTSIDE_LAST_N: SubscriptionState.ValueType  # 4
+"""Too many others have spoken since its publisher did."""
 Global___SubscriptionState: _TypeAlias = SubscriptionState  # noqa: Y015
 
 class _ConnectionQuality:

@@ -1,0 +1,293 @@
+"""How much a subscriber's way can carry, estimated at the sender from transport-wide feedback. Sans I/O, pure.
+
+After Google Congestion Control (draft-ietf-rmcat-gcc-02): the slope of the one-way delay, over groups of packets that
+left together, tells a queue that grows before anything is lost; loss is the second sign. Where nothing pushes, nothing
+can be learnt, so that growth beyond what is being sent takes probes: short bursts of padding.
+
+Loss that stays the same whatever is sent is the network's own, as on bad radio: it does not bring the estimate down.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from services.media.rtcp import TransportFeedback
+
+START_BPS = 800_000
+MIN_BPS = 60_000
+MAX_BPS = 50_000_000
+GROUP_SECONDS = 0.005
+WINDOW = 20
+"""Groups over which the delay's slope is taken (§5.4 has a Kalman filter; libwebrtc since uses a line, as here)."""
+SMOOTHING = 0.9
+GAIN = 4.0
+MAX_DELTAS = 60
+THRESHOLD_START_MS = 12.5
+THRESHOLD_MS = (6.0, 600.0)
+GROWTH_PER_SECOND = 1.08
+DECREASE = 0.85
+RATE_SECONDS = 0.5
+LOSS_SECONDS = 1.0
+LOSS_HIGH, LOSS_LOW = 0.10, 0.02
+INHERENT_SECONDS = 6
+"""So many seconds' least loss is the network's own."""
+MAX_INHERENT = 0.30
+SILENCE_SECONDS = 2.0
+PROBE_SECONDS = (0.3, 3.0, 20.0)
+"""After a probe: the next at the soonest; the usual; the longest, where probes find nothing."""
+PROBE_FACTOR = 2.0
+PROBE_LENGTH_SECONDS = 0.025
+MIN_PROBE_PACKETS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Padding to send: so many bytes in all, evenly over so many seconds."""
+
+    octets: int
+    seconds: float
+
+
+@dataclass(slots=True)
+class _Group:
+    """Packets that left within GROUP_SECONDS; times in milliseconds."""
+
+    first_sent: float
+    sent: float
+    arrived: float
+
+
+class Trend:
+    """Whether the delay grows: 1 it does (overuse), -1 it shrinks, 0 neither."""
+
+    def __init__(self) -> None:
+        self.state = 0
+        self._group: _Group | None = None
+        self._before: _Group | None = None
+        self._delay = self._smoothed = 0.0
+        self._points: deque[tuple[float, float]] = deque(maxlen=WINDOW)
+        self._count = 0
+        self._threshold = THRESHOLD_START_MS
+        self._slope = 0.0
+        self._over_since: float | None = None
+
+    def receive(self, sent_ms: float, arrived_ms: float) -> None:
+        """Take a packet, in the order of sending."""
+        group = self._group
+        if group is None:
+            self._group = _Group(sent_ms, sent_ms, arrived_ms)
+        elif sent_ms - group.first_sent <= 1000 * GROUP_SECONDS:
+            group.sent = max(group.sent, sent_ms)
+            group.arrived = max(group.arrived, arrived_ms)
+        else:
+            if self._before is not None:
+                self._compare(self._before, group)
+            self._before, self._group = group, _Group(sent_ms, sent_ms, arrived_ms)
+
+    def _compare(self, before: _Group, group: _Group) -> None:
+        sent, arrived = group.sent - before.sent, group.arrived - before.arrived
+        if (
+            arrived < -1000 or sent > 2000
+        ):  # the receiver's clock leapt, or nothing was sent for long
+            self._points.clear()
+            return
+        self._count = min(self._count + 1, MAX_DELTAS)
+        self._delay += arrived - sent
+        self._smoothed = SMOOTHING * self._smoothed + (1 - SMOOTHING) * self._delay
+        self._points.append((group.arrived, self._smoothed))
+        if len(self._points) == WINDOW:
+            self._detect(_slope(self._points), sent, group.arrived)
+
+    def _detect(self, slope: float, sent_ms: float, now_ms: float) -> None:
+        modified = self._count * slope * GAIN
+        if modified > self._threshold:
+            self._over_since = (
+                now_ms - sent_ms / 2 if self._over_since is None else self._over_since
+            )
+            if now_ms - self._over_since > 10 and slope >= self._slope:
+                self.state = 1
+        else:
+            self._over_since = None
+            self.state = -1 if modified < -self._threshold else 0
+        self._slope = slope
+        distance = abs(modified) - self._threshold
+        if distance < 15:  # what is far off is a leap, not a trend (§5.4)
+            rate = 0.0087 if distance > 0 else 0.039
+            self._threshold += rate * distance * min(sent_ms, 100)
+            self._threshold = max(THRESHOLD_MS[0], min(THRESHOLD_MS[1], self._threshold))
+
+
+def _slope(points: deque[tuple[float, float]]) -> float:
+    """Fit a line (least squares); its slope has no unit: milliseconds of delay by milliseconds."""
+    mean_x = sum(x for x, _ in points) / len(points)
+    mean_y = sum(y for _, y in points) / len(points)
+    spread = sum((x - mean_x) ** 2 for x, _ in points)
+    return sum((x - mean_x) * (y - mean_y) for x, y in points) / spread if spread else 0.0
+
+
+class Losses:
+    """What share of packets is lost, a second at a time, and how much of that is the network's own."""
+
+    def __init__(self) -> None:
+        self.fraction = 0.0
+        self.inherent = 0.0
+        self._received = self._lost = 0
+        self._since = 0.0
+        self._seconds: deque[float] = deque(maxlen=INHERENT_SECONDS)
+
+    @property
+    def excess(self) -> float:
+        """The share that our own sending may have caused."""
+        return max(0.0, self.fraction - self.inherent)
+
+    def count(self, received: int, lost: int, now: float) -> bool:
+        """Take a feedback's counts; returns whether `fraction` is a new one."""
+        self._received += received
+        self._lost += lost
+        if now - self._since < LOSS_SECONDS or self._received + self._lost < 10:
+            return False
+        self.fraction = self._lost / (self._received + self._lost)
+        self._seconds.append(self.fraction)
+        if len(self._seconds) == INHERENT_SECONDS:
+            self.inherent = min(MAX_INHERENT, *self._seconds)
+        self._received = self._lost = 0
+        self._since = now
+        return True
+
+
+class Estimator:
+    """`estimate_bps` is None until feedback has come: the subscriber may not send any, and then nothing is known.
+
+    `sent(number)` tells when a packet was sent (seconds) and its size, or None.
+    """
+
+    def __init__(self, sent: Callable[[int], tuple[float, int] | None]) -> None:
+        self.estimate_bps: float | None = None
+        self.losses = Losses()
+        self.acknowledged_bps = 0.0
+        self._sent = sent
+        self._trend = Trend()
+        self._recent: deque[tuple[float, int]] = deque()
+        self._next = 0
+        self._fed_at = 0.0
+        self._grown_at = 0.0
+        self._cut_at = 0.0
+        self._probed_at = -PROBE_SECONDS[1]
+        self._probe: tuple[int, int] | None = None
+        self._probe_wait = PROBE_SECONDS[0]
+
+    @property
+    def is_congested(self) -> bool:
+        """Tell whether the way is being filled faster than it empties."""
+        return self._trend.state > 0
+
+    def feedback(self, feedback: TransportFeedback, highest: int, now: float) -> None:
+        """Take a feedback; `highest` is the transport-wide number sent last, unwrapped."""
+        base = highest - (highest - feedback.base & 0xFFFF)
+        received = lost = 0
+        arrived: list[tuple[int, float, int, int]] = []
+        for number, arrival in enumerate(feedback.arrivals, base):
+            if (sent := self._sent(number)) is None:
+                continue
+            if arrival is not None:
+                received += 1
+                arrived.append((number, sent[0], arrival, sent[1]))
+            elif number >= self._next:
+                lost += 1
+        if not received:
+            return
+        self._next = max(self._next, base + len(feedback.arrivals))
+        self._fed_at = now
+        if self.estimate_bps is None:
+            self.estimate_bps, self._grown_at = START_BPS, now
+        for _, sent_at, arrival, size in arrived:
+            self._trend.receive(1000 * sent_at, arrival / 1000)
+            self._recent.append((arrival / 1e6, size))
+        self._measure()
+        self._learn_from_probe(arrived)
+        if self.losses.count(received, lost, now):
+            self._weigh_losses()
+        self._adapt(now)
+
+    def tick(self, now: float) -> None:
+        """Do what is due: no feedback for long is a bad sign."""
+        if self.estimate_bps is not None and now - self._fed_at > SILENCE_SECONDS:
+            self._fed_at = now
+            self._set(self.estimate_bps * 0.7)
+
+    def probe(self, wanted_bps: float, first: int, now: float) -> Probe | None:
+        """Say what to send in order to learn whether `wanted_bps` would go through; None: nothing, for now.
+
+        `first` is the transport-wide number that the first packet will have; call `probed` when all is sent.
+        """
+        estimate = self.estimate_bps
+        if estimate is None or wanted_bps <= estimate or self._trend.state > 0 or self._probe:
+            return None
+        if now - self._probed_at < self._probe_wait or now - self._cut_at < PROBE_SECONDS[1]:
+            return None
+        self._probed_at = now
+        self._probe = (first, -1)
+        rate = min(estimate * PROBE_FACTOR, wanted_bps * 1.2, MAX_BPS)
+        return Probe(int(rate * PROBE_LENGTH_SECONDS / 8), PROBE_LENGTH_SECONDS)
+
+    def probed(self, end: int) -> None:
+        """The probe's last packet was that before `end`."""
+        if self._probe is not None:
+            self._probe = (self._probe[0], end) if end > self._probe[0] else None
+
+    def _measure(self) -> None:
+        """Measure what arrives, over the last RATE_SECONDS of the receiver's clock."""
+        latest = self._recent[-1][0]
+        while self._recent and self._recent[0][0] < latest - RATE_SECONDS:
+            self._recent.popleft()
+        octets = sum(size for _, size in self._recent)
+        span = max(latest - self._recent[0][0], RATE_SECONDS / 2)
+        self.acknowledged_bps = 8 * octets / span
+
+    def _learn_from_probe(self, arrived: list[tuple[int, float, int, int]]) -> None:
+        if self._probe is None or self._probe[1] < 0 or self.estimate_bps is None:
+            return
+        first, end = self._probe
+        if self._next < end:
+            return
+        self._probe = None
+        of_it = [each for each in arrived if first <= each[0] < end]
+        span = max(a for _, _, a, _ in of_it) - min(a for _, _, a, _ in of_it) if of_it else 0
+        if len(of_it) < max(MIN_PROBE_PACKETS, (end - first) // 2) or span <= 0:
+            self._wait_longer()
+            return
+        octets = sum(size for _, _, _, size in of_it[1:])
+        measured = min(8e6 * octets / span, self.estimate_bps * PROBE_FACTOR)
+        if measured > self.estimate_bps * 1.05:
+            self._probe_wait = PROBE_SECONDS[0]
+            self._set(measured * 0.95)
+        else:
+            self._wait_longer()
+
+    def _wait_longer(self) -> None:
+        self._probe_wait = min(PROBE_SECONDS[2], max(PROBE_SECONDS[1], 2 * self._probe_wait))
+
+    def _weigh_losses(self) -> None:
+        assert self.estimate_bps is not None
+        if self.losses.excess > LOSS_HIGH:
+            self._set(self.estimate_bps * (1 - 0.5 * self.losses.excess))
+
+    def _adapt(self, now: float) -> None:
+        assert self.estimate_bps is not None
+        elapsed, self._grown_at = now - self._grown_at, now
+        if self._trend.state > 0:
+            if now - self._cut_at > 0.3:
+                self._cut_at = now
+                self._set(min(self.estimate_bps, max(DECREASE * self.acknowledged_bps, MIN_BPS)))
+        elif self._trend.state == 0 and self.losses.excess < LOSS_LOW:
+            most = 1.5 * self.acknowledged_bps + 10_000
+            if self.estimate_bps < most:
+                self._set(min(most, self.estimate_bps * GROWTH_PER_SECOND ** min(elapsed, 1.0)))
+
+    def _set(self, bps: float) -> None:
+        self.estimate_bps = max(MIN_BPS, min(MAX_BPS, bps))
+
+
+__all__ = ["Estimator", "Losses", "Probe", "Trend"]

@@ -1,0 +1,264 @@
+"""One track on its way to one subscriber: which encoding feeds it, and the unbroken line of numbers that it sees.
+
+A downlink aims at an encoding and goes over to it at that encoding's next keyframe; until then it stays with the one
+that it has, so that nobody sees a gap. At each such seam sequence numbers, VP8 picture ids and timestamps go on as if
+one source had sent it all (without, SRTP would take a track that comes back for a replay: RFC 3711 §3.3.1).
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from services.media import rtcp, rtp
+from services.media.encoding import Encoding, Kept
+from services.media.fanout import Fanout, Lane, Outlet
+
+STRETCHES = 8
+"""Stretches between seams of which lost packets can still be sent again."""
+RESENDS_PER_TICK = 64
+"""Packets that one subscriber may have again between two ticks, so that its NACKs cannot starve the others."""
+FRAME_SECONDS = 1 / 30
+"""How far timestamps move on, at the least, from one source to the next."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Stretch:
+    """What lies between two seams. Extended numbers of the publisher's, and what is added to get the subscriber's."""
+
+    encoding: Encoding
+    begin: int
+    offset: int
+    timestamp_offset: int
+    picture_offset: int
+    tl0_offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What the subscriber's answer takes: retransmissions (payload type and SSRC, else 0), redundant audio."""
+
+    rtx_payload_type: int = 0
+    rtx_ssrc: int = 0
+    red: bool = True
+
+
+class Downlink:
+    """A track to a subscriber. `rank` is that of the encoding that it is meant to have, -1 for none."""
+
+    def __init__(
+        self,
+        fanout: Fanout,
+        outlet: Outlet,
+        ssrc: int,
+        accepted: Accepted,
+        send_rtcp: Callable[[bytes], None],
+    ) -> None:
+        self.ssrc = ssrc
+        self.outlet = outlet
+        self.send_rtcp = send_rtcp
+        self.rank = -1
+        self.lane = fanout.lane(outlet, ssrc)
+        self.current: Encoding | None = None
+        self.target: Encoding | None = None
+        self.retransmitted = 0
+        self.keyframe_requests = 0
+        self.switches = 0
+        self.resends_left = RESENDS_PER_TICK
+        self.report: rtcp.ReceptionReport | None = None
+        self.rtt_seconds = 0.0
+        self._reported: tuple[int, float] = (0, 0.0)
+        self._fanout = fanout
+        self._accepted = accepted
+        self._rtx_sequence = secrets.randbelow(1 << 15)
+        self._stretches: deque[_Stretch] = deque(maxlen=STRETCHES)
+        self._highest = -1
+        self._timestamp = self._picture = self._tl0 = 0
+        self._at = 0.0
+
+    def aim(self, encoding: Encoding | None) -> None:
+        """Have another encoding feed it, from its next keyframe on; None: nothing does, at once."""
+        if encoding is self.target:
+            return
+        if self.target is not None and self in self.target.waiting:
+            self.target.waiting.remove(self)
+        self.target = encoding
+        if encoding is None:
+            self._leave()
+        elif encoding is not self.current:
+            encoding.waiting.append(self)
+            encoding.request_keyframe()
+
+    def begin(self, encoding: Encoding, kept: Kept, now: float) -> None:
+        """Go over to an encoding, whose packet `kept` is the first to come this way."""
+        self._leave()
+        lane, packet = self.lane, kept.packet
+        picture_at, is_wide, tl0_at = kept.numbers
+        if self._highest >= 0:
+            lane.offset = self._highest + 1 - kept.extended
+            lane.timestamp_offset = (
+                self._continued(encoding, kept.timestamp, now) - kept.timestamp & 0xFFFFFFFF
+            )
+            if picture_at:
+                wide = int.from_bytes(packet[picture_at : picture_at + 2], "big") & 0x7FFF
+                lane.picture_offset = (
+                    self._picture + 1 - (wide if is_wide else packet[picture_at] & 0x7F)
+                )
+            if tl0_at:
+                lane.tl0_offset = self._tl0 + 1 - packet[tl0_at]
+            self.switches += 1
+        lane.begin = kept.extended
+        self.current = encoding
+        self._lanes(encoding).append(lane)
+        self._stretches.append(
+            _Stretch(
+                encoding,
+                lane.begin,
+                lane.offset,
+                lane.timestamp_offset,
+                lane.picture_offset,
+                lane.tl0_offset,
+            )
+        )
+        self.send_report(now)  # the subscriber keeps sound and picture together by it
+
+    def note_highest(self) -> None:
+        """Remember where the line is, while the encoding that feeds it still knows."""
+        if (encoding := self.current) is None:
+            return
+        lane = self.lane
+        self._highest = encoding.reception.highest + lane.offset
+        self._timestamp = encoding.timestamp + lane.timestamp_offset & 0xFFFFFFFF
+        self._picture = encoding.picture + lane.picture_offset
+        self._tl0 = encoding.tl0 + lane.tl0_offset
+        self._at = encoding.last_at
+
+    def resend(self, lost: Sequence[int], now: float) -> None:
+        """Send again, by RTX, what the subscriber has lost, by its own sequence numbers, as far as the histories go.
+
+        Never under the number that it had: what differs from the first sending (its transport-wide number does) would
+        share a nonce with it, which gives AES-GCM's authentication away (RFC 7714 §8.1).
+        """
+        if not self._accepted.rtx_payload_type:
+            return
+        for sequence in lost[: self.resends_left]:
+            if (found := self._find(sequence)) is None:
+                continue
+            kept, stretch = found
+            self._send_again(kept, stretch, now)
+            self.retransmitted += 1
+            self.resends_left -= 1
+
+    @property
+    def can_pad(self) -> bool:
+        """Tell whether padding can be sent: it needs RTX, and a track that has begun."""
+        return bool(self._accepted.rtx_payload_type and self.lane.packets)
+
+    def pad(self, size: int, now: float) -> None:
+        """Send `size` bytes of padding, as congestion control's probes are made of. Needs `can_pad`."""
+        self.note_highest()
+        packet = rtp.padding(
+            self._accepted.rtx_payload_type, self._next_rtx(), self._timestamp, size
+        )
+        self._fanout.send(self.outlet, rtp.under(packet, self._accepted.rtx_ssrc), now)
+
+    def send_report(self, now: float) -> None:
+        """Send this track's sender report, made of what the publisher last said of the encoding that feeds it."""
+        if self.current is None or (report := self.current.report) is None:
+            return
+        lane = self.lane
+        self._reported = (report.ntp >> 16 & 0xFFFFFFFF, now)
+        timestamp = report.rtp_timestamp + lane.timestamp_offset & 0xFFFFFFFF
+        self.send_rtcp(
+            rtcp.sender_report(self.ssrc, report.ntp, timestamp, lane.packets, lane.octets)
+        )
+
+    def reported(self, report: rtcp.ReceptionReport, now: float) -> None:
+        """Take what the subscriber says of it (RFC 3550 §6.4.1 has how the round trip follows)."""
+        self.report = report
+        name, at = self._reported
+        if name and report.last_sender_report == name:
+            self.rtt_seconds = max(0.0, now - at - report.delay_since / 65_536)
+
+    def tick(self) -> None:
+        """Do what is due; call some twenty times a second."""
+        self.resends_left = RESENDS_PER_TICK
+
+    def close(self) -> None:
+        """Send nothing more."""
+        self.aim(None)
+
+    def _lanes(self, encoding: Encoding) -> list[Lane]:
+        return encoding.lanes if self._accepted.red else encoding.plain_lanes
+
+    def _leave(self) -> None:
+        if self.current is None:
+            return
+        self.note_highest()
+        self._lanes(self.current).remove(self.lane)
+        self.current = None
+
+    def _continued(self, encoding: Encoding, timestamp: int, now: float) -> int:
+        """Find the timestamp, on the subscriber's line, of a moment that the encoding calls `timestamp`."""
+        rate = encoding.codec.clock_rate
+        latest = self._stretches[-1]
+        theirs, ours = latest.encoding.report, encoding.report
+        moved, most = int((now - self._at) * rate), 10 * rate
+        if latest.encoding is encoding:
+            moved, most = _signed(timestamp + latest.timestamp_offset - self._timestamp), 1 << 31
+        elif theirs is not None and ours is not None:
+            between = (ours.ntp - theirs.ntp) * rate >> 32
+            since = _signed(timestamp - ours.rtp_timestamp)
+            meant = theirs.rtp_timestamp + between + since + latest.timestamp_offset
+            moved = _signed(meant - self._timestamp)
+        if not 0 < moved < most:
+            moved = int(FRAME_SECONDS * rate)
+        return self._timestamp + moved
+
+    def _find(self, sequence: int) -> tuple[Kept, _Stretch] | None:
+        for stretch in reversed(self._stretches):
+            highest = stretch.encoding.reception.highest
+            back = (highest + stretch.offset - sequence) & 0xFFFF
+            extended = highest - back
+            if extended >= stretch.begin and (kept := stretch.encoding.kept(extended)) is not None:
+                return kept, stretch
+        return None
+
+    def _send_again(self, kept: Kept, stretch: _Stretch, now: float) -> None:
+        packet = bytearray(kept.packet)
+        rtp.renumber(
+            packet,
+            kept.extended + stretch.offset,
+            kept.timestamp + stretch.timestamp_offset,
+            self.ssrc,
+        )
+        picture_at, is_wide, tl0_at = kept.numbers
+        if picture_at and is_wide:
+            picture = (
+                int.from_bytes(packet[picture_at : picture_at + 2], "big") + stretch.picture_offset
+            )
+            packet[picture_at : picture_at + 2] = (0x8000 | picture & 0x7FFF).to_bytes(2, "big")
+        elif picture_at:
+            packet[picture_at] = packet[picture_at] + stretch.picture_offset & 0x7F
+        if tl0_at:
+            packet[tl0_at] = packet[tl0_at] + stretch.tl0_offset & 0xFF
+        again = bytes(packet)
+        accepted = self._accepted
+        again = rtp.wrap_retransmission(
+            again, kept.payload_at, accepted.rtx_payload_type, self._next_rtx()
+        )
+        self._fanout.send(self.outlet, rtp.under(again, accepted.rtx_ssrc), now)
+
+    def _next_rtx(self) -> int:
+        self._rtx_sequence += 1
+        return self._rtx_sequence
+
+
+def _signed(difference: int) -> int:
+    """Read a difference of 32-bit timestamps as the shorter way round."""
+    return ((difference + 0x80000000) & 0xFFFFFFFF) - 0x80000000
+
+
+__all__ = ["RESENDS_PER_TICK", "Accepted", "Downlink"]

@@ -1,0 +1,190 @@
+"""The fan-out: one packet to many peers, in pure Python. `_fanout.c` does the same, compiled; one contract suite runs both.
+
+A packet comes laid out by `rtp.rebuild`. For each lane (one track to one peer) its running numbers and SSRC are
+written over, the peer's transport-wide sequence number too, then it is protected for that peer and queued to leave
+at the end of the event loop's turn. All that varies along a lane is an offset, constant from one switch to the next.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Sequence
+from struct import Struct
+from typing import Protocol
+
+from services.media.dtls import OutboundSrtp, SrtpError, scratch
+from services.media.ice import Address
+from services.media.payload import NO_NUMBERS, Vp8Numbers
+from services.media.rtp import MIN_HEADER, TRANSPORT_SEQUENCE_AT
+
+SENT = 4096
+"""Packets of which a peer's congestion feedback can still be told when they were sent: two seconds at 20 Mbit/s."""
+
+_SEQUENCE_TIMESTAMP_SSRC = Struct("!HLL").pack_into
+_WORD = Struct("!H").pack_into
+
+Send = Callable[[bytes, Address], None]
+
+
+class Outlet:
+    """One peer's way out. Without `srtp` or `address` its packets are dropped.
+
+    `number` is the transport-wide sequence number of its next packet, unwrapped. `packets` and `octets` count SRTP.
+    """
+
+    __slots__ = ("_at", "_size", "address", "failed", "number", "octets", "packets", "srtp")
+
+    def __init__(self) -> None:
+        self.address: Address | None = None
+        self.srtp: OutboundSrtp | None = None
+        self.number = 0
+        self.packets = 0
+        self.octets = 0
+        self.failed = 0
+        self._at = array("d", bytes(8 * SENT))
+        self._size = array("H", bytes(2 * SENT))
+
+    def sent(self, number: int) -> tuple[float, int] | None:
+        """Tell when a packet was sent (as `now` was) and its size in bytes; None when that is not known any more."""
+        if not max(0, self.number - SENT) <= number < self.number:
+            return None
+        return self._at[number % SENT], self._size[number % SENT]
+
+
+class Lane:
+    """One track to one peer, under an SSRC of its own. Packets from before `begin` (extended) do not go this way.
+
+    Offsets are added to the numbers of the packet: sequence, timestamp, VP8's picture id and TL0PICIDX.
+    """
+
+    __slots__ = (
+        "begin",
+        "octets",
+        "offset",
+        "outlet",
+        "packets",
+        "picture_offset",
+        "ssrc",
+        "timestamp_offset",
+        "tl0_offset",
+    )
+
+    def __init__(self, outlet: Outlet, ssrc: int) -> None:
+        self.outlet = outlet
+        self.ssrc = ssrc
+        self.begin = self.offset = self.timestamp_offset = 0
+        self.picture_offset = self.tl0_offset = 0
+        self.packets = 0
+        self.octets = 0
+
+
+class Fanout(Protocol):
+    """What both ways offer."""
+
+    def outlet(self) -> Outlet:
+        """Make a peer's way out."""
+        ...
+
+    def lane(self, outlet: Outlet, ssrc: int) -> Lane:
+        """Make a track's way to a peer."""
+        ...
+
+    def forward(
+        self,
+        packet: bytearray,
+        extended: int,
+        timestamp: int,
+        numbers: Vp8Numbers,
+        lanes: Sequence[Lane],
+        now: float,
+    ) -> None:
+        """Send a packet along lanes. `extended` is its publisher's extended sequence number."""
+        ...
+
+    def send(self, outlet: Outlet, packet: bytes, now: float) -> None:
+        """Send a packet, laid out as `rtp.rebuild` does, to one peer as it is but for the transport-wide number."""
+        ...
+
+
+class PythonFanout:
+    """The fan-out in pure Python: always there. `send` queues a protected packet."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+
+    def outlet(self) -> Outlet:
+        """Make a peer's way out."""
+        return Outlet()
+
+    def lane(self, outlet: Outlet, ssrc: int) -> Lane:
+        """Make a track's way to a peer."""
+        return Lane(outlet, ssrc)
+
+    def forward(
+        self,
+        packet: bytearray,
+        extended: int,
+        timestamp: int,
+        numbers: Vp8Numbers,
+        lanes: Sequence[Lane],
+        now: float,
+    ) -> None:
+        """Send a packet along lanes."""
+        size = len(packet)
+        payload_size = size - MIN_HEADER
+        picture_at, is_wide, tl0_at = numbers
+        buffer = scratch.buffer
+        for lane in lanes:
+            outlet = lane.outlet
+            if extended < lane.begin or outlet.srtp is None or outlet.address is None:
+                continue
+            buffer[0:size] = packet
+            _SEQUENCE_TIMESTAMP_SSRC(
+                buffer,
+                2,
+                (extended + lane.offset) & 0xFFFF,
+                (timestamp + lane.timestamp_offset) & 0xFFFFFFFF,
+                lane.ssrc,
+            )
+            if picture_at:
+                _move_picture(packet, picture_at, is_wide, lane.picture_offset)
+            if tl0_at:
+                buffer[tl0_at] = bytes([packet[tl0_at] + lane.tl0_offset & 0xFF])
+            lane.packets += 1
+            lane.octets += payload_size
+            self._leave(outlet, size, now)
+
+    def send(self, outlet: Outlet, packet: bytes, now: float) -> None:
+        """Send a packet to one peer."""
+        if outlet.srtp is not None and outlet.address is not None:
+            scratch.buffer[0 : len(packet)] = packet
+            self._leave(outlet, len(packet), now)
+
+    def _leave(self, outlet: Outlet, size: int, now: float) -> None:
+        """Number, protect and queue what is in the scratch buffer."""
+        assert outlet.srtp is not None
+        assert outlet.address is not None
+        number = outlet.number
+        _WORD(scratch.buffer, TRANSPORT_SEQUENCE_AT, number & 0xFFFF)
+        try:
+            protected = outlet.srtp.protect_scratch(size)
+        except SrtpError:
+            outlet.failed += 1
+            return
+        outlet.number = number + 1
+        outlet._at[number % SENT] = now  # noqa: SLF001
+        outlet._size[number % SENT] = size  # noqa: SLF001
+        outlet.packets += 1
+        outlet.octets += len(protected)
+        self._send(protected, outlet.address)
+
+
+def _move_picture(packet: bytearray, at: int, is_wide: bool, offset: int) -> None:
+    if is_wide:
+        picture = (packet[at] << 8 | packet[at + 1]) + offset
+        _WORD(scratch.buffer, at, 0x8000 | picture & 0x7FFF)
+    else:
+        scratch.buffer[at] = bytes([packet[at] + offset & 0x7F])
+
+
+__all__ = ["NO_NUMBERS", "SENT", "Fanout", "Lane", "Outlet", "PythonFanout", "Send"]

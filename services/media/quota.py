@@ -1,0 +1,194 @@
+"""What one subscriber gets of each track: as it wants it, as its way can carry it, as the worker can bear it.
+
+Sound always goes. Of pictures, the largest encoding that its tile can show and the estimate allows; when not even the
+smallest fits, none. Where more is wanted than the estimate allows, probes find out whether it would go through.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from services.media.allocation import NONE, Choice, Wish, allocate, needed_bps, wanted_rank
+from services.media.bandwidth import Estimator, Probe
+from services.media.downlink import Downlink
+from services.media.encoding import Encoding
+from services.media.fanout import Outlet
+from services.media.rtcp import TransportFeedback
+from services.media.track import PublishedTrack
+
+ALLOCATE_SECONDS = 0.25
+PROBE_STEPS = 5
+PADDING_BYTES = 255
+ALL = 1 << 8
+"""A rank above every encoding's."""
+SCREEN_PRIORITY = 200
+TYPICAL_HEIGHTS = (180, 360, 720)
+MAX_WANTS = 2_000
+
+Link = tuple[PublishedTrack, Downlink]
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """How a track is wanted; sizes in pixels, 0: as large as can be had."""
+
+    paused: bool = False
+    width: int = 0
+    height: int = 0
+    priority: int = 0
+
+
+ANY = Want()
+
+
+class Delivery(Enum):
+    """Whether a picture comes."""
+
+    ACTIVE = "active"
+    PAUSED = "paused"
+    STARVED = "starved"
+    OUTSIDE_LAST_N = "outside_last_n"
+
+
+class Quota:
+    """`outside` are tracks beyond the room's last N; `cap` is the highest rank that the worker can bear.
+
+    `on_delivery` hears, by track, when its delivery or the rid that comes is another one; `starvations` counts, by
+    track, how often its picture stopped for lack of bandwidth; `desired` has the rank that would be watched, -1 for none.
+    """
+
+    def __init__(self, outlet: Outlet) -> None:
+        self.estimator = Estimator(outlet.sent)
+        self.wants: dict[str, Want] = {}
+        self.outside: frozenset[str] = frozenset()
+        self.cap = ALL
+        self.desired: dict[str, int] = {}
+        self.on_delivery: Callable[[PublishedTrack, Delivery, str], None] = lambda *_: None
+        self._outlet = outlet
+        self.starvations: dict[str, int] = {}
+        self._told: dict[str, tuple[Delivery, str]] = {}
+        self._allocated_at = 0.0
+        self._probing: list[asyncio.TimerHandle] = []
+
+    def begin(self, track: PublishedTrack, downlink: Downlink) -> None:
+        """Start with the smallest encoding, for a first picture at once; `tick` raises it."""
+        track.forwarder.choose(downlink, ALL if track.kind == "audio" else 0)
+        self._allocated_at = 0.0
+        for encoding in (downlink.current, downlink.target):
+            if encoding is not None:
+                encoding.request_keyframe()
+
+    def forget(self, track: PublishedTrack) -> None:
+        """A track is gone."""
+        for table in (self.wants, self.desired, self.starvations, self._told):
+            table.pop(track.id, None)
+
+    def want(self, track_id: str, want: Want) -> None:
+        """Say how a track is wanted, from now on."""
+        if track_id in self.wants or len(self.wants) < MAX_WANTS:
+            self.wants[track_id] = want
+            self._allocated_at = 0.0
+
+    def feedback(self, feedback: TransportFeedback, now: float) -> None:
+        """Learn from what has arrived."""
+        was_congested = self.estimator.is_congested
+        self.estimator.feedback(feedback, self._outlet.number - 1, now)
+        if self.estimator.is_congested and not was_congested:
+            self._allocated_at = 0.0
+
+    def tick(self, links: Sequence[Link], now: float) -> None:
+        """Do what is due; call some twenty times a second."""
+        self.estimator.tick(now)
+        if now - self._allocated_at < ALLOCATE_SECONDS:
+            return
+        self._allocated_at = now
+        pictures = [link for link in links if link[0].kind == "video"]
+        sound_bps = sum(
+            encoding.bitrate_bps
+            for track, downlink in links
+            if track.kind == "audio" and (encoding := downlink.current) is not None
+        )
+        wishes = [self._wish(track, downlink, now) for track, downlink in pictures]
+        estimate = self.estimator.estimate_bps
+        chosen = allocate(wishes, None if estimate is None else max(0.0, estimate - sound_bps))
+        for track, downlink in pictures:
+            self._give(track, downlink, chosen[track.id])
+        self._probe(pictures, needed_bps(wishes) + sound_bps, now)
+
+    def delivery(self, track_id: str) -> Delivery:
+        """Tell how a track comes."""
+        return self._told.get(track_id, (Delivery.ACTIVE, ""))[0]
+
+    def close(self) -> None:
+        """End what goes on."""
+        for handle in self._probing:
+            handle.cancel()
+
+    def _wish(self, track: PublishedTrack, downlink: Downlink, now: float) -> Wish:
+        want = self.wants.get(track.id, ANY)
+        encodings = track.forwarder.encodings
+        is_wanted = not want.paused and not self._is_outside(track, want)
+        if not is_wanted or not encodings:
+            self.desired[track.id] = NONE
+            return Wish(track.id, ())
+        heights = {each.rank: each.height or _typical_height(each) for each in encodings}
+        desired = min(wanted_rank(heights, want.height), max(self.cap, encodings[0].rank))
+        self.desired[track.id] = desired
+        suiting = [each for each in encodings if each.rank <= desired]
+        active = [each for each in suiting if each.is_active(now)] or suiting
+        choices = [Choice(each.rank, each.bitrate_bps) for each in active]
+        priority = want.priority + (SCREEN_PRIORITY if track.source == "screen" else 0)
+        return Wish(track.id, choices, downlink.rank, priority)
+
+    def _is_outside(self, track: PublishedTrack, want: Want) -> bool:
+        return track.id in self.outside and not want.priority
+
+    def _give(self, track: PublishedTrack, downlink: Downlink, rank: int) -> None:
+        if downlink.rank != rank:
+            track.forwarder.choose(downlink, rank)
+        delivery = Delivery.ACTIVE
+        want = self.wants.get(track.id, ANY)
+        if want.paused:
+            delivery = Delivery.PAUSED
+        elif self._is_outside(track, want):
+            delivery = Delivery.OUTSIDE_LAST_N
+        elif rank == NONE and track.forwarder.encodings:
+            delivery = Delivery.STARVED
+        rid = downlink.current.rid if downlink.current is not None else ""
+        told = (delivery, rid)
+        if self._told.get(track.id, (Delivery.ACTIVE, "")) != told:
+            self._told[track.id] = told
+            if delivery is Delivery.STARVED:
+                self.starvations[track.id] = self.starvations.get(track.id, 0) + 1
+            self.on_delivery(track, delivery, rid)
+
+    def _probe(self, pictures: Sequence[Link], needed: float, now: float) -> None:
+        carrier = next((d for _, d in pictures if d.can_pad), None)
+        if carrier is None:
+            return
+        if (probe := self.estimator.probe(needed, self._outlet.number, now)) is not None:
+            self._send_probe(probe, carrier, 0)
+
+    def _send_probe(self, probe: Probe, carrier: Downlink, step: int) -> None:
+        """Send a probe in steps, so that it measures the way and not its queues."""
+        now = time.monotonic()
+        for _ in range(-(-probe.octets // (PROBE_STEPS * PADDING_BYTES))):
+            carrier.pad(PADDING_BYTES, now)
+        if step + 1 == PROBE_STEPS:
+            self._probing.clear()
+            self.estimator.probed(self._outlet.number)
+            return
+        delay = probe.seconds / PROBE_STEPS
+        loop = asyncio.get_running_loop()
+        self._probing = [loop.call_later(delay, self._send_probe, probe, carrier, step + 1)]
+
+
+def _typical_height(encoding: Encoding) -> int:
+    return TYPICAL_HEIGHTS[min(encoding.rank, len(TYPICAL_HEIGHTS) - 1)]
+
+
+__all__ = ["ALL", "Delivery", "Quota", "Want"]
