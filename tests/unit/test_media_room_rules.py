@@ -80,9 +80,7 @@ def test_what_people_notice_is_judged(signs: Signs, quality: Quality) -> None:
 
 
 def test_it_gets_worse_at_once_and_better_after_a_while() -> None:
-    verdict = Verdict()
-    assert verdict.update(Signs(loss_up=0.2), 1.0)
-    assert not verdict.update(Signs(), 2.0)
-    assert verdict.quality == Quality.POOR
-    assert verdict.update(Signs(), 1.0 + BETTER_SECONDS)
-    assert verdict.quality == Quality.EXCELLENT
+    verdict, told = Verdict(), []
+    for signs, now in [(Signs(loss_up=0.2), 1.0), (Signs(), 2.0), (Signs(), 1.0 + BETTER_SECONDS)]:
+        told.append((verdict.update(signs, now), verdict.quality))
+    assert told == [(True, Quality.POOR), (False, Quality.POOR), (True, Quality.EXCELLENT)]
