@@ -7,13 +7,17 @@ at the end of the event loop's turn. All that varies along a lane is an offset, 
 
 from __future__ import annotations
 
+import asyncio
+import importlib
+import socket
 from array import array
 from collections.abc import Callable, Sequence
 from struct import Struct
 from typing import Protocol
 
-from services.media.dtls import OutboundSrtp, SrtpError, scratch
+from services.media.dtls import OutboundSrtp, SrtpError, scratch, srtp_protect_address
 from services.media.ice import Address
+from services.media.outbox import Outbox, unsent
 from services.media.payload import NO_NUMBERS, Vp8Numbers
 from services.media.rtp import MIN_HEADER, TRANSPORT_SEQUENCE_AT
 
@@ -187,4 +191,47 @@ def _move_picture(packet: bytearray, at: int, is_wide: bool, offset: int) -> Non
         scratch.buffer[at] = bytes([packet[at] + offset & 0x7F])
 
 
-__all__ = ["NO_NUMBERS", "SENT", "Fanout", "Lane", "Outlet", "PythonFanout", "Send"]
+class FanoutMissing(RuntimeError):
+    """The compiled fan-out was asked for and is not built."""
+
+
+def choose(kind: str, udp: socket.socket, outbox: Outbox) -> Fanout:
+    """Make a fan-out that sends through a socket: `compiled`, `python`, or `auto`, compiled where that is built.
+
+    Raises FanoutMissing.
+    """
+    if kind != "python":
+        try:
+            return _compiled(udp, outbox)
+        except ImportError as error:
+            if kind == "compiled":
+                raise FanoutMissing(f"the compiled fan-out is not built: {error}") from error
+    return PythonFanout(outbox.add)
+
+
+def _compiled(udp: socket.socket, outbox: Outbox) -> Fanout:
+    native = importlib.import_module("services.media._fanout")
+
+    def flush() -> None:
+        if left := fanout.flush():
+            unsent.inc(left)
+
+    def schedule() -> None:
+        asyncio.get_running_loop().call_soon(flush)
+
+    fanout = native.Fanout(udp.fileno(), srtp_protect_address, outbox.add, schedule)
+    made: Fanout = fanout
+    return made
+
+
+__all__ = [
+    "NO_NUMBERS",
+    "SENT",
+    "Fanout",
+    "FanoutMissing",
+    "Lane",
+    "Outlet",
+    "PythonFanout",
+    "Send",
+    "choose",
+]

@@ -21,7 +21,7 @@ UDP_SEGMENT = 103
 MAX_SEGMENTS = 44
 """In one send: of 1,472 bytes each they fit the 64 KiB that it takes."""
 
-_unsent = telemetry.counter("media_unsent", "Datagrams that the socket did not take.")
+unsent = telemetry.counter("mediaunsent", "Datagrams that the socket did not take.")
 
 
 class Outbox:
@@ -46,7 +46,7 @@ class Outbox:
         try:
             self._socket.sendto(datagram, address)
         except OSError:
-            _unsent.inc()
+            unsent.inc()
 
     def _flush(self) -> None:
         waiting, self._waiting = self._waiting, {}
@@ -63,7 +63,7 @@ class Outbox:
             try:
                 self._socket.sendmsg(run, ((socket.IPPROTO_UDP, UDP_SEGMENT, size),), 0, address)
             except BlockingIOError:
-                _unsent.inc(len(run))
+                unsent.inc(len(run))
                 return
             except OSError as error:
                 if error.errno == errno.EIO:  # this network card can't
@@ -93,4 +93,4 @@ def _can_segment(udp: socket.socket) -> bool:
     return True
 
 
-__all__ = ["MAX_SEGMENTS", "Outbox", "runs"]
+__all__ = ["MAX_SEGMENTS", "Outbox", "runs", "unsent"]

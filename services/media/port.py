@@ -11,7 +11,7 @@ import socket
 import time
 
 from services.media.dtls import Certificate
-from services.media.fanout import Fanout, PythonFanout
+from services.media.fanout import choose
 from services.media.ice import Address, CheckInvalid, read_check
 from services.media.outbox import Outbox
 from services.media.sdp import Local
@@ -24,9 +24,9 @@ BUFFER_BYTES = 4 * 1024 * 1024
 
 
 class Port:
-    """A bound socket, and the transports that share it."""
+    """A bound socket, and the transports that share it; `fanout` as `fanout.choose` has it."""
 
-    def __init__(self, listen: str, advertise: tuple[str, ...]) -> None:
+    def __init__(self, listen: str, advertise: tuple[str, ...], fanout: str = "auto") -> None:
         host, _, port = listen.rpartition(":")
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._socket = socket.socket(family, socket.SOCK_DGRAM)
@@ -37,7 +37,7 @@ class Port:
         self.number: int = self._socket.getsockname()[1]
         self._advertise = advertise
         self._outbox = Outbox(self._socket)
-        self.fanout: Fanout = PythonFanout(self._outbox.add)
+        self.fanout = choose(fanout, self._socket, self._outbox)
         self._certificate = Certificate()
         self._by_ufrag: dict[str, Transport] = {}
         self._by_address: dict[Address, Transport] = {}

@@ -1,0 +1,752 @@
+/* The fan-out, compiled: what fanout.py does in Python, to the same contract (tests/contracts/test_fanout.py).
+ *
+ * One call per received packet rewrites and protects it for all lanes, with the GIL released, into one arena; what has
+ * gathered by the end of the event loop's turn leaves by sendmmsg, the packets of one peer as segments of one send
+ * (UDP GSO) where the system can. libsrtp is not linked: its srtp_protect comes as an address, from pylibsrtp.
+ *
+ * Everything here belongs to the event loop's thread. Nothing is allocated per packet.
+ */
+#define PY_SSIZE_T_CLEAN
+#define _GNU_SOURCE
+#include <Python.h>
+#include <structmember.h>
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#ifndef UDP_SEGMENT
+#define UDP_SEGMENT 103
+#endif
+#ifndef SOL_UDP
+#define SOL_UDP 17
+#endif
+
+enum {
+    SENT = 4096,              /* as fanout.SENT */
+    MIN_HEADER = 12,
+    TRANSPORT_SEQUENCE_AT = 17, /* as rtp.TRANSPORT_SEQUENCE_AT */
+    MAX_PACKET = 1500,
+    TRAILER = 144,            /* SRTP_MAX_TRAILER_LEN */
+    ARENA = 1 << 20,
+    MAX_QUEUED = 2048,        /* packets that wait for the end of the turn */
+    MAX_SEGMENTS = 44,        /* in one send: of 1,472 bytes each they fit its 64 KiB */
+    MESSAGES = 64,            /* in one sendmmsg */
+    NONE = -1,
+};
+
+typedef int (*protect_t)(void *context, void *packet, int *length);
+
+/* ---- One peer's way out. */
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *address;  /* as Python sees it: None, (host, port), or what `send` is to be called with */
+    PyObject *srtp;     /* keeps `context` alive */
+    void *context;
+    struct sockaddr_storage to;
+    socklen_t to_length; /* 0: no datagram address */
+    long long number;
+    unsigned long long packets, octets, failed;
+    int head, tail;     /* its queued packets, NONE when there are none */
+    double at[SENT];
+    uint16_t size[SENT];
+} Outlet;
+
+static int read_address(PyObject *value, struct sockaddr_storage *to, socklen_t *length)
+{
+    struct sockaddr_in *four = (struct sockaddr_in *)to;
+    struct sockaddr_in6 *six = (struct sockaddr_in6 *)to;
+    const char *host;
+    int port;
+
+    *length = 0;
+    if (!PyTuple_CheckExact(value) || PyTuple_GET_SIZE(value) != 2)
+        return 0;
+    if (!PyArg_ParseTuple(value, "si", &host, &port))
+        return -1;
+    memset(to, 0, sizeof *to);
+    if (inet_pton(AF_INET, host, &four->sin_addr) == 1) {
+        four->sin_family = AF_INET;
+        four->sin_port = htons((uint16_t)port);
+        *length = sizeof *four;
+    } else if (inet_pton(AF_INET6, host, &six->sin6_addr) == 1) {
+        six->sin6_family = AF_INET6;
+        six->sin6_port = htons((uint16_t)port);
+        *length = sizeof *six;
+    } else {
+        PyErr_Format(PyExc_ValueError, "%s is no IP address", host);
+        return -1;
+    }
+    return 0;
+}
+
+static int outlet_set_address(Outlet *self, PyObject *value, void *closure)
+{
+    struct sockaddr_storage to;
+    socklen_t length;
+
+    (void)closure;
+    if (value == NULL || read_address(value, &to, &length) < 0) {
+        if (value == NULL)
+            PyErr_SetString(PyExc_AttributeError, "an outlet keeps its address");
+        return -1;
+    }
+    self->to = to;
+    self->to_length = length;
+    Py_INCREF(value);
+    Py_SETREF(self->address, value);
+    return 0;
+}
+
+static PyObject *outlet_get_address(Outlet *self, void *closure)
+{
+    (void)closure;
+    return Py_NewRef(self->address);
+}
+
+static int outlet_set_srtp(Outlet *self, PyObject *value, void *closure)
+{
+    void *context = NULL;
+
+    (void)closure;
+    if (value == NULL) {
+        PyErr_SetString(PyExc_AttributeError, "an outlet keeps its srtp");
+        return -1;
+    }
+    if (value != Py_None) {
+        PyObject *pointer = PyObject_GetAttrString(value, "context");
+        if (pointer == NULL)
+            return -1;
+        context = PyLong_AsVoidPtr(pointer);
+        Py_DECREF(pointer);
+        if (context == NULL && PyErr_Occurred())
+            return -1;
+    }
+    self->context = context;
+    Py_INCREF(value);
+    Py_SETREF(self->srtp, value);
+    return 0;
+}
+
+static PyObject *outlet_get_srtp(Outlet *self, void *closure)
+{
+    (void)closure;
+    return Py_NewRef(self->srtp);
+}
+
+static PyObject *outlet_sent(Outlet *self, PyObject *argument)
+{
+    long long number = PyLong_AsLongLong(argument);
+
+    if (number == -1 && PyErr_Occurred())
+        return NULL;
+    if (number < 0 || number >= self->number || number < self->number - SENT)
+        Py_RETURN_NONE;
+    return Py_BuildValue("dH", self->at[number % SENT], self->size[number % SENT]);
+}
+
+static void outlet_dealloc(Outlet *self)
+{
+    Py_XDECREF(self->address);
+    Py_XDECREF(self->srtp);
+    Py_TYPE(self)->tp_free((PyObject *)self);
+}
+
+static PyMemberDef outlet_members[] = {
+    {"number", T_LONGLONG, offsetof(Outlet, number), 0, NULL},
+    {"packets", T_ULONGLONG, offsetof(Outlet, packets), 0, NULL},
+    {"octets", T_ULONGLONG, offsetof(Outlet, octets), 0, NULL},
+    {"failed", T_ULONGLONG, offsetof(Outlet, failed), 0, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+static PyGetSetDef outlet_properties[] = {
+    {"address", (getter)outlet_get_address, (setter)outlet_set_address, NULL, NULL},
+    {"srtp", (getter)outlet_get_srtp, (setter)outlet_set_srtp, NULL, NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+static PyMethodDef outlet_methods[] = {
+    {"sent", (PyCFunction)outlet_sent, METH_O, NULL},
+    {NULL, NULL, 0, NULL},
+};
+static PyTypeObject OutletType = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "services.media._fanout.Outlet",
+    .tp_basicsize = sizeof(Outlet),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .tp_dealloc = (destructor)outlet_dealloc,
+    .tp_members = outlet_members,
+    .tp_getset = outlet_properties,
+    .tp_methods = outlet_methods,
+};
+
+/* ---- One track to one peer. */
+
+typedef struct {
+    PyObject_HEAD
+    Outlet *outlet;
+    unsigned int ssrc;
+    long long begin, offset, timestamp_offset;
+    int picture_offset, tl0_offset;
+    unsigned long long packets, octets;
+} Lane;
+
+static void lane_dealloc(Lane *self)
+{
+    Py_XDECREF(self->outlet);
+    Py_TYPE(self)->tp_free((PyObject *)self);
+}
+
+static PyMemberDef lane_members[] = {
+    {"outlet", T_OBJECT_EX, offsetof(Lane, outlet), READONLY, NULL},
+    {"ssrc", T_UINT, offsetof(Lane, ssrc), READONLY, NULL},
+    {"begin", T_LONGLONG, offsetof(Lane, begin), 0, NULL},
+    {"offset", T_LONGLONG, offsetof(Lane, offset), 0, NULL},
+    {"timestamp_offset", T_LONGLONG, offsetof(Lane, timestamp_offset), 0, NULL},
+    {"picture_offset", T_INT, offsetof(Lane, picture_offset), 0, NULL},
+    {"tl0_offset", T_INT, offsetof(Lane, tl0_offset), 0, NULL},
+    {"packets", T_ULONGLONG, offsetof(Lane, packets), 0, NULL},
+    {"octets", T_ULONGLONG, offsetof(Lane, octets), 0, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+static PyTypeObject LaneType = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "services.media._fanout.Lane",
+    .tp_basicsize = sizeof(Lane),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .tp_dealloc = (destructor)lane_dealloc,
+    .tp_members = lane_members,
+};
+
+/* ---- The fan-out itself: a socket, an arena, and what waits in it. */
+
+typedef struct {
+    uint32_t at;
+    uint16_t length;
+    int next;
+} Queued;
+
+/* Messages for one sendmmsg, each the packets of one peer that one send can carry. */
+typedef struct {
+    struct mmsghdr messages[MESSAGES];
+    struct iovec vectors[MAX_QUEUED];
+    char control[MESSAGES][CMSG_SPACE(sizeof(uint16_t))];
+    int count, vector_count;
+    int segments[MESSAGES];
+} Batch;
+
+typedef struct {
+    PyObject_HEAD
+    int socket;
+    int can_segment;
+    protect_t protect;
+    PyObject *send;     /* takes (bytes, address) where a peer has no datagram address */
+    PyObject *schedule; /* is called when the first packet of a turn waits: have `flush` called at its end */
+    Outlet *waiting[MAX_QUEUED];
+    int waiting_count;
+    Queued queued[MAX_QUEUED];
+    int queued_count;
+    uint32_t used;
+    unsigned char *arena;
+    Batch batch;
+} Fanout;
+
+/* A packet's place among the others, and where its running numbers lie. */
+typedef struct {
+    const unsigned char *data;
+    int size;
+    long long extended;
+    unsigned long timestamp;
+    int picture_at, is_wide, tl0_at;
+    double now;
+} Packet;
+
+static void put16(unsigned char *at, unsigned int value)
+{
+    at[0] = (unsigned char)(value >> 8);
+    at[1] = (unsigned char)value;
+}
+
+static void put32(unsigned char *at, unsigned long value)
+{
+    put16(at, (unsigned int)(value >> 16));
+    put16(at + 2, (unsigned int)value);
+}
+
+/* Write over what differs from lane to lane. */
+static void rewrite(unsigned char *into, const Packet *packet, const Lane *lane)
+{
+    put16(into + 2, (unsigned int)(packet->extended + lane->offset));
+    put32(into + 4, (unsigned long)(packet->timestamp + (unsigned long)lane->timestamp_offset));
+    put32(into + 8, lane->ssrc);
+    if (packet->picture_at) {
+        unsigned char *at = into + packet->picture_at;
+        if (packet->is_wide) {
+            unsigned int picture = (unsigned int)((at[0] << 8 | at[1]) + lane->picture_offset);
+            put16(at, 0x8000 | (picture & 0x7FFF));
+        } else {
+            at[0] = (unsigned char)((at[0] + lane->picture_offset) & 0x7F);
+        }
+    }
+    if (packet->tl0_at)
+        into[packet->tl0_at] = (unsigned char)(into[packet->tl0_at] + lane->tl0_offset);
+}
+
+/* Number and protect what lies at `buffer`; returns its protected length, or 0 when that failed. */
+static int seal(const Fanout *self, Outlet *outlet, unsigned char *buffer, int size, double now)
+{
+    int length = size;
+
+    put16(buffer + TRANSPORT_SEQUENCE_AT, (unsigned int)outlet->number);
+    if (self->protect(outlet->context, buffer, &length) != 0) {
+        outlet->failed++;
+        return 0;
+    }
+    outlet->at[outlet->number % SENT] = now;
+    outlet->size[outlet->number % SENT] = (uint16_t)size;
+    outlet->number++;
+    outlet->packets++;
+    outlet->octets += (unsigned long long)length;
+    return length;
+}
+
+static void enqueue(Fanout *self, Outlet *outlet, int length)
+{
+    int index = self->queued_count++;
+
+    self->queued[index] = (Queued){self->used, (uint16_t)length, NONE};
+    self->used += (uint32_t)((length + 7) & ~7);
+    if (outlet->tail == NONE) {
+        outlet->head = index;
+        self->waiting[self->waiting_count++] = outlet; /* its reference is taken under the GIL, by `keep` */
+    } else {
+        self->queued[outlet->tail].next = index;
+    }
+    outlet->tail = index;
+}
+
+/* ---- Leaving. */
+
+static void add_message(Batch *batch, Outlet *outlet, int segments, int size)
+{
+    int index = batch->count++;
+    struct msghdr *header = &batch->messages[index].msg_hdr;
+
+    memset(header, 0, sizeof *header);
+    header->msg_name = &outlet->to;
+    header->msg_namelen = outlet->to_length;
+    header->msg_iov = &batch->vectors[batch->vector_count - segments];
+    header->msg_iovlen = (size_t)segments;
+    batch->segments[index] = segments;
+    if (segments > 1) {
+        struct cmsghdr *control;
+        uint16_t segment = (uint16_t)size;
+        header->msg_control = batch->control[index];
+        header->msg_controllen = sizeof batch->control[index];
+        control = CMSG_FIRSTHDR(header);
+        control->cmsg_level = SOL_UDP;
+        control->cmsg_type = UDP_SEGMENT;
+        control->cmsg_len = CMSG_LEN(sizeof segment);
+        memcpy(CMSG_DATA(control), &segment, sizeof segment);
+    }
+}
+
+static int send_one_by_one(int socket, struct msghdr *header, int segments)
+{
+    struct iovec *vectors = header->msg_iov;
+    int unsent = 0;
+
+    header->msg_control = NULL;
+    header->msg_controllen = 0;
+    header->msg_iovlen = 1;
+    for (int i = 0; i < segments; i++) {
+        header->msg_iov = vectors + i;
+        if (sendmsg(socket, header, 0) < 0)
+            unsent++;
+    }
+    return unsent;
+}
+
+/* Send what a batch holds; returns how many packets the socket did not take. */
+static int send_batch(Fanout *self, Batch *batch)
+{
+    int done = 0, unsent = 0;
+
+    while (done < batch->count) {
+        int sent = sendmmsg(self->socket, batch->messages + done, (unsigned int)(batch->count - done), 0);
+        if (sent > 0) {
+            done += sent;
+            continue;
+        }
+        if (errno == EINTR)
+            continue;
+        if (errno == EAGAIN || errno == EWOULDBLOCK) { /* the buffer is full: the network would drop it too */
+            for (; done < batch->count; done++)
+                unsent += batch->segments[done];
+            break;
+        }
+        if (batch->segments[done] > 1) {
+            if (errno == EIO) /* this network card can't */
+                self->can_segment = 0;
+            unsent += send_one_by_one(self->socket, &batch->messages[done].msg_hdr, batch->segments[done]);
+        } else {
+            unsent++;
+        }
+        done++;
+    }
+    batch->count = batch->vector_count = 0;
+    return unsent;
+}
+
+/* Cut one peer's packets into runs that one send can carry: of one size, but for the last, which may be shorter. */
+static int add_outlet(Fanout *self, Batch *batch, Outlet *outlet)
+{
+    int unsent = 0, segments = 0, size = 0, last = 0;
+
+    if (!outlet->to_length) /* its address went away meanwhile */
+        return 0;
+    for (int index = outlet->head; index != NONE; index = self->queued[index].next) {
+        const Queued *queued = &self->queued[index];
+        int fits = segments && self->can_segment && segments < MAX_SEGMENTS && last == size && queued->length <= size;
+        if (segments && !fits) {
+            add_message(batch, outlet, segments, size);
+            segments = 0;
+            if (batch->count == MESSAGES)
+                unsent += send_batch(self, batch);
+        }
+        if (!segments)
+            size = queued->length;
+        batch->vectors[batch->vector_count].iov_base = self->arena + queued->at;
+        batch->vectors[batch->vector_count++].iov_len = queued->length;
+        last = queued->length;
+        segments++;
+    }
+    if (segments) {
+        add_message(batch, outlet, segments, size);
+        if (batch->count == MESSAGES)
+            unsent += send_batch(self, batch);
+    }
+    return unsent;
+}
+
+static int flush_all(Fanout *self)
+{
+    Batch *batch = &self->batch;
+    int unsent = 0;
+
+    Py_BEGIN_ALLOW_THREADS
+    for (int i = 0; i < self->waiting_count; i++)
+        unsent += add_outlet(self, batch, self->waiting[i]);
+    unsent += send_batch(self, batch);
+    Py_END_ALLOW_THREADS
+    for (int i = 0; i < self->waiting_count; i++) {
+        Outlet *outlet = self->waiting[i];
+        outlet->head = outlet->tail = NONE;
+        Py_DECREF(outlet);
+    }
+    self->waiting_count = self->queued_count = 0;
+    self->used = 0;
+    return unsent;
+}
+
+static PyObject *fanout_flush(Fanout *self, PyObject *unused)
+{
+    (void)unused;
+    return PyLong_FromLong(flush_all(self));
+}
+
+/* ---- Coming in. */
+
+static int has_room(const Fanout *self, Py_ssize_t packets)
+{
+    return self->queued_count + packets <= MAX_QUEUED
+        && self->used + (uint64_t)packets * (MAX_PACKET + TRAILER + 8) <= ARENA;
+}
+
+/* Seal and hand over to Python a packet for a peer that no datagram reaches. */
+static int divert(Fanout *self, Outlet *outlet, const Packet *packet, const Lane *lane)
+{
+    unsigned char buffer[MAX_PACKET + TRAILER];
+    PyObject *result;
+    int length;
+
+    memcpy(buffer, packet->data, (size_t)packet->size);
+    if (lane != NULL)
+        rewrite(buffer, packet, lane);
+    length = seal(self, outlet, buffer, packet->size, packet->now);
+    if (!length)
+        return 0;
+    result = PyObject_CallFunction(self->send, "y#O", (char *)buffer, (Py_ssize_t)length, outlet->address);
+    Py_XDECREF(result);
+    return result == NULL ? -1 : 0;
+}
+
+static int is_open(const Outlet *outlet)
+{
+    return outlet->context != NULL && outlet->address != Py_None;
+}
+
+/* After packets were queued without the GIL: take references of peers that now wait, and see that a flush comes. */
+static int keep(Fanout *self, int waited_before)
+{
+    PyObject *result;
+
+    for (int i = waited_before; i < self->waiting_count; i++)
+        Py_INCREF(self->waiting[i]);
+    if (waited_before || !self->waiting_count)
+        return 0;
+    result = PyObject_CallNoArgs(self->schedule);
+    Py_XDECREF(result);
+    return result == NULL ? -1 : 0;
+}
+
+static void put_in_lanes(Fanout *self, const Packet *packet, Lane **lanes, Py_ssize_t count)
+{
+    for (Py_ssize_t i = 0; i < count; i++) {
+        Lane *lane = lanes[i];
+        Outlet *outlet = lane->outlet;
+        unsigned char *into = self->arena + self->used;
+        int length;
+        if (packet->extended < lane->begin || !is_open(outlet))
+            continue;
+        lane->packets++;
+        lane->octets += (unsigned long long)(packet->size - MIN_HEADER);
+        if (!outlet->to_length)
+            continue; /* it is diverted, under the GIL */
+        memcpy(into, packet->data, (size_t)packet->size);
+        rewrite(into, packet, lane);
+        length = seal(self, outlet, into, packet->size, packet->now);
+        if (length)
+            enqueue(self, outlet, length);
+    }
+}
+
+static int divert_lanes(Fanout *self, const Packet *packet, Lane **lanes, Py_ssize_t count)
+{
+    for (Py_ssize_t i = 0; i < count; i++) {
+        Outlet *outlet = lanes[i]->outlet;
+        if (packet->extended >= lanes[i]->begin && is_open(outlet) && !outlet->to_length
+            && divert(self, outlet, packet, lanes[i]) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+enum { LANES_AT_ONCE = 256 };
+
+/* Forward along some lanes, which are referenced by the caller's list. */
+static int forward_some(Fanout *self, const Packet *packet, Lane **lanes, Py_ssize_t count)
+{
+    int waited;
+
+    if (!has_room(self, count))
+        flush_all(self);
+    waited = self->waiting_count;
+    Py_BEGIN_ALLOW_THREADS
+    put_in_lanes(self, packet, lanes, count);
+    Py_END_ALLOW_THREADS
+    if (keep(self, waited) < 0)
+        return -1;
+    return divert_lanes(self, packet, lanes, count);
+}
+
+static int check_packet(const Packet *packet, Py_ssize_t size)
+{
+    if (size < TRANSPORT_SEQUENCE_AT + 2 || size > MAX_PACKET || packet->picture_at < 0 || packet->tl0_at < 0
+        || packet->picture_at + 1 + packet->is_wide > size || packet->tl0_at + 1 > size) {
+        PyErr_SetString(PyExc_ValueError, "the packet is too short, too long, or has its numbers elsewhere");
+        return -1;
+    }
+    return 0;
+}
+
+static PyObject *fanout_forward(Fanout *self, PyObject *arguments)
+{
+    Packet packet;
+    Py_buffer data;
+    PyObject *list;
+    Lane *lanes[LANES_AT_ONCE];
+    int failed = 0;
+
+    if (!PyArg_ParseTuple(arguments, "y*Lk(ipi)O!d", &data, &packet.extended, &packet.timestamp,
+                          &packet.picture_at, &packet.is_wide, &packet.tl0_at, &PyList_Type, &list, &packet.now))
+        return NULL;
+    packet.data = data.buf;
+    packet.size = (int)data.len;
+    failed = check_packet(&packet, data.len) < 0;
+    for (Py_ssize_t start = 0; !failed && start < PyList_GET_SIZE(list); start += LANES_AT_ONCE) {
+        Py_ssize_t count = 0;
+        while (count < LANES_AT_ONCE && start + count < PyList_GET_SIZE(list)) {
+            PyObject *lane = PyList_GET_ITEM(list, start + count);
+            if (!Py_IS_TYPE(lane, &LaneType)) {
+                PyErr_SetString(PyExc_TypeError, "a lane of another fan-out");
+                failed = 1;
+                break;
+            }
+            lanes[count++] = (Lane *)Py_NewRef(lane);
+        }
+        failed = failed || forward_some(self, &packet, lanes, count) < 0;
+        while (count)
+            Py_DECREF(lanes[--count]);
+    }
+    PyBuffer_Release(&data);
+    return failed ? NULL : Py_NewRef(Py_None);
+}
+
+static PyObject *fanout_send(Fanout *self, PyObject *arguments)
+{
+    Packet packet = {.extended = 0};
+    Py_buffer data;
+    Outlet *outlet;
+    int failed;
+
+    if (!PyArg_ParseTuple(arguments, "O!y*d", &OutletType, &outlet, &data, &packet.now))
+        return NULL;
+    packet.data = data.buf;
+    packet.size = (int)data.len;
+    failed = check_packet(&packet, data.len) < 0;
+    if (!failed && is_open(outlet)) {
+        if (!outlet->to_length) {
+            failed = divert(self, outlet, &packet, NULL) < 0;
+        } else {
+            int waited, length;
+            if (!has_room(self, 1))
+                flush_all(self);
+            waited = self->waiting_count;
+            memcpy(self->arena + self->used, packet.data, (size_t)packet.size);
+            length = seal(self, outlet, self->arena + self->used, packet.size, packet.now);
+            if (length)
+                enqueue(self, outlet, length);
+            failed = keep(self, waited) < 0;
+        }
+    }
+    PyBuffer_Release(&data);
+    return failed ? NULL : Py_NewRef(Py_None);
+}
+
+static PyObject *fanout_outlet(Fanout *self, PyObject *unused)
+{
+    Outlet *outlet = PyObject_New(Outlet, &OutletType);
+
+    (void)self;
+    (void)unused;
+    if (outlet == NULL)
+        return NULL;
+    memset((char *)outlet + offsetof(Outlet, address), 0, sizeof *outlet - offsetof(Outlet, address));
+    outlet->address = Py_NewRef(Py_None);
+    outlet->srtp = Py_NewRef(Py_None);
+    outlet->head = outlet->tail = NONE;
+    return (PyObject *)outlet;
+}
+
+static PyObject *fanout_lane(Fanout *self, PyObject *arguments)
+{
+    Outlet *outlet;
+    unsigned int ssrc;
+    Lane *lane;
+
+    (void)self;
+    if (!PyArg_ParseTuple(arguments, "O!I", &OutletType, &outlet, &ssrc))
+        return NULL;
+    lane = PyObject_New(Lane, &LaneType);
+    if (lane == NULL)
+        return NULL;
+    memset((char *)lane + offsetof(Lane, outlet), 0, sizeof *lane - offsetof(Lane, outlet));
+    lane->outlet = (Outlet *)Py_NewRef(outlet);
+    lane->ssrc = ssrc;
+    return (PyObject *)lane;
+}
+
+static int fanout_init(Fanout *self, PyObject *arguments, PyObject *keywords)
+{
+    unsigned long long protect;
+    PyObject *send, *schedule;
+    int segment = 0;
+    socklen_t length = sizeof segment;
+
+    (void)keywords;
+    if (self->arena != NULL) {
+        PyErr_SetString(PyExc_TypeError, "it is made already");
+        return -1;
+    }
+    if (!PyArg_ParseTuple(arguments, "iKOO", &self->socket, &protect, &send, &schedule))
+        return -1;
+    self->protect = (protect_t)(uintptr_t)protect;
+    self->send = Py_NewRef(send);
+    self->schedule = Py_NewRef(schedule);
+    self->arena = PyMem_RawMalloc(ARENA);
+    if (self->arena == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    self->can_segment = getsockopt(self->socket, SOL_UDP, UDP_SEGMENT, &segment, &length) == 0;
+    return 0;
+}
+
+static int fanout_traverse(Fanout *self, visitproc visit, void *arg) /* Py_VISIT wants that name */
+{
+    Py_VISIT(self->send);
+    Py_VISIT(self->schedule);
+    return 0;
+}
+
+static int fanout_clear(Fanout *self)
+{
+    Py_CLEAR(self->send);
+    Py_CLEAR(self->schedule);
+    return 0;
+}
+
+static void fanout_dealloc(Fanout *self)
+{
+    PyObject_GC_UnTrack(self);
+    for (int i = 0; i < self->waiting_count; i++)
+        Py_DECREF(self->waiting[i]);
+    fanout_clear(self);
+    PyMem_RawFree(self->arena);
+    Py_TYPE(self)->tp_free((PyObject *)self);
+}
+
+static PyMethodDef fanout_methods[] = {
+    {"outlet", (PyCFunction)fanout_outlet, METH_NOARGS, NULL},
+    {"lane", (PyCFunction)fanout_lane, METH_VARARGS, NULL},
+    {"forward", (PyCFunction)fanout_forward, METH_VARARGS, NULL},
+    {"send", (PyCFunction)fanout_send, METH_VARARGS, NULL},
+    {"flush", (PyCFunction)fanout_flush, METH_NOARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+static PyTypeObject FanoutType = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "services.media._fanout.Fanout",
+    .tp_basicsize = sizeof(Fanout),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+    .tp_new = PyType_GenericNew,
+    .tp_init = (initproc)fanout_init,
+    .tp_dealloc = (destructor)fanout_dealloc,
+    .tp_traverse = (traverseproc)fanout_traverse,
+    .tp_clear = (inquiry)fanout_clear,
+    .tp_methods = fanout_methods,
+};
+
+static struct PyModuleDef module = {
+    PyModuleDef_HEAD_INIT, "_fanout", "The fan-out, compiled; see fanout.py.", -1, NULL, NULL, NULL, NULL, NULL,
+};
+
+PyMODINIT_FUNC PyInit__fanout(void)
+{
+    PyObject *it;
+
+    if (PyType_Ready(&OutletType) < 0 || PyType_Ready(&LaneType) < 0 || PyType_Ready(&FanoutType) < 0)
+        return NULL;
+    it = PyModule_Create(&module);
+    if (it == NULL)
+        return NULL;
+    if (PyModule_AddObjectRef(it, "Fanout", (PyObject *)&FanoutType) < 0) {
+        Py_DECREF(it);
+        return NULL;
+    }
+    return it;
+}
