@@ -23,6 +23,7 @@ from pylibsrtp._binding import ffi, lib
 
 MTU = 1200
 REPLAY_WINDOW = 1024
+MAX_RECORD = 2048
 MAX_SRTP_PACKET = 1356
 """Bytes that pylibsrtp's buffer leaves for a packet to be protected."""
 
@@ -97,7 +98,7 @@ class OutboundSrtp:
 
 
 class Dtls:
-    """One handshake, and the SRTP sessions that come of it.
+    """One handshake, and the SRTP sessions that come of it. `received` gathers application data, for whoever takes it.
 
     `fingerprint` is the peer's, as its SDP has it: (algorithm, value). A peer whose certificate differs is refused.
     """
@@ -108,6 +109,7 @@ class Dtls:
         self.state = DtlsState.HANDSHAKING
         self.inbound: Session | None = None
         self.outbound: OutboundSrtp | None = None
+        self.received: list[bytes] = []
 
     @property
     def is_connected(self) -> bool:
@@ -126,6 +128,13 @@ class Dtls:
             self._shake()
         elif self.state is DtlsState.CONNECTED:
             self._drain()
+        return self._outgoing()
+
+    def send(self, data: bytes) -> list[bytes]:
+        """Wrap application data; returns the datagrams to send. Nothing goes while the handshake is not done."""
+        if self.state is DtlsState.CONNECTED:
+            with contextlib.suppress(SSL.Error):
+                self._ssl.send(data)
         return self._outgoing()
 
     def timeout(self) -> list[bytes]:
@@ -157,7 +166,8 @@ class Dtls:
 
     def _drain(self) -> None:
         try:
-            self._ssl.recv(2048)
+            while True:
+                self.received.append(self._ssl.recv(MAX_RECORD))
         except SSL.ZeroReturnError:
             self.state = DtlsState.CLOSED
         except SSL.Error:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from services.media import rtcp, rtp, sdp
 from services.media.arrivals import Arrivals
+from services.media.data import DataChannels
 from services.media.domain import MAX_TRACKS_PER_PEER, NotGranted, SdpInvalid, TooManyTracks
 from services.media.encoding import Encoding
 from services.media.fanout import Fanout
@@ -62,12 +63,14 @@ class Publisher:
         self.granted = granted
         self._fanout = fanout
         self._local = local
+        self.data = DataChannels(transport.send_data)
         self._sources = Sources(self.tracks)
         self._arrivals = Arrivals()
         self._reported_at = 0.0
         self._now = 0.0
         transport.on_rtp = self._receive_rtp
         transport.on_rtcp = self._receive_rtcp
+        transport.on_data = self.data.receive
 
     def negotiate(self, text: str, wanted: Mapping[str, Wanted]) -> Published:
         """Answer an offer. Raises SdpInvalid, NotGranted, TooManyTracks, and then nothing has changed."""
@@ -87,7 +90,13 @@ class Publisher:
         for section in offer.sections:
             if (known := self.tracks.get(section.mid)) is not None:
                 known.section, known.payload_type = section, accepted[section.mid][0]
-        return Published(sdp.answer(offer, accepted, self._local()), added, removed)
+        data = [section.mid for section in offer.sections if section.is_data and section.is_active][
+            :1
+        ]
+        if data:
+            port = next(section.sctp_port for section in offer.sections if section.mid == data[0])
+            self.data.open(port)
+        return Published(sdp.answer(offer, accepted, self._local(), data), added, removed)
 
     def withdraw(self, granted: frozenset[str]) -> list[PublishedTrack]:
         """Take sources away: their tracks are gone at once, and can't be offered again. Returns those tracks."""
@@ -121,14 +130,14 @@ class Publisher:
             if not section.mid or section.mid in seen:
                 raise SdpInvalid(text="A section has no mid, or another's.")
             seen.add(section.mid)
-            if not section.is_active or section.direction == "recvonly":
+            if not section.is_active or section.direction == "recvonly" or section.is_data:
                 continue
             if (chosen := section.chosen()) is not None:
                 source = _source(section, wanted.get(section.mid))
                 if source not in self.granted:
                     raise NotGranted(source=source)
                 accepted[section.mid] = chosen
-        if not accepted and any(section.is_active for section in offer.sections):
+        if not accepted and any(s.is_active and not s.is_data for s in offer.sections):
             raise SdpInvalid(
                 text="Nothing is offered that this server speaks: Opus; VP8, VP9, H.264 or AV1."
             )

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from services.media.data import data_message
 from services.media.domain import PeerNotFound, RoomFull, TrackNotFound
 from services.media.layers import LayersWanted
 from services.media.port import Port
@@ -129,6 +130,7 @@ class Room:
         subscriber = Subscriber(receiving, fanout, lambda: self.port.local(receiving), on_offer)
         peer = self.peers[participant] = Peer(participant, grants, publisher, subscriber)
         subscriber.quota.on_delivery = lambda *delivery: self._delivered(peer, *delivery)
+        publisher.data.on_message = lambda label, data: self._relay(participant, label, data)
         subscriber.tick(time.monotonic())
         if grants.subscribe:
             subscriber.add(self.tracks())
@@ -183,6 +185,7 @@ class Room:
         for track in peer.publisher.tracks.values():
             self._unpublish(track)
         peer.subscriber.close()
+        peer.publisher.data.close()
         self._speakers.forget(participant)
         for transport in (peer.publisher.transport, peer.subscriber.transport):
             self.port.forget(transport)
@@ -256,6 +259,13 @@ class Room:
         layers = self._layers.setdefault(track.id, LayersWanted(len(rids)))
         if layers.update(watched, now):
             self.listener.layers_wanted(track, rids[: layers.rank + 1])
+
+    def _relay(self, participant: str, label: str, data: bytes | str) -> None:
+        """Pass a data channel's message on to everybody else who has a channel of that label."""
+        message = data_message(participant, data)
+        for other in self.peers.values():
+            if other.participant != participant:
+                other.publisher.data.send(label, message)
 
     def _delivered(self, peer: Peer, track: PublishedTrack, how: Delivery, rid: str) -> None:
         if how is Delivery.STARVED:

@@ -40,6 +40,8 @@ OFFERED_EXTENSIONS = {
 RECEIVED_EXTENSIONS = frozenset({*FORWARDED_EXTENSIONS, TRANSPORT_SEQUENCE, MID, RID, REPAIRED_RID})
 """What publishers may send."""
 MAX_RIDS = 3
+SCTP_PORT = 5000
+MAX_MESSAGE_BYTES = 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +104,17 @@ class Section:
     password: str = ""
     fingerprint: tuple[str, str] = ("", "")
     bundle_only: bool = False
+    sctp_port: int = SCTP_PORT
 
     @property
     def is_active(self) -> bool:
         """Tell whether the section was neither rejected nor switched off."""
         return (self.port != 0 or self.bundle_only) and self.direction != "inactive"
+
+    @property
+    def is_data(self) -> bool:
+        """Tell whether it carries data channels (RFC 8841)."""
+        return self.kind == "application"
 
     def chosen(self) -> tuple[int, Codec] | None:
         """Find the first codec that we speak, with the client's payload type for it."""
@@ -232,6 +240,10 @@ def _read_ssrc_group(section: Section, value: str) -> None:
         section.repairs[int(numbers[1])] = int(numbers[0])
 
 
+def _read_sctp_port(section: Section, value: str) -> None:
+    section.sctp_port = int(_matching(NUMBER, value))
+
+
 def _read_simulcast(section: Section, value: str) -> None:
     """Take the streams that are sent, each by its first alternative; a paused one (`~`) counts (RFC 8853 §5.1)."""
     parts = value.split(" ")
@@ -260,6 +272,7 @@ _ATTRIBUTES = {
     "fmtp": _read_fmtp,
     "extmap": _read_extmap,
     "ssrc": _read_ssrc,
+    "sctp-port": _read_sctp_port,
     "ssrc-group": _read_ssrc_group,
     "simulcast": _read_simulcast,
     "ice-ufrag": _read_ufrag,
@@ -299,13 +312,26 @@ class Local:
     candidates: Sequence[tuple[str, int]]
 
 
-def answer(offer: Description, accepted: Mapping[str, tuple[int, Codec]], local: Local) -> str:
-    """Answer a publisher's offer: `accepted` are the sections to receive, by mid; all others are rejected."""
-    lines = _session([section.mid for section in offer.sections if section.mid in accepted])
+def answer(
+    offer: Description,
+    accepted: Mapping[str, tuple[int, Codec]],
+    local: Local,
+    data: Sequence[str] = (),
+) -> str:
+    """Answer a publisher's offer: `accepted` are the sections to receive and `data` those of data channels, by mid.
+
+    All others are rejected.
+    """
+    taken = [s.mid for s in offer.sections if s.mid in accepted or s.mid in data]
+    lines = _session(taken)
     for section in offer.sections:
-        if section.mid not in accepted:
-            lines += [f"m={section.kind} 0 UDP/TLS/RTP/SAVPF 0", "c=IN IP4 0.0.0.0"]
+        if section.mid not in taken:
+            form = "UDP/DTLS/SCTP webrtc-datachannel" if section.is_data else "UDP/TLS/RTP/SAVPF 0"
+            lines += [f"m={section.kind} 0 {form}", "c=IN IP4 0.0.0.0"]
             lines += [f"a=mid:{section.mid}", "a=inactive"]
+            continue
+        if section.is_data:
+            lines += _data(section.mid, local)
             continue
         payload_type, codec = accepted[section.mid]
         lines += _transport(
@@ -379,6 +405,14 @@ def _session(mids: Sequence[str], version: int = 1) -> list[str]:
     ]
 
 
+def _data(mid: str, local: Local) -> list[str]:
+    """Answer a section of data channels (RFC 8841 §5)."""
+    lines = _transport("application", (), mid, "passive", local)
+    port = local.candidates[0][1]
+    lines[0] = f"m=application {port} UDP/DTLS/SCTP webrtc-datachannel"
+    return [*lines, f"a=sctp-port:{SCTP_PORT}", f"a=max-message-size:{MAX_MESSAGE_BYTES}"]
+
+
 def _transport(
     kind: str, payload_types: Sequence[int], mid: str, setup: str, local: Local
 ) -> list[str]:
@@ -432,11 +466,13 @@ def _text(lines: Sequence[str]) -> str:
 __all__ = [
     "AUDIO_LEVEL",
     "FORWARDED_EXTENSIONS",
+    "MAX_MESSAGE_BYTES",
     "MID",
     "OPUS",
     "RED_PAYLOAD_TYPE",
     "REPAIRED_RID",
     "RID",
+    "SCTP_PORT",
     "SIMULCAST_CODECS",
     "TRANSPORT_SEQUENCE",
     "Codec",

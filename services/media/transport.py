@@ -30,7 +30,7 @@ Send = Callable[[bytes, Address], None]
 
 
 class Transport:
-    """`on_rtp`, `on_rtcp` get what was authenticated; `on_connected` is called when DTLS is done.
+    """`on_rtp`, `on_rtcp` and `on_data` (DTLS application data) get what was authenticated; `on_connected` is called when DTLS is done.
 
     RTP leaves by `outlet`, through the fan-out, from when the handshake is done.
     """
@@ -40,6 +40,7 @@ class Transport:
         self.outlet = outlet
         self.on_rtp: Callable[[bytes], None] = _ignore
         self.on_rtcp: Callable[[bytes], None] = _ignore
+        self.on_data: Callable[[bytes], None] = _ignore
         self.on_connected: Callable[[], None] = _nothing
         self._certificate = certificate
         self._send = send
@@ -91,6 +92,11 @@ class Transport:
             return
         self._send(dtls.outbound.protect_rtcp(packet), address)
 
+    def send_data(self, data: bytes) -> None:
+        """Send application data; dropped while there is nowhere to send it."""
+        if self._dtls is not None:
+            self._flush(self._dtls.send(data))
+
     def tick(self, now: float) -> None:
         """Do what is due; call some times a second."""
         if self._dtls is not None and self.ice.address is not None:
@@ -121,6 +127,9 @@ class Transport:
         self._flush(self._dtls.receive(datagram))
         if not was_connected:
             self._note_handshake(self._dtls)
+        received, self._dtls.received = self._dtls.received, []
+        for data in received:
+            self.on_data(data)
 
     def _note_handshake(self, dtls: Dtls) -> None:
         if dtls.is_connected:

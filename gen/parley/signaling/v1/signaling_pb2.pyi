@@ -1294,6 +1294,41 @@ class MediaMoving(_message.Message):
 Global___MediaMoving: _TypeAlias = MediaMoving  # noqa: Y015
 
 @_typing.final
+class DataMessage(_message.Message):
+    """What arrives on a data channel: a message that someone else sent on their channel of the same label.
+
+    It comes serialized, as a binary message; what is sent on a data channel is the payload or the text alone.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARTICIPANT_FIELD_NUMBER: _builtins.int
+    PAYLOAD_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    participant: _builtins.str
+    """Who sent it, `meetings/{code}/participants/{id}`."""
+    payload: _builtins.bytes
+    """As a binary message; at most 16 KiB."""
+    text: _builtins.str
+    """As a text; at most 16 KiB."""
+    def __init__(
+        self,
+        *,
+        participant: _builtins.str = ...,
+        payload: _builtins.bytes = ...,
+        text: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "payload", b"payload", "text", b"text"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "participant", b"participant", "payload", b"payload", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_data: _TypeAlias = _typing.Literal["payload", "text"]  # noqa: Y015
+    _WhichOneofArgType_data: _TypeAlias = _typing.Literal["data", b"data"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_data) -> _WhichOneofReturnType_data | None: ...
+
+Global___DataMessage: _TypeAlias = DataMessage  # noqa: Y015
+
+@_typing.final
 class ParticipantJoined(_message.Message):
     """--- Who is here, and what they send.
 
