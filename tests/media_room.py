@@ -52,8 +52,10 @@ class Told(Listener):
 
 
 @asynccontextmanager
-async def a_room() -> AsyncIterator[tuple[Room, Told]]:
-    port, told = Port("127.0.0.1:0", ("127.0.0.1",)), Told()
+async def a_room(
+    listen: str = "127.0.0.1:0", advertise: tuple[str, ...] = ("127.0.0.1",)
+) -> AsyncIterator[tuple[Room, Told]]:
+    port, told = Port(listen, advertise), Told()
     port.open()
     room = told.room = Room(MEETING, port, told, 10)
 
@@ -64,7 +66,7 @@ async def a_room() -> AsyncIterator[tuple[Room, Told]]:
 
     ticking = asyncio.create_task(tick())
     try:
-        with on_loopback():
+        with on_loopback(*advertise):
             yield room, told
     finally:
         ticking.cancel()
@@ -74,9 +76,11 @@ async def a_room() -> AsyncIterator[tuple[Room, Told]]:
         port.close()
 
 
-async def join(room: Room, told: Told, name: str, *, publish: bool) -> RtcClient:
+async def join(
+    room: Room, told: Told, name: str, *, publish: bool, client: RtcClient | None = None
+) -> RtcClient:
     participant = f"{MEETING}/participants/{name}"
-    client = told.clients[participant] = RtcClient()
+    client = told.clients[participant] = client or RtcClient()
     room.start_peer(participant, ALL)
     if publish:
         offer = await client.offer()

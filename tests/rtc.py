@@ -21,10 +21,10 @@ TIMEOUT_SECONDS = 20.0
 
 
 @contextmanager
-def on_loopback() -> Iterator[None]:
-    """Have aioice gather 127.0.0.1 alone, which it would leave out."""
+def on_loopback(*addresses: str) -> Iterator[None]:
+    """Have aioice gather loopback addresses alone, which it would leave out; 127.0.0.1 when none is named."""
     before = aioice.ice.get_host_addresses
-    aioice.ice.get_host_addresses = lambda use_ipv4, use_ipv6: ["127.0.0.1"]
+    aioice.ice.get_host_addresses = lambda use_ipv4, use_ipv6: list(addresses or ("127.0.0.1",))
     try:
         yield
     finally:

@@ -6,17 +6,41 @@ their candidate pair when a better one works, and traffic follows.
 
 from __future__ import annotations
 
+import ipaddress
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aioice import stun
 
 Address = tuple[str, int]
+"""Where a peer is: the host as the socket tells it, and the port."""
 
 UFRAG_BYTES = 6
 PASSWORD_BYTES = 18
-MAX_ADDRESSES = 8
+MAX_ADDRESSES = 16
+"""Of one peer: a browser with two networks tries each of ours from both, over UDP and over TCP."""
 MAX_CHECK_BYTES = 1024
+
+
+class StreamAddress(Address):
+    """The far end of a TCP connection (tcp.py): of the same numbers as another address, it is still not that one."""
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __ne__(self, other: object) -> bool:
+        return self is not other
+
+    __hash__ = object.__hash__
+
+    def send(self, datagrams: Sequence[bytes]) -> None:
+        """Send datagrams through the connection."""
+        raise NotImplementedError
+
+    def close(self, why: str = "") -> None:
+        """End the connection, if it has not ended."""
+        raise NotImplementedError
 
 
 class CheckInvalid(Exception):
@@ -97,16 +121,44 @@ class IceLite:
             self._before = None
         if self.address is None or "USE-CANDIDATE" in check.message.attributes:
             self.address = source
-        if source not in self.addresses:
-            self.addresses = [*self.addresses[-MAX_ADDRESSES + 1 :], source]
+        self._note(source)
         response = stun.Message(
             message_method=stun.Method.BINDING,
             message_class=stun.Class.RESPONSE,
             transaction_id=check.message.transaction_id,
         )
-        response.attributes["XOR-MAPPED-ADDRESS"] = source
+        response.attributes["XOR-MAPPED-ADDRESS"] = seen_as(source)
         response.add_message_integrity(key)
         return bytes(response)
 
+    def lose(self, address: Address) -> None:
+        """An address can no more be reached: traffic goes to the one that was checked last of those that remain."""
+        self.addresses = [each for each in self.addresses if each != address]
+        if self.address == address:
+            self.address = self.addresses[-1] if self.addresses else None
 
-__all__ = ["Address", "Check", "CheckInvalid", "Credentials", "IceLite", "read_check"]
+    def _note(self, source: Address) -> None:
+        """Keep the addresses that were checked last, and the one that traffic goes to."""
+        before = [each for each in self.addresses if each not in (source, self.address)]
+        kept = [] if self.address in (source, None) else [self.address]
+        self.addresses = [*before[-(MAX_ADDRESSES - 1 - len(kept)) :], *kept, source]
+
+
+def seen_as(source: Address) -> Address:
+    """Write an address as its peer knows it: an IPv4 one in the form of IPv6 (RFC 4291 §2.5.5.2) as IPv4."""
+    host, port = source
+    if host.startswith("::ffff:") and (mapped := ipaddress.IPv6Address(host).ipv4_mapped):
+        return str(mapped), port
+    return host, port
+
+
+__all__ = [
+    "Address",
+    "Check",
+    "CheckInvalid",
+    "Credentials",
+    "IceLite",
+    "StreamAddress",
+    "read_check",
+    "seen_as",
+]

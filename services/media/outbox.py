@@ -14,14 +14,14 @@ import struct
 from collections.abc import Iterator, Sequence
 
 from chassis import telemetry
-from services.media.ice import Address
+from services.media.ice import Address, StreamAddress
 
 UDP_SEGMENT = 103
 """linux/udp.h; Python's socket has no name for it."""
 MAX_SEGMENTS = 44
 """In one send: of 1,472 bytes each they fit the 64 KiB that it takes."""
 
-unsent = telemetry.counter("mediaunsent", "Datagrams that the socket did not take.")
+unsent = telemetry.counter("media_unsent", "Datagrams that the socket did not take.")
 
 
 class Outbox:
@@ -43,6 +43,8 @@ class Outbox:
 
     def send(self, datagram: bytes, address: Address) -> None:
         """Send a datagram now; a full socket buffer drops it."""
+        if isinstance(address, StreamAddress):
+            return address.send((datagram,))
         try:
             self._socket.sendto(datagram, address)
         except OSError:
@@ -51,7 +53,9 @@ class Outbox:
     def _flush(self) -> None:
         waiting, self._waiting = self._waiting, {}
         for address, datagrams in waiting.items():
-            if len(datagrams) == 1:
+            if isinstance(address, StreamAddress):
+                address.send(datagrams)
+            elif len(datagrams) == 1:
                 self.send(datagrams[0], address)
             else:
                 for run in runs(datagrams):

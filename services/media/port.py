@@ -1,40 +1,43 @@
-"""The worker's one UDP port: whose datagram is it, and off it goes.
+"""The worker's one port, over UDP and over TCP: whose datagram is it, and off it goes.
 
 A connectivity check finds its transport by the ufrag that it names (RFC 8445 §7.2.2), and proves its source address;
 everything else finds its transport by that address. Datagrams of addresses that no check has proved are dropped.
+Listening on an IPv6 address that is `::` takes IPv4 too; its addresses are then in the form of IPv6 (`::ffff:…`).
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import time
 
 from services.media.dtls import Certificate
 from services.media.fanout import choose
-from services.media.ice import Address, CheckInvalid, read_check
+from services.media.ice import Address, CheckInvalid, StreamAddress, read_check
 from services.media.outbox import Outbox
 from services.media.sdp import Local
+from services.media.tcp import TcpPort
 from services.media.transport import Transport, rejected
 
 BURST = 64
 """Datagrams read before other work gets its turn."""
 MAX_DATAGRAM = 2048
 BUFFER_BYTES = 4 * 1024 * 1024
+ATTEMPTS = 10
+"""At finding a port that is free over both UDP and TCP."""
 
 
 class Port:
-    """A bound socket, and the transports that share it; `fanout` as `fanout.choose` has it."""
+    """Two sockets bound to one number, and the transports that share them; `fanout` as `fanout.choose` has it."""
 
     def __init__(self, listen: str, advertise: tuple[str, ...], fanout: str = "auto") -> None:
         host, _, port = listen.rpartition(":")
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._socket = socket.socket(family, socket.SOCK_DGRAM)
-        self._socket.setblocking(False)
+        self._socket, listening = _bound(host.strip("[]"), int(port))
         for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
             self._socket.setsockopt(socket.SOL_SOCKET, option, BUFFER_BYTES)
-        self._socket.bind((host.strip("[]"), int(port)))
         self.number: int = self._socket.getsockname()[1]
+        self.tcp = TcpPort(listening, self._route, self._is_proved, self._lost)
         self._advertise = advertise
         self._outbox = Outbox(self._socket)
         self.fanout = choose(fanout, self._socket, self._outbox)
@@ -45,9 +48,11 @@ class Port:
     def open(self) -> None:
         """Begin to read."""
         asyncio.get_running_loop().add_reader(self._socket, self._read)
+        self.tcp.open()
 
     def close(self) -> None:
         """Read and send no more."""
+        self.tcp.close()
         asyncio.get_running_loop().remove_reader(self._socket)
         self._socket.close()
 
@@ -73,8 +78,13 @@ class Port:
         transport.close()
         self._drop_ufrags(transport)
         for address in transport.ice.addresses:
-            if self._by_address.get(address) is transport:
-                del self._by_address[address]
+            self._drop_address(address, transport)
+
+    def _drop_address(self, address: Address, transport: Transport) -> None:
+        if self._by_address.get(address) is transport:
+            del self._by_address[address]
+            if isinstance(address, StreamAddress):
+                address.close()
 
     def _drop_ufrags(self, transport: Transport) -> None:
         for ufrag in [key for key, value in self._by_ufrag.items() if value is transport]:
@@ -117,9 +127,44 @@ class Port:
             rejected.labels("stun").inc()
             return
         for address in set(known) - set(transport.ice.addresses):
-            if self._by_address.get(address) is transport:
-                del self._by_address[address]
+            self._drop_address(address, transport)
         self._by_address[source] = transport
+
+    def _is_proved(self, address: Address) -> bool:
+        return address in self._by_address
+
+    def _lost(self, address: Address) -> None:
+        if (transport := self._by_address.pop(address, None)) is not None:
+            transport.lose(address)
+
+
+def _bound(host: str, number: int) -> tuple[socket.socket, socket.socket]:
+    """Bind a UDP and a TCP socket to one port; for port 0, to one that is free for both. Raises OSError."""
+    for _ in range(ATTEMPTS):
+        udp = _socket(host, number, socket.SOCK_DGRAM)
+        try:
+            return udp, _socket(host, udp.getsockname()[1], socket.SOCK_STREAM)
+        except OSError as error:
+            udp.close()
+            if number or error.errno != errno.EADDRINUSE:
+                raise
+    raise OSError(errno.EADDRINUSE, "No port is free for both UDP and TCP")
+
+
+def _socket(host: str, number: int, kind: socket.SocketKind) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    made = socket.socket(family, kind)
+    try:
+        made.setblocking(False)
+        if family == socket.AF_INET6:
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        if kind == socket.SOCK_STREAM:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind((host, number))
+    except OSError:
+        made.close()
+        raise
+    return made
 
 
 __all__ = ["Port"]

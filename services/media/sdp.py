@@ -305,7 +305,7 @@ def _fits(codec: Codec, parameters: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Local:
-    """Our side of a transport, as descriptions have it."""
+    """Our side of a transport, as descriptions have it. `candidates` are addresses and ports, the preferred ones first."""
 
     credentials: Credentials
     fingerprint: str
@@ -428,12 +428,21 @@ def _transport(
         f"a=fingerprint:sha-256 {local.fingerprint}",
         f"a=setup:{setup}",
     ]
-    for index, (address, candidate_port) in enumerate(local.candidates):
+    return [*lines, *_candidates(local), "a=end-of-candidates"]
+
+
+def _candidates(local: Local) -> list[str]:
+    """Offer each address over UDP, and for where that is blocked, over TCP."""
+    udp, tcp = [], []
+    for index, (address, port) in enumerate(local.candidates):
+        place = f"{address} {port} typ host"
         priority = (126 << 24) + ((65_535 - index) << 8) + 255  # RFC 8445 §5.1.2.1, host
-        lines.append(
-            f"a=candidate:{index + 1} 1 udp {priority} {address} {candidate_port} typ host"
-        )
-    return [*lines, "a=end-of-candidates"]
+        udp.append(f"a=candidate:{index + 1} 1 udp {priority} {place}")
+        preference = (4 << 13) + 8_191 - index  # RFC 6544 §4.2: passive
+        priority = (90 << 24) + (preference << 8) + 255
+        foundation = len(local.candidates) + index + 1
+        tcp.append(f"a=candidate:{foundation} 1 tcp {priority} {place} tcptype passive")
+    return udp + tcp
 
 
 def _codec(payload_type: int, codec: Codec, parameters: str | None) -> list[str]:

@@ -70,6 +70,11 @@ class Transport:
         self._send(self.ice.answer(check, source, now), source)
         self.outlet.address = self.ice.address
 
+    def lose(self, address: Address) -> None:
+        """An address can no more be reached: go on at another, if there is one."""
+        self.ice.lose(address)
+        self.outlet.address = self.ice.address
+
     def receive(self, datagram: bytes) -> None:
         """Take a DTLS, SRTP or SRTCP datagram from an address that checks have proved."""
         first = datagram[0]

@@ -16,6 +16,7 @@ from services.media.ice import (
     IceLite,
     new_credentials,
     read_check,
+    seen_as,
 )
 
 HOME, ELSEWHERE = ("192.0.2.1", 5000), ("192.0.2.2", 6000)
@@ -85,6 +86,42 @@ def test_a_peer_has_few_addresses_at_once() -> None:
     for port in range(100):
         ice.answer(read_check(check(ice.local)), ("192.0.2.1", 1024 + port), 1.0)
     assert len(ice.addresses) == MAX_ADDRESSES
+
+
+def test_however_many_pairs_a_peer_tries_the_one_that_carries_its_media_is_kept() -> None:
+    ice = IceLite()
+    ice.answer(read_check(check(ice.local, nominate=True)), HOME, 1.0)
+    for port in range(100):
+        ice.answer(read_check(check(ice.local)), ("192.0.2.1", 1024 + port), 1.0)
+    assert ice.address == HOME
+    assert HOME in ice.addresses
+
+
+def test_when_an_address_is_lost_traffic_goes_on_at_the_one_that_was_checked_last() -> None:
+    ice = IceLite()
+    for address in (HOME, ELSEWHERE):
+        ice.answer(read_check(check(ice.local, nominate=True)), address, 1.0)
+    ice.answer(read_check(check(ice.local)), HOME, 2.0)
+    ice.lose(ELSEWHERE)
+    assert ice.address == HOME
+    ice.lose(HOME)
+    assert ice.address is None
+
+
+@pytest.mark.parametrize(
+    ("source", "seen"),
+    [
+        (("::ffff:192.0.2.1", 5000), ("192.0.2.1", 5000)),
+        (("2001:db8::1", 5000), ("2001:db8::1", 5000)),
+        (("192.0.2.1", 5000), ("192.0.2.1", 5000)),
+    ],
+)
+def test_a_peer_is_told_its_address_as_it_knows_it(
+    source: tuple[str, int], seen: tuple[str, int]
+) -> None:
+    ice = IceLite()
+    answer = stun.parse_message(ice.answer(read_check(check(ice.local)), source, 1.0))
+    assert seen_as(source) == answer.attributes["XOR-MAPPED-ADDRESS"] == seen
 
 
 @pytest.mark.parametrize("kind", [stun.Class.RESPONSE, stun.Class.ERROR, stun.Class.INDICATION])

@@ -7,16 +7,15 @@ import random
 import socket
 import struct
 
-from aioice import stun
-
 from services.media import rtcp
 from services.media.downlink import Downlink
 from services.media.fanout import PythonFanout
-from services.media.ice import Address, Credentials
+from services.media.ice import Address
 from services.media.room import Room
 from services.media.transport import MAX_SOURCES, rejected
 from tests.media_room import MEETING, a_room, join, until
 from tests.rtc import RtcClient
+from tests.stun_checks import check
 
 ANN, BOB, EVE = (f"{MEETING}/participants/{name}" for name in ("ann", "bob", "eve"))
 
@@ -58,15 +57,6 @@ async def test_lost_packets_are_sent_again_and_the_picture_goes_on() -> None:
         await until(lambda: lossy.lost >= 5 and downlink.retransmitted >= 5)
         for _ in range(5):
             await bob.frame("video")
-
-
-def check(credentials: Credentials, *, password: str = "") -> bytes:
-    message = stun.Message(stun.Method.BINDING, stun.Class.REQUEST)
-    message.attributes["USERNAME"] = f"{credentials.ufrag}:them"
-    message.attributes["PRIORITY"] = 1
-    message.attributes["USE-CANDIDATE"] = None
-    message.add_message_integrity((password or credentials.password).encode())
-    return bytes(message)
 
 
 async def test_after_an_ice_restart_media_follows_to_the_new_address() -> None:
