@@ -26,8 +26,7 @@ class Middlebox:
     def cut(self) -> None:
         """Break all TCP connections; what the client says next makes new ones."""
         for stream in self.streams.values():
-            asyncio.get_running_loop().remove_reader(stream)
-            stream.close()
+            self._end(stream)
         self.streams.clear()
 
     def close(self) -> None:
@@ -36,20 +35,30 @@ class Middlebox:
         asyncio.get_running_loop().remove_reader(self._udp)
         self._udp.close()
 
+    def _end(self, stream: socket.socket) -> None:
+        asyncio.get_running_loop().remove_reader(stream)
+        stream.close()
+
     def _from_client(self) -> None:
         datagram, client = self._udp.recvfrom(2048)
         if client not in self.streams:
             self.streams[client] = self._connect(client)
-        self.streams[client].send(len(datagram).to_bytes(2, "big") + datagram)
+        try:
+            self.streams[client].send(len(datagram).to_bytes(2, "big") + datagram)
+        except OSError:  # the worker has closed it: the next datagram tries anew
+            self._end(self.streams.pop(client))
 
     def _connect(self, client: Address) -> socket.socket:
         stream, frames = socket.create_connection(("127.0.0.1", self._target)), Frames()
         stream.setblocking(False)
 
         def to_client() -> None:
-            if not (data := stream.recv(65_536)):
+            try:
+                data = stream.recv(65_536)
+            except ConnectionError:
+                data = b""
+            if not data:
                 asyncio.get_running_loop().remove_reader(stream)
-                return
             for frame in frames.feed(data):
                 self._udp.sendto(frame, client)
 

@@ -69,7 +69,9 @@ async def test_what_is_asked_is_answered_with_its_mark(valkey: str, tmp_path: Pa
         await client.say("c", subscribe_answer={"sdp": "v=0", "revision": 1})
         await client.say("d", set_track_muted={"track_id": "t", "muted": True})
         await client.say("e", restart_ice={})
-        await client.say("f", ice_candidate={"peer_connection": "PEER_CONNECTION_PUBLISHER"})
+        hidden = {"candidate": "candidate:1 1 udp 2113937151 5f2c8c1e-6f0e.local 53211 typ host"}
+        publisher = {"peer_connection": "PEER_CONNECTION_PUBLISHER"}
+        await client.say("f", ice_candidate={**publisher, **hidden})
         await client.say("g", ping={})
         heard = [await client.hear() for _ in range(7)]
         kinds = [(m.reply_to, m.WhichOneof("message")) for m in heard]
