@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import ipaddress
 import os
 import subprocess
 import sys
@@ -68,7 +69,10 @@ def _parser() -> argparse.ArgumentParser:
         help="where to listen (default: this machine alone)",
     )
     begin.add_argument(
-        "--advertise", metavar="ADDR", help="this machine's address, as browsers reach it for media"
+        "--advertise",
+        default="",
+        metavar="ADDR,…",
+        help="this machine's addresses, as browsers reach them for media; IPv4 and IPv6, the preferred first",
     )
     begin.add_argument(
         "--media-workers",
@@ -121,18 +125,15 @@ def _parser() -> argparse.ArgumentParser:
     command("gen", "Generate all of gen/ from protos/.")
     benches = command("bench", "Measure; prints tables and keeps JSON under loadtest/results/.")
     benches.add_argument("names", nargs="*", metavar="NAME", help="which (default: all)")
-    command("doctor", "Tell whether this machine has what Parley needs, and what to do if not.")
+    with_state(
+        "doctor",
+        "Tell whether this machine has what Parley needs and whether people get through to what runs, and what to do if not.",
+    )
     return parser
 
 
 def _up(parsed: argparse.Namespace) -> int:
-    advertise = parsed.advertise or (
-        "127.0.0.1" if parsed.listen in ("127.0.0.1", "::1") else parsed.listen
-    )
-    if advertise in ("0.0.0.0", "::"):
-        raise StackError(
-            "With --listen on every address, name this machine's own with --advertise ADDR."
-        )
+    advertise = _advertised(parsed.advertise, parsed.listen)
     options = Options(
         parsed.state.absolute(),
         parsed.port_offset,
@@ -146,10 +147,27 @@ def _up(parsed: argparse.Namespace) -> int:
     if not parsed.detach:
         return up(options)
     again = ["--state", str(options.state), "--port-offset", str(options.port_offset)]
-    again += ["--listen", options.listen, "--advertise", advertise]
+    again += ["--listen", options.listen, "--advertise", ",".join(advertise)]
     again += ["--media-workers", str(options.media_workers), "--replicas", parsed.replicas]
     again += ["--tls"] * parsed.tls + ["--no-rate-limits"] * parsed.no_rate_limits
     return up_detached(options, again)
+
+
+def _advertised(text: str, listen: str) -> tuple[str, ...]:
+    """Read `--advertise`; without it, the address that is listened on. Raises StackError."""
+    addresses = tuple(part.strip() for part in (text or listen).split(",") if part.strip())
+    for address in addresses:
+        try:
+            is_every = ipaddress.ip_address(address).is_unspecified
+        except ValueError:
+            raise StackError(
+                f"{address!r} is not an address: candidates take no names. Use --advertise ADDR."
+            ) from None
+        if is_every:
+            raise StackError(
+                "With --listen on every address, name this machine's own with --advertise ADDR."
+            )
+    return addresses
 
 
 def _replicas(text: str) -> dict[str, int]:
@@ -225,7 +243,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "check": lambda _: int(_developers("checks").run()),
     "gen": _gen,
     "bench": lambda parsed: int(_developers("bench").run(parsed.names)),
-    "doctor": lambda _: int(_developers("doctor").run()),
+    "doctor": lambda parsed: int(_developers("doctor").run(State(parsed.state))),
 }
 
 __all__ = ["main"]

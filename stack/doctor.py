@@ -1,4 +1,4 @@
-"""`./parley doctor`: whether this machine has what Parley needs, and what to do if not."""
+"""`./parley doctor`: whether this machine has what Parley needs, whether people get through, and what to do if not."""
 
 from __future__ import annotations
 
@@ -8,25 +8,37 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from stack import testing, web
+from stack import reach, testing, web
 from stack.errors import StackError
 from stack.ports import check_free
+from stack.reach import Finding
+from stack.state import State
 from stack.topology import topology
 
 ROOT = Path(__file__).resolve().parent.parent
 GLIBC_MINIMUM = (2, 31)
 DISK_GB = 3
 
-Finding = tuple[bool, str]
-"""Whether it is well, and a line that says what was found or what to do."""
 
-
-def run() -> int:
+def run(state: State) -> int:
     """Look at everything and print a line each. Returns 1 when something must be mended."""
-    findings = [finding for look in _LOOKS for finding in look()]
-    for well, text in findings:
-        print("ok   " if well else "MEND ", text)
-    return 0 if all(well for well, _ in findings) else 1
+    all_is_well = True
+    for well, text in _findings(state):
+        print("ok   " if well else "MEND ", text, flush=True)
+        all_is_well = all_is_well and well
+    return 0 if all_is_well else 1
+
+
+def _findings(state: State) -> Iterator[Finding]:
+    for look in _LOOKS:
+        yield from look()
+    status = state.read_status()
+    if status is None or not state.is_running():
+        yield from _ports()
+    elif status.state != "ready":
+        yield False, f"the stack on {state.root} is {status.state}: ask again when it is ready"
+    else:
+        yield from reach.findings(state, status)
 
 
 def _python() -> Iterator[Finding]:
@@ -75,7 +87,6 @@ _LOOKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     _libc,
     _disk,
     _node,
-    _ports,
     _browser,
 )
 

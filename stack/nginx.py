@@ -27,6 +27,7 @@ from stack.topology import Topology
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATES = ROOT / "nginx"
 TEMPORARY = ("body", "proxy", "fastcgi", "uwsgi", "scgi", "cache")
+REAL_IP = "set_real_ip_from unix:; real_ip_header proxy_protocol;"
 HSTS = "max-age=31536000; includeSubDomains"
 
 
@@ -93,6 +94,8 @@ def unit(current: Callable[[], Gateway]) -> Unit:
     async def prepare() -> None:
         await web.build()
         _copy_static(gateway.state.run / "www")
+        for left in _inside(gateway.state.run).iterdir():  # a killed one's sockets
+            left.unlink()
         write(current())
 
     async def is_ready() -> bool:
@@ -128,6 +131,7 @@ def write(gateway: Gateway) -> None:
     folder = gateway.configuration.parent
     for name in TEMPORARY:
         (folder / name).mkdir(parents=True, exist_ok=True)
+    _inside(gateway.state.run)
     values = _values(gateway)
     for template in TEMPLATES.glob("*.conf"):
         (folder / template.name).write_text(render(template.read_text(), values))
@@ -136,6 +140,16 @@ def write(gateway: Gateway) -> None:
     (folder / "access.conf").write_text("\n".join(_access(gateway.settings.access)))
     (folder / "limited.conf").write_text("\n".join(_limited(gateway.settings.limits)))
     (folder / "refusals.conf").write_text("\n".join(map(_refusal, REFUSALS)))
+
+
+def _inside(run: Path) -> Path:
+    """Make the folder of the sockets between Nginx and itself, for nobody else: what speaks there is believed."""
+    folder = run / "inside"
+    folder.mkdir(exist_ok=True)
+    folder.chmod(0o750)
+    if os.geteuid() == 0:
+        shutil.chown(folder, group=pwd.getpwnam("nobody").pw_gid)
+    return folder
 
 
 def reached(listen: str) -> str:
@@ -155,9 +169,13 @@ def _values(gateway: Gateway) -> Mapping[str, object]:
         "workers": max(2, os.cpu_count() or 1),
         "open_files": min(65_536, resource.getrlimit(resource.RLIMIT_NOFILE)[1]),
         "edge_port": gateway.layout.port("envoy", "edge"),
-        "listen": _bracketed(gateway.listen),
-        "http_port": ports["http"],
-        "https_port": https,
+        "http_listen": _listen(gateway.listen, ports["http"], "backlog=4096"),
+        "https_listen": _https_listen(gateway),
+        "real_ip": REAL_IP if settings.turn.tls_name else "",
+        "stream": f'include "{state.run}/nginx/stream.conf";' if settings.turn.tls_name else "",
+        "stream_listen": _listen(gateway.listen, https, "backlog=4096"),
+        "turn_name": settings.turn.tls_name,
+        "turn_upstream": settings.turn.tls_upstream,
         "https_suffix": "" if https == 443 else f":{https}",
         "http_site": "redirect" if settings.tls.required else "site",
         "hsts": HSTS if settings.tls.required else "",
@@ -173,6 +191,19 @@ def _values(gateway: Gateway) -> Mapping[str, object]:
         + f" default {settings.limits.api.address.burst};",
         "open_per_address": settings.limits.open_per_address,
     }
+
+
+def _listen(host: str, port: int, options: str) -> str:
+    """Say where a server listens: `::` is every address, of IPv4 as well."""
+    hosts = ("0.0.0.0", "::") if host == "::" else (host,)
+    return " ".join(f"listen {_bracketed(each)}:{port} {options};" for each in hosts)
+
+
+def _https_listen(gateway: Gateway) -> str:
+    """HTTPS has its port to itself, or gets from stream.conf what asks for no relay."""
+    if gateway.settings.turn.tls_name:
+        return f'listen "unix:{gateway.state.run}/inside/https.sock" ssl proxy_protocol;'
+    return _listen(gateway.listen, gateway.layout.port("nginx", "https"), "ssl backlog=4096")
 
 
 def _user() -> str:

@@ -11,18 +11,20 @@ from stack.topology import Topology
 LOOPBACK = "127.0.0.1"
 
 
-def check_free(layout: Topology, listen: str = LOOPBACK, udp_listen: str = LOOPBACK) -> None:
+def check_free(layout: Topology, listen: str = LOOPBACK, media_listen: str = LOOPBACK) -> None:
     """Raise StackError naming the first port that can't be had and who wants it.
 
-    Nginx listens on `listen`, media on `udp_listen`, all others on loopback.
+    Nginx listens on `listen`, media on `media_listen`, over UDP and TCP; all others on loopback.
     """
     for process in (*layout.processes, *layout.spares):
         for purpose, port in process.ports.items():
             is_udp = purpose in process.udp
-            host = udp_listen if is_udp else listen if process.name == "nginx" else LOOPBACK
-            problem = _problem(host, port, socket.SOCK_DGRAM if is_udp else socket.SOCK_STREAM)
-            if problem is not None:
-                raise StackError(_said(problem, host, port, f"{process.name} ({purpose})"))
+            host = media_listen if is_udp else listen if process.name == "nginx" else LOOPBACK
+            for kind in (
+                (socket.SOCK_DGRAM, socket.SOCK_STREAM) if is_udp else (socket.SOCK_STREAM,)
+            ):
+                if (problem := _problem(host, port, kind)) is not None:
+                    raise StackError(_said(problem, host, port, f"{process.name} ({purpose})"))
 
 
 def _problem(host: str, port: int, kind: socket.SocketKind) -> OSError | None:

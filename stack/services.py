@@ -6,6 +6,7 @@ import os
 import pwd
 import shutil
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,20 +22,21 @@ ROOT = Path(__file__).resolve().parent.parent
 WITH_DATABASE = {"user": "parley_user", "meeting": "parley_meeting", "library": "parley_media"}
 WITH_REDIS = frozenset({"signaling", "media"})
 MODULES = {"library": "services.media.library"}
+LOOPBACK = ("127.0.0.1", "::1")
 DRAIN_SECONDS = "1.5"
 """Envoy asks every half second, and looks away when it was refused twice."""
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What the services of a stack are told. `advertise` is the address that goes into media candidates."""
+    """What the services of a stack are told. `advertise` are the addresses that go into media candidates."""
 
     layout: Topology
     state: State
     secrets: Secrets
     settings: Settings
     public_url: str
-    advertise: str
+    advertise: tuple[str, ...]
 
     def units(self) -> list[Unit]:
         """Say how each process of each service is run."""
@@ -87,13 +89,28 @@ class Services:
             values["PARLEY_ORIGINS"] = ",".join(self.settings.cors.origins)
         if "udp" in seat.ports:
             values["PARLEY_NODE_ID"] = seat.name
-            values["PARLEY_UDP_LISTEN"] = f"{udp_host(self.advertise)}:{seat.ports['udp']}"
-            values["PARLEY_ADVERTISE"] = self.advertise
+            host = media_host(self.advertise)
+            bracketed = f"[{host}]" if ":" in host else host
+            values["PARLEY_UDP_LISTEN"] = f"{bracketed}:{seat.ports['udp']}"
+            values["PARLEY_ADVERTISE"] = ",".join(self.advertise)
+            values["PARLEY_PROBE_SECRET"] = self.secrets.password("probe")
+        if service == "meeting":
+            values |= self._turn()
         if service == "library":
             values |= self._objects()
         if service == "ai":
             values["PARLEY_MODELS"] = str(self.state.cache / "models")
         return values
+
+    def _turn(self) -> dict[str, str]:
+        turn = self.settings.turn
+        if not turn.urls:
+            return {}
+        return {
+            "PARLEY_TURN_URLS": ",".join(turn.urls),
+            "PARLEY_TURN_SECRET": turn.secret,
+            "PARLEY_TURN_SECONDS": str(turn.lifetime),
+        }
 
     def _objects(self) -> dict[str, str]:
         objects = self.settings.objects
@@ -122,9 +139,11 @@ def library(state: State) -> Path:
     return state.library
 
 
-def udp_host(advertise: str) -> str:
-    """Choose where media listens: on loopback alone when nobody from outside is to come."""
-    return "127.0.0.1" if advertise == "127.0.0.1" else "0.0.0.0"
+def media_host(advertise: Sequence[str]) -> str:
+    """Choose where media listens: on loopback alone when nobody from outside is to come, and on IPv6 only if asked to."""
+    if len(advertise) == 1 and advertise[0] in LOOPBACK:
+        return advertise[0]
+    return "::" if any(":" in address for address in advertise) else "0.0.0.0"
 
 
-__all__ = ["Services", "library", "udp_host"]
+__all__ = ["LOOPBACK", "Services", "library", "media_host"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import ipaddress
+import re
 import tomllib
 import types
 import typing
@@ -18,6 +19,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from stack.errors import StackError
+
+HOST = r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?"
+HOST_NAME = re.compile(HOST)
+UPSTREAM = re.compile(rf"({HOST}|\[[0-9a-f:.]+\]):([0-9]{{1,5}})")
+TURN_URL = re.compile(
+    rf"(turns?):({HOST}|\[[0-9A-Fa-f:.]+\])(?::([0-9]{{1,5}}))?(?:\?transport=(udp|tcp))?"
+)
+"""RFC 7065 §3.1: scheme, host, port and transport."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +140,41 @@ class Objects:
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """A TURN relay for those who reach us in no other way: coturn beside the stack, or anybody's that shares `secret`.
+
+    `urls` are for browsers. `lifetime` is how many seconds credentials can be used. Connections to the HTTPS port that
+    ask for `tls_name` (SNI) are passed on to `tls_upstream`, the relay's own TLS port, as `host:port`.
+    """
+
+    urls: tuple[str, ...] = ()
+    secret: str = field(default="", repr=False)
+    lifetime: int = 43_200
+    tls_name: str = ""
+    tls_upstream: str = ""
+
+    def check(self) -> None:
+        """Raise ValueError for what can't work."""
+        if bool(self.urls) != bool(self.secret):
+            raise ValueError("[turn] needs both `urls` and `secret`, or neither")
+        for url in self.urls:
+            if TURN_URL.fullmatch(url) is None:
+                raise ValueError(
+                    f"[turn] {url!r} is not an address like turn:turn.example.org:3478"
+                )
+        if not 600 <= self.lifetime <= 604_800:
+            raise ValueError(
+                "[turn] `lifetime` is from 600 (10 minutes) to 604800 seconds (a week)"
+            )
+        if bool(self.tls_name) != bool(self.tls_upstream):
+            raise ValueError("[turn] needs both `tls_name` and `tls_upstream`, or neither")
+        if self.tls_name and HOST_NAME.fullmatch(self.tls_name) is None:
+            raise ValueError(f"[turn] {self.tls_name!r} is not a host's name")
+        if self.tls_upstream and UPSTREAM.fullmatch(self.tls_upstream) is None:
+            raise ValueError(f"[turn] {self.tls_upstream!r} is not host:port")
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All of it, with defaults that are safe on a machine of one's own."""
 
@@ -139,6 +183,7 @@ class Settings:
     access: Access = field(default_factory=Access)
     limits: Limits = field(default_factory=Limits)
     objects: Objects = field(default_factory=Objects)
+    turn: Turn = field(default_factory=Turn)
 
 
 def load(path: Path) -> Settings:
@@ -203,5 +248,6 @@ __all__ = [
     "Rate",
     "Settings",
     "Tls",
+    "Turn",
     "load",
 ]

@@ -31,12 +31,14 @@ class ProcessStatus:
 
 @dataclass(frozen=True, slots=True)
 class StackStatus:
-    """How a stack does: `state` is starting, ready, failed or stopping."""
+    """How a stack does: `state` is starting, ready, failed or stopping. `listen` and `advertise` are as `up` was told."""
 
     pid: int
     state: str
     url: str
     processes: tuple[ProcessStatus, ...]
+    listen: str = "127.0.0.1"
+    advertise: tuple[str, ...] = ("127.0.0.1",)
 
 
 def default_root(repository: Path) -> Path:
@@ -129,7 +131,8 @@ class State:
         try:
             values = json.loads((self.run / "status.json").read_text())
             processes = tuple(ProcessStatus(**process) for process in values.pop("processes"))
-            return StackStatus(**values, processes=processes)
+            advertise = tuple(values.pop("advertise", ("127.0.0.1",)))
+            return StackStatus(**values, processes=processes, advertise=advertise)
         except (OSError, ValueError, TypeError, KeyError):
             return None
 

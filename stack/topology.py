@@ -29,7 +29,7 @@ SERVICES: Mapping[str, tuple[Mapping[str, int], tuple[str, ...]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A process of the stack, or a seat for one. `ports` are by purpose; `udp` names those that are UDP."""
+    """A process of the stack, or a seat for one. `ports` are by purpose; `udp` names those that are UDP as well as TCP."""
 
     name: str
     ports: Mapping[str, int]

@@ -43,7 +43,7 @@ class Options:
     state: Path
     port_offset: int = 0
     listen: str = "127.0.0.1"
-    advertise: str = "127.0.0.1"
+    advertise: tuple[str, ...] = ("127.0.0.1",)
     media_workers: int = 1
     replicas: Mapping[str, int] = field(default_factory=dict)
     rate_limits: bool = True
@@ -239,7 +239,7 @@ class _Run:
         )
 
     def _gateway(self, read: Settings) -> nginx.Gateway:
-        names = tuple({self._options.listen, self._options.advertise} - {"0.0.0.0", "::"})
+        names = tuple({self._options.listen, *self._options.advertise} - {"0.0.0.0", "::"})
         return nginx.Gateway(
             self._layout, self._state, self._secrets, self._options.listen, names, read
         )
@@ -267,7 +267,15 @@ class _Run:
         self._progress.stopping()
 
     def _status(self) -> StackStatus:
-        return StackStatus(os.getpid(), self._phase, self._url, self._supervisor.statuses())
+        statuses = self._supervisor.statuses()
+        return StackStatus(
+            os.getpid(),
+            self._phase,
+            self._url,
+            statuses,
+            self._options.listen,
+            self._options.advertise,
+        )
 
     def _publish(self) -> None:
         status = self._status()
@@ -312,7 +320,7 @@ def _check_ports(layout: Topology, state: State, options: Options) -> None:
     limit = time.monotonic() + (DYING_SECONDS if stale else 0)
     while True:
         try:
-            return check_free(layout, options.listen, services.udp_host(options.advertise))
+            return check_free(layout, options.listen, services.media_host(options.advertise))
         except StackError:
             if time.monotonic() > limit:
                 raise
@@ -327,7 +335,8 @@ def _public_url(options: Options, layout: Topology, read: Settings) -> str:
 def _shown_host(options: Options) -> str:
     if options.listen in ("127.0.0.1", "::1"):
         return "localhost"
-    return options.advertise if options.listen in ("0.0.0.0", "::") else options.listen
+    host = options.advertise[0] if options.listen in ("0.0.0.0", "::") else options.listen
+    return f"[{host}]" if ":" in host else host
 
 
 __all__ = ["Options", "down", "layout_of", "up", "up_detached"]

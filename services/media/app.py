@@ -29,7 +29,8 @@ async def running(config: Config) -> AsyncIterator[server.Server]:
         bus.connected(config.redis_url) as redis,
         channels.mesh(config, identity) as mesh,
     ):
-        port, workers = Port(config.udp_listen, config.advertise, config.fanout), Workers(identity)
+        port = Port(config.udp_listen, config.advertise, config.fanout, config.probe_secret)
+        workers = Workers(identity)
         placement = Placement(redis, config.node_id, config.listen)
         worker = Worker(
             port, placement, Announcer(mesh), mesh, config.max_rooms, config.max_peers_per_room

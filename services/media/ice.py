@@ -113,23 +113,14 @@ class IceLite:
         )
         if credentials is None:
             raise CheckInvalid
-        key = credentials.password.encode()
-        if not check.message.check_message_integrity(key):  # false also where there is none
-            raise CheckInvalid
+        response = respond(check, credentials.password, source)
         self.last_check = now
         if credentials is self.local:
             self._before = None
         if self.address is None or "USE-CANDIDATE" in check.message.attributes:
             self.address = source
         self._note(source)
-        response = stun.Message(
-            message_method=stun.Method.BINDING,
-            message_class=stun.Class.RESPONSE,
-            transaction_id=check.message.transaction_id,
-        )
-        response.attributes["XOR-MAPPED-ADDRESS"] = seen_as(source)
-        response.add_message_integrity(key)
-        return bytes(response)
+        return response
 
     def lose(self, address: Address) -> None:
         """An address can no more be reached: traffic goes to the one that was checked last of those that remain."""
@@ -142,6 +133,21 @@ class IceLite:
         before = [each for each in self.addresses if each not in (source, self.address)]
         kept = [] if self.address in (source, None) else [self.address]
         self.addresses = [*before[-(MAX_ADDRESSES - 1 - len(kept)) :], *kept, source]
+
+
+def respond(check: Check, password: str, source: Address) -> bytes:
+    """Answer a check that was made with `password`. Raises CheckInvalid for all others."""
+    key = password.encode()
+    if not check.message.check_message_integrity(key):  # false also where there is none
+        raise CheckInvalid
+    response = stun.Message(
+        message_method=stun.Method.BINDING,
+        message_class=stun.Class.RESPONSE,
+        transaction_id=check.message.transaction_id,
+    )
+    response.attributes["XOR-MAPPED-ADDRESS"] = seen_as(source)
+    response.add_message_integrity(key)
+    return bytes(response)
 
 
 def seen_as(source: Address) -> Address:
@@ -160,5 +166,6 @@ __all__ = [
     "IceLite",
     "StreamAddress",
     "read_check",
+    "respond",
     "seen_as",
 ]

@@ -14,7 +14,7 @@ import time
 
 from services.media.dtls import Certificate
 from services.media.fanout import choose
-from services.media.ice import Address, CheckInvalid, StreamAddress, read_check
+from services.media.ice import Address, CheckInvalid, StreamAddress, read_check, respond
 from services.media.outbox import Outbox
 from services.media.sdp import Local
 from services.media.tcp import TcpPort
@@ -24,6 +24,8 @@ BURST = 64
 """Datagrams read before other work gets its turn."""
 MAX_DATAGRAM = 2048
 BUFFER_BYTES = 4 * 1024 * 1024
+PROBE_UFRAG = "probe"
+"""Who checks this one, with the probe secret for its password, wants to know whether the port is reached at all."""
 ATTEMPTS = 10
 """At finding a port that is free over both UDP and TCP."""
 
@@ -31,7 +33,13 @@ ATTEMPTS = 10
 class Port:
     """Two sockets bound to one number, and the transports that share them; `fanout` as `fanout.choose` has it."""
 
-    def __init__(self, listen: str, advertise: tuple[str, ...], fanout: str = "auto") -> None:
+    def __init__(
+        self,
+        listen: str,
+        advertise: tuple[str, ...],
+        fanout: str = "auto",
+        probe_secret: str = "",
+    ) -> None:
         host, _, port = listen.rpartition(":")
         self._socket, listening = _bound(host.strip("[]"), int(port))
         for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
@@ -39,6 +47,7 @@ class Port:
         self.number: int = self._socket.getsockname()[1]
         self.tcp = TcpPort(listening, self._route, self._is_proved, self._lost)
         self._advertise = advertise
+        self._probe_secret = probe_secret
         self._outbox = Outbox(self._socket)
         self.fanout = choose(fanout, self._socket, self._outbox)
         self._certificate = Certificate()
@@ -118,7 +127,12 @@ class Port:
 
     def _check(self, datagram: bytes, source: Address, now: float) -> None:
         try:
+            if "%" in source[0]:  # link-local, and we offer no such address
+                raise CheckInvalid
             check = read_check(datagram)
+            if check.ufrag == PROBE_UFRAG and self._probe_secret:
+                self._outbox.send(respond(check, self._probe_secret, source), source)
+                return
             if (transport := self._by_ufrag.get(check.ufrag)) is None:
                 raise CheckInvalid
             known = transport.ice.addresses

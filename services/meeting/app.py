@@ -18,6 +18,7 @@ from services.meeting.peers import Peers
 from services.meeting.servicer import MeetingServicer, PresenceServicer
 from services.meeting.store import Store
 from services.meeting.tickets import Tickets
+from services.meeting.turn import Turn
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -36,7 +37,7 @@ async def running(config: Config, clock: Clock | None = None) -> AsyncIterator[s
         tickets = Tickets(identity, timedelta(seconds=config.ticket_seconds))
         signaling_url = f"ws{config.public_url.removeprefix('http')}/ws/signaling"
         meetings = MeetingServicer(
-            store, Peers(mesh), tickets, clock, signaling_url, config.ice_urls
+            store, Peers(mesh), tickets, clock, signaling_url, config.ice_urls, _turn(config)
         )
         servicers = {
             meeting_pb2_grpc.add_MeetingServiceServicer_to_server: meetings,
@@ -46,3 +47,9 @@ async def running(config: Config, clock: Clock | None = None) -> AsyncIterator[s
         checks = [database.ping]
         async with server.serving(config, "meeting", identity, verifier, servicers, checks) as it:
             yield it
+
+
+def _turn(config: Config) -> Turn | None:
+    if not config.turn_urls or not config.turn_secret:
+        return None
+    return Turn(config.turn_urls, config.turn_secret, timedelta(seconds=config.turn_seconds))

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from chassis.config import ServiceConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config(ServiceConfig):
-    """`ice_urls` are STUN servers for browsers, if any; `ticket_seconds` is how long a ticket can be used."""
+    """`ice_urls` are STUN servers for browsers, if any; `ticket_seconds` is how long a ticket can be used.
+
+    `turn_urls` are the relay's addresses, `turn_secret` is what it shares with us, and `turn_seconds` is how long a
+    browser may begin relaying with the credentials that it was given: as long as a signaling connection may last.
+    """
 
     database_url: str
     ticket_seconds: int = 600
     ice_urls: tuple[str, ...] = ()
+    turn_urls: tuple[str, ...] = ()
+    turn_secret: str = field(default="", repr=False)
+    turn_seconds: int = 43_200

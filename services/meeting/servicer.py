@@ -27,6 +27,7 @@ from services.meeting.domain import (
 from services.meeting.peers import Peers
 from services.meeting.store import MeetingTransaction, Store
 from services.meeting.tickets import Tickets
+from services.meeting.turn import Turn
 
 DEFAULT_MEETINGS = 20
 DEFAULT_PARTICIPANTS = 100
@@ -58,6 +59,7 @@ class MeetingServicer(meeting_pb2_grpc.MeetingServiceServicer):
         clock: Clock,
         signaling_url: str,
         ice_urls: tuple[str, ...],
+        turn: Turn | None = None,
     ) -> None:
         self._store = store
         self._peers = peers
@@ -65,6 +67,7 @@ class MeetingServicer(meeting_pb2_grpc.MeetingServiceServicer):
         self._clock = clock
         self._signaling_url = signaling_url
         self._ice = [meeting_pb2.IceServer(urls=ice_urls)] if ice_urls else []
+        self._turn = turn
 
     async def CreateMeeting(
         self, request: meeting_pb2.CreateMeetingRequest, context: Any
@@ -124,7 +127,7 @@ class MeetingServicer(meeting_pb2_grpc.MeetingServiceServicer):
             participant=participant_proto(participant),
             ticket=self._tickets.issue(meeting, participant),
             signaling_url=self._signaling_url,
-            ice_servers=self._ice,
+            ice_servers=self._ice_servers(participant),
         )
 
     async def LeaveMeeting(
@@ -173,6 +176,11 @@ class MeetingServicer(meeting_pb2_grpc.MeetingServiceServicer):
         token = _token(found[size - 1].join_time, found[size - 1].id) if len(found) > size else ""
         shown = [participant_proto(participant) for participant in found[:size]]
         return meeting_pb2.ListParticipantsResponse(participants=shown, next_page_token=token)
+
+    def _ice_servers(self, participant: Participant) -> list[meeting_pb2.IceServer]:
+        if self._turn is None:
+            return self._ice
+        return [*self._ice, self._turn.server(str(participant.id), self._clock.now())]
 
     async def _admitted(
         self,
