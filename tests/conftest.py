@@ -7,10 +7,17 @@ from contextlib import ExitStack
 
 import pytest
 
+from tests.reachable_stack import Reachable, reachable_stack
+from tests.relay import coturn
 from tests.running_stack import RunningStack, fresh_stack
 from tests.servers import PostgresServer, postgres_running, valkey_running
 
 DatabaseFactory = Callable[..., str]
+
+
+def pytest_report_header() -> str:
+    """Say whether there is a relay, since without one the tests of TURN go no further than its credentials."""
+    return f"coturn: {coturn() or 'not installed: TURN is tested by its credentials alone'}"
 
 
 @pytest.fixture(scope="session")
@@ -45,3 +52,12 @@ def stack(request: pytest.FixtureRequest) -> Iterator[RunningStack]:
         yield running
         if request.session.testsfailed:
             print(running.log_tails())
+
+
+@pytest.fixture(scope="session")
+def reachable(request: pytest.FixtureRequest) -> Iterator[Reachable]:
+    """Give a stack that is set up for everybody to get through, the same for the session."""
+    with reachable_stack() as it:
+        yield it
+        if request.session.testsfailed:
+            print(it.stack.log_tails())
