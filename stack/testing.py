@@ -27,6 +27,7 @@ def run(arguments: Sequence[str]) -> int:
     Returns the exit status: pytest's, or that of the web app's tests if they fail first.
     """
     environment = {**os.environ, CHROMIUM_VARIABLE: str(chromium())}
+    _install_relay()
     asyncio.run(web.build())
     if not arguments:
         npm = ["npm", "test", "--silent"]
@@ -48,6 +49,13 @@ def chromium() -> Path:
         if (found := installed_chromium()) is not None:
             return found
     raise StackError("The tests need Chromium: install it (apt install chromium) and try again.")
+
+
+def _install_relay() -> None:
+    """Install coturn as root; without it, the tests of TURN go no further than its credentials, and pytest says so."""
+    if shutil.which("turnserver") is None and _is_debian_root():
+        print("parley: installing coturn …", file=sys.stderr, flush=True)
+        subprocess.run(_apt("coturn"), check=False, stdout=subprocess.DEVNULL)
 
 
 def installed_chromium() -> Path | None:
@@ -74,12 +82,20 @@ def _runs(browser: Path) -> bool:
 
 
 def _ways_to_install() -> Iterator[tuple[str, list[str]]]:
-    if os.geteuid() == 0 and shutil.which("apt-get"):
-        apt = "apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-noto-cjk"
-        command = ["sh", "-c", f"DEBIAN_FRONTEND=noninteractive; export DEBIAN_FRONTEND; {apt}"]
-        yield "installing the distribution's Chromium", command
+    if _is_debian_root():
+        yield "installing the distribution's Chromium", _apt("chromium fonts-noto-cjk")
     playwright = [sys.executable, "-m", "playwright"]
     yield "fetching Playwright's Chromium", [*playwright, "install", "chromium"]
+
+
+def _is_debian_root() -> bool:
+    return os.geteuid() == 0 and shutil.which("apt-get") is not None
+
+
+def _apt(packages: str) -> list[str]:
+    """Spell the command that installs packages of Debian's, asking nothing."""
+    apt = f"apt-get update -qq && apt-get install -y -qq --no-install-recommends {packages}"
+    return ["sh", "-c", f"DEBIAN_FRONTEND=noninteractive; export DEBIAN_FRONTEND; {apt}"]
 
 
 __all__ = ["CHROMIUM_VARIABLE", "chromium", "installed_chromium", "run"]

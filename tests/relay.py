@@ -50,10 +50,14 @@ cert={certificate.certificate}
 pkey={certificate.key}
 allow-loopback-peers
 allowed-peer-ip=127.0.0.1
+allowed-peer-ip=::1
 denied-peer-ip=0.0.0.0-255.255.255.255
+denied-peer-ip=::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff
 no-multicast-peers
 no-cli
 no-rfc5780
+user-quota=8
+total-quota=2000
 userdb={folder}/turndb
 pidfile={folder}/turnserver.pid
 log-file=stdout

@@ -5,8 +5,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import subprocess
 import time
 from typing import Any
+
+import pytest
 
 from stack import reach, settings
 from stack.state import State
@@ -84,3 +87,13 @@ if coturn() is not None:  # else the credentials above are all that can be teste
         relays = [line for line, well in lines.items() if not well]
         assert len(relays) == len(settings.load(state.settings).turn.urls) + 1
         assert all("`secret` in parley.toml is not coturn's" in line for line in relays)
+
+    @pytest.mark.parametrize("peer", ["10.0.0.1", "127.0.0.2", "192.168.1.1", "203.0.113.9"])
+    def test_a_relay_set_up_as_we_say_relays_to_nobody_but_the_workers(
+        reachable: Reachable, peer: str
+    ) -> None:
+        """The denial comes before anything is sent to the peer."""
+        port = str(reachable.relay.plain)
+        words = ["turnutils_uclient", "-W", SECRET, "-u", "eve", "-e", peer, "-n", "1", "-p", port]
+        done = subprocess.run([*words, "127.0.0.1"], capture_output=True, text=True, check=False)
+        assert "403 (Forbidden IP)" in done.stdout

@@ -151,3 +151,27 @@ async def test_a_subscriber_that_asks_for_everything_again_harms_nobody() -> Non
         for _ in range(10):
             await bob.frame("video")
         assert camera.keyframe_requests - keyframes <= 3
+
+
+async def test_a_client_whose_address_changes_without_a_word_is_followed_there_and_back() -> None:
+    async with a_room() as (room, told):
+        await join(room, told, "ann", publish=True)
+        bob = await join(room, told, "bob", publish=False)
+        await bob.frame("video")
+        ice, port = room.peer(BOB).subscriber.transport.ice, ("127.0.0.1", room.port.number)
+        home = ice.address
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as elsewhere:
+            elsewhere.bind(("127.0.0.1", 0))
+            elsewhere.setblocking(False)
+            elsewhere.sendto(check(ice.local), port)
+            loop, kinds = asyncio.get_running_loop(), set[str]()
+            async with asyncio.timeout(10):
+                while kinds != {"stun", "media"}:
+                    datagram = await loop.sock_recv(elsewhere, 2048)
+                    kinds.add("stun" if datagram[0] <= 3 else "media")
+        assert ice.address != home
+        transport = bob.subscriber.getTransceivers()[0].receiver.transport.transport
+        transport._connection._protocols[0].transport.sendto(check(ice.local), port)
+        await until(lambda: ice.address == home)
+        for _ in range(5):
+            await bob.frame("video")
