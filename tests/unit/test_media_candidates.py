@@ -22,7 +22,7 @@ HIDDEN = (
 
 
 def candidates() -> list[list[str]]:
-    outgoing = [sdp.Outgoing("0", sdp.OPUS, 7, ("ann", "voice"))]
+    outgoing = [sdp.Outgoing("0", sdp.OPUS, 7, 0, ("ann", "voice"))]
     lines = sdp.offer(outgoing, LOCAL, 1).splitlines()
     return [line.split() for line in lines if line.startswith("a=candidate:")]
 

@@ -56,7 +56,7 @@ async def test_a_tcp_connection_that_breaks_is_followed_by_another_within_the_sa
         transport = room.peer(BOB).subscriber.transport
         before, handshake = transport.ice.address, transport._dtls
         bob.middlebox.cut()
-        await until(lambda: transport.ice.address not in (None, before))
+        await until(lambda: transport.ice.address not in (None, before), 60)
         for _ in range(5):
             await bob.frame("video")
         assert transport._dtls is handshake

@@ -20,7 +20,7 @@ SECRET = "a secret for tests"
 
 @asynccontextmanager
 async def a_port(listen: str = "[::]:0", secret: str = SECRET) -> AsyncIterator[Port]:
-    port = Port(listen, ("127.0.0.1", "::1"), secret)
+    port = Port(listen, ("127.0.0.1", "::1"), probe_secret=secret)
     port.open()
     try:
         yield port
