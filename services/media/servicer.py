@@ -68,7 +68,11 @@ class RoomServicer(media_pb2_grpc.RoomServiceServicer):
         if await self.placement.place(name) is None:
             raise Unavailable(text="No media node is ready: try again.")
         await self.placement.hold(name)
-        room = self.worker.open_room(name, voice_activity=request.voice_activity)
+        room = self.worker.open_room(
+            name,
+            voice_activity=request.voice_activity,
+            end_to_end_encrypted=request.end_to_end_encrypted,
+        )
         room.start_peer(request.participant, _grants(request.grants))
         return media_pb2.StartPeerResponse()
 

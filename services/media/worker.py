@@ -45,12 +45,25 @@ class Voices(Listener):
         decoding: ThreadPoolExecutor,
     ) -> None:
         self.voice_activity = False
+        self._encrypted = False
         self._room = room
         self._announcer = announcer
         self._ai = ai
         self._decoding = decoding
         self._taps: dict[str, Tap] = {}
         self._speaking: dict[str, str] = {}
+
+    def encrypt(self) -> None:
+        """The room is encrypted end to end: from here on nothing is analysed, and there is no way back."""
+        if self._encrypted:
+            return
+        self._encrypted = True
+        for tap in self._taps.values():
+            tap.close()
+        self._taps.clear()
+        if self._speaking:
+            self._speaking.clear()
+            self._tell_speakers()
 
     def offer(self, participant: str, offer: Offer) -> None:
         """A subscriber's offer must reach its client."""
@@ -78,7 +91,9 @@ class Voices(Listener):
 
     def audio(self, track: PublishedTrack, packet: bytes) -> None:
         """An Opus packet came."""
-        if not self.voice_activity or track.forwarder.muted or track.source != "microphone":
+        if self._encrypted or not self.voice_activity:
+            return
+        if track.forwarder.muted or track.source != "microphone":
             return
         if (tap := self._taps.get(track.id)) is None:
             tap = self._taps[track.id] = Tap(
@@ -148,8 +163,10 @@ class Worker:
             raise PeerNotFound(meeting=name)
         return room
 
-    def open_room(self, name: str, *, voice_activity: bool) -> Room:
-        """Find a room or begin it. Raises NodeFull."""
+    def open_room(
+        self, name: str, *, voice_activity: bool, end_to_end_encrypted: bool = False
+    ) -> Room:
+        """Find a room or begin it; one that is encrypted end to end stays so. Raises NodeFull."""
         if name not in self.rooms:
             if len(self.rooms) >= self._max_rooms:
                 raise NodeFull(limit=str(self._max_rooms), retry_after=5.0)
@@ -157,6 +174,8 @@ class Worker:
             self._voices[name] = voices
             self.rooms[name] = Room(name, self._port, voices, self._max_peers)
         self._voices[name].voice_activity = voice_activity
+        if end_to_end_encrypted:
+            self._voices[name].encrypt()
         return self.rooms[name]
 
     async def close_room(self, name: str) -> None:

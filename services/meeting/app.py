@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
-from parley.meeting.v1 import meeting_pb2_grpc
+from parley.meeting.v1 import meeting_pb2_grpc, settings_pb2_grpc
 
 from chassis import channels, db, reads, server
 from chassis.auth import ServiceIdentity, UserTokenVerifier
@@ -16,6 +16,7 @@ from chassis.keys import published_keys
 from services.meeting.config import Config
 from services.meeting.peers import Peers
 from services.meeting.servicer import MeetingServicer, PresenceServicer
+from services.meeting.settings import SettingsServicer
 from services.meeting.store import Store
 from services.meeting.tickets import Tickets
 from services.meeting.turn import Turn
@@ -42,6 +43,7 @@ async def running(config: Config, clock: Clock | None = None) -> AsyncIterator[s
         servicers = {
             meeting_pb2_grpc.add_MeetingServiceServicer_to_server: meetings,
             meeting_pb2_grpc.add_PresenceServiceServicer_to_server: PresenceServicer(store, clock),
+            settings_pb2_grpc.add_SettingsServiceServicer_to_server: SettingsServicer(store, clock),
         }
         verifier = UserTokenVerifier(published_keys(mesh))
         checks = [database.ping]

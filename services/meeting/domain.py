@@ -15,7 +15,13 @@ from datetime import datetime, timedelta
 from enum import Enum
 from uuid import UUID
 
-from chassis.errors import FailedPrecondition, NotFound, PermissionDenied, ResourceExhausted
+from chassis.errors import (
+    Aborted,
+    FailedPrecondition,
+    NotFound,
+    PermissionDenied,
+    ResourceExhausted,
+)
 
 DEFAULT_CAPACITY = 100
 LETTERS = "abcdefghijkmnopqrstuvwxyz"
@@ -48,6 +54,26 @@ class MeetingLocked(FailedPrecondition):
 
     reason = "MEETING_LOCKED"
     message = "The meeting is locked."
+
+
+class MeetingActive(FailedPrecondition):
+    """Somebody has joined the meeting, and this can be changed only before. Make another meeting."""
+
+    reason = "MEETING_ACTIVE"
+    message = "Somebody has joined the meeting already."
+
+
+class MeetingEncrypted(FailedPrecondition):
+    """The meeting is encrypted end to end: the server can't hear or see it, so that this can't be had."""
+
+    reason = "MEETING_ENCRYPTED"
+    message = "The meeting is encrypted end to end."
+
+
+class EtagMismatch(Aborted):
+    """The meeting changed since the etag was read. Read it again and decide anew."""
+
+    reason = "ETAG_MISMATCH"
 
 
 class ParticipantGone(FailedPrecondition):
@@ -127,11 +153,17 @@ class Meeting:
     start_time: datetime | None = None
     end_time: datetime | None = None
     revision: int = 1
+    end_to_end_encrypted: bool = False
 
     @property
     def name(self) -> str:
         """The resource name, `meetings/{code}`."""
         return f"meetings/{self.code}"
+
+    @property
+    def etag(self) -> str:
+        """Opaque version, of the meeting and of its settings."""
+        return f'"{self.revision}"'
 
     def started(self, now: datetime) -> Meeting:
         """Somebody has connected. Raises MeetingEnded."""
@@ -148,6 +180,23 @@ class Meeting:
         if self.state is MeetingState.ENDED:
             return self
         return self._changed(now, state=MeetingState.ENDED, end_time=now)
+
+    def check_configurable(self, by: UUID, etag: str) -> None:
+        """See that its settings may be changed. Raises NotHost, MeetingEnded, EtagMismatch (not for an empty etag)."""
+        if by != self.host_id:
+            raise NotHost(meeting=self.name)
+        if self.state is MeetingState.ENDED:
+            raise MeetingEnded(meeting=self.name)
+        if etag and etag != self.etag:
+            raise EtagMismatch(meeting=self.name)
+
+    def encrypted(self, now: datetime, *, encrypted: bool, joined: bool) -> Meeting:
+        """Encrypt it end to end, or not. `joined`: somebody has a ticket, which says which. Raises MeetingActive."""
+        if encrypted == self.end_to_end_encrypted:
+            return self
+        if joined:
+            raise MeetingActive(meeting=self.name)
+        return self._changed(now, end_to_end_encrypted=encrypted)
 
     def _changed(self, now: datetime, **values: object) -> Meeting:
         return replace(self, update_time=now, revision=self.revision + 1, **values)  # type: ignore[arg-type]  # replace() takes any field

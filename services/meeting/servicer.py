@@ -250,8 +250,9 @@ def meeting_proto(meeting: Meeting, count: int, viewer: UUID) -> meeting_pb2.Mee
         capacity=meeting.capacity,
         locked=meeting.locked,
         participant_count=count,
-        etag=f'"{meeting.revision}"',
+        etag=meeting.etag,
         voice_activity=meeting.voice_activity,
+        end_to_end_encrypted=meeting.end_to_end_encrypted,
     )
     shown.create_time.FromDatetime(meeting.create_time)
     shown.update_time.FromDatetime(meeting.update_time)

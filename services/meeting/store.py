@@ -70,6 +70,7 @@ class MeetingRow(Base):
     end_time: Mapped[datetime | None]
     revision: Mapped[int]
     request_id: Mapped[UUID | None]
+    end_to_end_encrypted: Mapped[bool] = mapped_column(Boolean)
 
 
 class ParticipantRow(Base):
@@ -102,6 +103,11 @@ class MeetingTransaction:
         """Read those who are joining or connected."""
         return await _participants(self._session, _here(self.meeting.id))
 
+    async def has_joined(self) -> bool:
+        """Tell whether anybody has ever got a ticket."""
+        where = ParticipantRow.meeting_id == self.meeting.id
+        return bool((await self._session.execute(select(exists().where(where)))).scalar())
+
     async def joined_before(self, user_id: UUID, request_id: UUID) -> Participant | None:
         """Find the participant that an earlier call with the same request id made."""
         where = (ParticipantRow.user_id == user_id) & (ParticipantRow.request_id == request_id)
@@ -130,6 +136,7 @@ class MeetingTransaction:
         self._row.state = meeting.state.value
         self._row.start_time, self._row.end_time = meeting.start_time, meeting.end_time
         self._row.update_time, self._row.revision = meeting.update_time, meeting.revision
+        self._row.end_to_end_encrypted = meeting.end_to_end_encrypted
         self.meeting = meeting
 
 
@@ -229,6 +236,7 @@ _MEETING_FIELDS = (
     "start_time",
     "end_time",
     "revision",
+    "end_to_end_encrypted",
 )
 
 

@@ -27,5 +27,6 @@ class Tickets:
             "role": participant.role.value,
             "grants": {"publish": list(SOURCES), "subscribe": True},
             "voice_activity": meeting.voice_activity,
+            "e2ee": meeting.end_to_end_encrypted,
         }
         return self._identity.sign(claims, AUDIENCE, self.lifetime)

@@ -115,6 +115,8 @@ class Session:
     publish: tuple[str, ...]
     subscribe: bool
     voice_activity: bool
+    end_to_end_encrypted: bool = False
+    """Absent in what a process of before has kept."""
 
     @property
     def meeting(self) -> str:
@@ -149,6 +151,7 @@ def new_session(claims: Mapping[str, Any]) -> tuple[Session, str]:
         publish=tuple(claims["grants"]["publish"]),
         subscribe=bool(claims["grants"]["subscribe"]),
         voice_activity=bool(claims["voice_activity"]),
+        end_to_end_encrypted=bool(claims.get("e2ee", False)),
     )
     return session, f"{identifier}.{secret}"
 

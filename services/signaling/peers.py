@@ -51,7 +51,10 @@ class Peers:
             subscribe=session.subscribe,
         )
         request = media_pb2.StartPeerRequest(
-            participant=session.participant, grants=grants, voice_activity=session.voice_activity
+            participant=session.participant,
+            grants=grants,
+            voice_activity=session.voice_activity,
+            end_to_end_encrypted=session.end_to_end_encrypted,
         )
         await _answer(self._rooms.StartPeer(request))
 

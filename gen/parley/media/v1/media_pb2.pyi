@@ -59,10 +59,13 @@ class StartPeerRequest(_message.Message):
     PARTICIPANT_FIELD_NUMBER: _builtins.int
     GRANTS_FIELD_NUMBER: _builtins.int
     VOICE_ACTIVITY_FIELD_NUMBER: _builtins.int
+    END_TO_END_ENCRYPTED_FIELD_NUMBER: _builtins.int
     participant: _builtins.str
     """`meetings/{code}/participants/{id}`."""
     voice_activity: _builtins.bool
     """Whether the room's voice activity is told."""
+    end_to_end_encrypted: _builtins.bool
+    """Whether the room's media is encrypted end to end: nothing is analysed, for as long as the room is there."""
     @_builtins.property
     def grants(self) -> Global___MediaGrants:
         """What the participant may do."""
@@ -73,10 +76,11 @@ class StartPeerRequest(_message.Message):
         participant: _builtins.str = ...,
         grants: Global___MediaGrants | None = ...,
         voice_activity: _builtins.bool = ...,
+        end_to_end_encrypted: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["grants", b"grants"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["grants", b"grants", "participant", b"participant", "voice_activity", b"voice_activity"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_to_end_encrypted", b"end_to_end_encrypted", "grants", b"grants", "participant", b"participant", "voice_activity", b"voice_activity"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -160,7 +160,7 @@ class RoomServiceServicer:
     def SetAnalysis(self, request, context):
         """Changes what is analysed in a room, and of whom.
 
-        Errors: NOT_FOUND (ROOM_NOT_FOUND).
+        Errors: NOT_FOUND (ROOM_NOT_FOUND), FAILED_PRECONDITION (MEETING_ENCRYPTED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -71,7 +71,7 @@ class RoomServiceStub:
     SetAnalysis: _grpc.UnaryUnaryMultiCallable[_media_pb2.SetAnalysisRequest, _media_pb2.SetAnalysisResponse]
     """Changes what is analysed in a room, and of whom.
 
-    Errors: NOT_FOUND (ROOM_NOT_FOUND).
+    Errors: NOT_FOUND (ROOM_NOT_FOUND), FAILED_PRECONDITION (MEETING_ENCRYPTED).
     """
     RestartIce: _grpc.UnaryUnaryMultiCallable[_media_pb2.RestartIceRequest, _media_pb2.RestartIceResponse]
     """Gives the subscriber connection new ICE credentials: a new offer is published.
@@ -131,7 +131,7 @@ class RoomServiceAsyncStub(RoomServiceStub):
     SetAnalysis: _aio.UnaryUnaryMultiCallable[_media_pb2.SetAnalysisRequest, _media_pb2.SetAnalysisResponse]  # type: ignore[assignment]
     """Changes what is analysed in a room, and of whom.
 
-    Errors: NOT_FOUND (ROOM_NOT_FOUND).
+    Errors: NOT_FOUND (ROOM_NOT_FOUND), FAILED_PRECONDITION (MEETING_ENCRYPTED).
     """
     RestartIce: _aio.UnaryUnaryMultiCallable[_media_pb2.RestartIceRequest, _media_pb2.RestartIceResponse]  # type: ignore[assignment]
     """Gives the subscriber connection new ICE credentials: a new offer is published.
@@ -223,7 +223,7 @@ class RoomServiceServicer:
     ) -> _typing.Union[_media_pb2.SetAnalysisResponse, _abc.Awaitable[_media_pb2.SetAnalysisResponse]]:
         """Changes what is analysed in a room, and of whom.
 
-        Errors: NOT_FOUND (ROOM_NOT_FOUND).
+        Errors: NOT_FOUND (ROOM_NOT_FOUND), FAILED_PRECONDITION (MEETING_ENCRYPTED).
         """
 
     def RestartIce(

@@ -143,6 +143,7 @@ class Meeting(_message.Message):
     END_TIME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     VOICE_ACTIVITY_FIELD_NUMBER: _builtins.int
+    END_TO_END_ENCRYPTED_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name, `meetings/abc-defg-hij`."""
     title: _builtins.str
@@ -167,6 +168,8 @@ class Meeting(_message.Message):
     """Opaque version for optimistic locking."""
     voice_activity: _builtins.bool
     """Whether the server tells who is speaking (voice activity; nothing is kept). Default true."""
+    end_to_end_encrypted: _builtins.bool
+    """Whether media is encrypted end to end; SettingsService sets it. Default false."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was made."""
@@ -202,10 +205,11 @@ class Meeting(_message.Message):
         end_time: _timestamp_pb2.Timestamp | None = ...,
         etag: _builtins.str = ...,
         voice_activity: _builtins.bool | None = ...,
+        end_to_end_encrypted: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_voice_activity", b"_voice_activity", "create_time", b"create_time", "end_time", b"end_time", "start_time", b"start_time", "update_time", b"update_time", "voice_activity", b"voice_activity"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_voice_activity", b"_voice_activity", "capacity", b"capacity", "create_time", b"create_time", "description", b"description", "end_time", b"end_time", "etag", b"etag", "host", b"host", "locked", b"locked", "name", b"name", "participant_count", b"participant_count", "passcode", b"passcode", "passcode_required", b"passcode_required", "start_time", b"start_time", "state", b"state", "title", b"title", "update_time", b"update_time", "voice_activity", b"voice_activity"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_voice_activity", b"_voice_activity", "capacity", b"capacity", "create_time", b"create_time", "description", b"description", "end_time", b"end_time", "end_to_end_encrypted", b"end_to_end_encrypted", "etag", b"etag", "host", b"host", "locked", b"locked", "name", b"name", "participant_count", b"participant_count", "passcode", b"passcode", "passcode_required", b"passcode_required", "start_time", b"start_time", "state", b"state", "title", b"title", "update_time", b"update_time", "voice_activity", b"voice_activity"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__voice_activity: _TypeAlias = _typing.Literal["voice_activity"]  # noqa: Y015
     _WhichOneofArgType__voice_activity: _TypeAlias = _typing.Literal["_voice_activity", b"_voice_activity"]  # noqa: Y015

@@ -128,7 +128,9 @@ class Settings(_message.Message):
     language_code: _builtins.str
     """Language that is spoken, as BCP 47 (`en`, `zh-CN`); empty: it is detected."""
     end_to_end_encrypted: _builtins.bool
-    """Whether media is encrypted end to end: then captions, emotions and recording are off. Fixed once someone has joined."""
+    """Whether media is encrypted end to end: then captions, emotions and recording are off. Fixed (MEETING_ACTIVE) once
+    someone has joined, be it that the ticket was not used.
+    """
     @_builtins.property
     def chat_retention(self) -> _duration_pb2.Duration:
         """How long chat is kept after the meeting, 0 to 365 days; default 30 days."""

@@ -39,10 +39,11 @@ class SettingsServiceStub:
     Errors: NOT_FOUND (MEETING_NOT_FOUND).
     """
     UpdateSettings: _grpc.UnaryUnaryMultiCallable[_settings_pb2.UpdateSettingsRequest, _settings_pb2.Settings]
-    """Changes a meeting's settings, before or during it. Hosts and co-hosts.
+    """Changes a meeting's settings, before or during it. Hosts and co-hosts; `end_to_end_encrypted`: the host.
 
     Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), ABORTED (ETAG_MISMATCH),
-    FAILED_PRECONDITION (MEETING_ENDED, MEETING_ENCRYPTED, EMOTIONS_NOT_ALLOWED, LANGUAGE_NOT_SUPPORTED).
+    FAILED_PRECONDITION (MEETING_ENDED, MEETING_ACTIVE, MEETING_ENCRYPTED, EMOTIONS_NOT_ALLOWED,
+    LANGUAGE_NOT_SUPPORTED), UNIMPLEMENTED (NOT_IMPLEMENTED: a field that this server does not have).
     """
 
 @_typing.type_check_only
@@ -56,10 +57,11 @@ class SettingsServiceAsyncStub(SettingsServiceStub):
     Errors: NOT_FOUND (MEETING_NOT_FOUND).
     """
     UpdateSettings: _aio.UnaryUnaryMultiCallable[_settings_pb2.UpdateSettingsRequest, _settings_pb2.Settings]  # type: ignore[assignment]
-    """Changes a meeting's settings, before or during it. Hosts and co-hosts.
+    """Changes a meeting's settings, before or during it. Hosts and co-hosts; `end_to_end_encrypted`: the host.
 
     Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), ABORTED (ETAG_MISMATCH),
-    FAILED_PRECONDITION (MEETING_ENDED, MEETING_ENCRYPTED, EMOTIONS_NOT_ALLOWED, LANGUAGE_NOT_SUPPORTED).
+    FAILED_PRECONDITION (MEETING_ENDED, MEETING_ACTIVE, MEETING_ENCRYPTED, EMOTIONS_NOT_ALLOWED,
+    LANGUAGE_NOT_SUPPORTED), UNIMPLEMENTED (NOT_IMPLEMENTED: a field that this server does not have).
     """
 
 class SettingsServiceServicer:
@@ -80,10 +82,11 @@ class SettingsServiceServicer:
         request: _settings_pb2.UpdateSettingsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_settings_pb2.Settings, _abc.Awaitable[_settings_pb2.Settings]]:
-        """Changes a meeting's settings, before or during it. Hosts and co-hosts.
+        """Changes a meeting's settings, before or during it. Hosts and co-hosts; `end_to_end_encrypted`: the host.
 
         Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), ABORTED (ETAG_MISMATCH),
-        FAILED_PRECONDITION (MEETING_ENDED, MEETING_ENCRYPTED, EMOTIONS_NOT_ALLOWED, LANGUAGE_NOT_SUPPORTED).
+        FAILED_PRECONDITION (MEETING_ENDED, MEETING_ACTIVE, MEETING_ENCRYPTED, EMOTIONS_NOT_ALLOWED,
+        LANGUAGE_NOT_SUPPORTED), UNIMPLEMENTED (NOT_IMPLEMENTED: a field that this server does not have).
         """
 
 def add_SettingsServiceServicer_to_server(servicer: SettingsServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
