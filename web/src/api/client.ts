@@ -2,6 +2,7 @@
 import { Code, ConnectError, createClient, type Interceptor } from "@connectrpc/connect";
 import { createGrpcWebTransport } from "@connectrpc/connect-web";
 import { MeetingService } from "../gen/parley/meeting/v1/meeting_pb";
+import { SettingsService } from "../gen/parley/meeting/v1/settings_pb";
 import { SignalingService } from "../gen/parley/signaling/v1/signaling_pb";
 import { UserService } from "../gen/parley/user/v1/user_pb";
 import { Session } from "./session";
@@ -31,6 +32,7 @@ const streaming = createGrpcWebTransport({ baseUrl });
 
 export const users = createClient(UserService, signedIn);
 export const meetings = createClient(MeetingService, signedIn);
+export const settings = createClient(SettingsService, signedIn);
 export const signaling = createClient(SignalingService, streaming);
 
 /** Sign in again with what is stored, if there is anything. */

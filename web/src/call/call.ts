@@ -10,6 +10,7 @@ import {
   type Track,
   TrackKind,
 } from "../gen/parley/signaling/v1/signaling_pb";
+import type { Encryption } from "./e2ee/encryption";
 import { type Kind, type OwnMedia, Publisher } from "./publisher";
 import { type Said, Signaling } from "./signaling";
 import { Subscriber } from "./subscriber";
@@ -37,6 +38,8 @@ export interface CallState {
   readonly tracks: readonly Track[];
   readonly received: ReadonlyMap<string, MediaStreamTrack>;
   readonly speakers: ReadonlySet<string>;
+  /** Whose streams can't be decrypted, in an encrypted call: by `streamName` of their tracks. */
+  readonly undecryptable: ReadonlySet<string>;
   readonly news: News | undefined;
 }
 
@@ -59,6 +62,7 @@ export class Call {
     tracks: [],
     received: new Map(),
     speakers: new Set(),
+    undecryptable: new Set(),
     news: undefined,
   };
   readonly #listeners = new Set<() => void>();
@@ -73,7 +77,10 @@ export class Call {
     client: Client<typeof SignalingService>,
     private readonly admission: JoinMeetingResponse,
     own: OwnMedia,
+    /** What an encrypted call is encrypted with. */
+    private readonly encryption?: Encryption,
   ) {
+    if (encryption !== undefined) encryption.changed = (undecryptable) => this.#change({ undecryptable });
     this.#own = own;
     this.#iceServers = admission.iceServers.map(({ urls, username, credential }) => ({ urls, username, credential }));
     this.#signaling = new Signaling(client, {
@@ -83,6 +90,11 @@ export class Call {
     });
     addEventListener("online", this.#online);
     addEventListener("pagehide", this.#leaving);
+  }
+
+  /** Whether what is sent and received is encrypted end to end. */
+  get isEncrypted(): boolean {
+    return this.encryption !== undefined;
   }
 
   readonly subscribe = (listener: () => void): (() => void) => {
@@ -152,9 +164,13 @@ export class Call {
     const moved = (): void => this.#mediaMoved();
     this.#subscriber = new Subscriber(this.#signaling, this.#iceServers, {
       received: (received) => this.#change({ received }),
+      arrived: (trackId, receiver) =>
+        this.encryption?.arrived(trackId, receiver, this.state.tracks.find(({ id }) => id === trackId)),
       moved,
     });
-    this.#publisher = new Publisher(this.#signaling, this.#iceServers, moved);
+    this.#publisher = new Publisher(this.#signaling, this.#iceServers, moved, (transceiver, source) =>
+      this.encryption?.made(transceiver, source),
+    );
     return this.#publisher;
   }
 
@@ -172,6 +188,7 @@ export class Call {
       case "participantJoined": {
         const joined = message.value.participant;
         if (joined === undefined) break;
+        this.encryption?.rotate();
         this.#change({
           participants: [...participants.filter(({ name }) => name !== joined.name), joined],
           news: this.#news("joined", joined) ?? this.state.news,
@@ -180,6 +197,7 @@ export class Call {
       }
       case "participantLeft": {
         const gone = message.value.participant;
+        this.encryption?.rotate();
         this.#change({
           participants: participants.filter(({ name }) => name !== gone),
           tracks: tracks.filter(({ participant }) => participant !== gone),
@@ -191,6 +209,7 @@ export class Call {
       case "trackUpdated": {
         const track = message.value.track;
         if (track === undefined) break;
+        this.encryption?.published(track);
         this.#change({ tracks: [...tracks.filter(({ id }) => id !== track.id), track] });
         break;
       }
@@ -231,6 +250,7 @@ export class Call {
     this.#building++;
     this.#publisher?.close();
     this.#subscriber?.close();
+    this.encryption?.close();
     this.#change({ phase: "over", error, ending: this.state.ending ?? (this.state.me === "" ? "failed" : "lost") });
   }
 

@@ -29,6 +29,8 @@ export class Publisher {
     private readonly signaling: Signaling,
     iceServers: RTCIceServer[],
     private readonly moved: () => void,
+    /** Gets each transceiver before it is offered. */
+    private readonly made: (transceiver: RTCRtpTransceiver, source: TrackSource) => void = () => undefined,
   ) {
     this.#connection = new RTCPeerConnection({ iceServers, bundlePolicy: "max-bundle" });
     this.#connection.addEventListener("connectionstatechange", () => this.#watch());
@@ -79,6 +81,7 @@ export class Publisher {
     });
     if (kind === "video") preferVp8(transceiver);
     const source = kind === "audio" ? TrackSource.MICROPHONE : TrackSource.CAMERA;
+    this.made(transceiver, source);
     this.#sent.set(kind, { transceiver, source, muted: !track.enabled, told: !track.enabled, trackId: "" });
     return true;
   }

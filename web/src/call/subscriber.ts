@@ -8,6 +8,8 @@ const RECOVER_MS = 3_000;
 export interface Receiver {
   /** Tracks that arrive, by their ids in the room. */
   received(tracks: Map<string, MediaStreamTrack>): void;
+  /** A receiver is there for a track, before its section is answered; it may have been another track's. */
+  arrived(trackId: string, receiver: RTCRtpReceiver): void;
   /** The connection's state is another one. */
   moved(): void;
 }
@@ -46,6 +48,7 @@ export class Subscriber {
     if (this.#closed) return;
     this.#trackIds = new Map(offer.tracks.map(({ mid, trackId }) => [mid, trackId]));
     await this.#connection.setRemoteDescription({ type: "offer", sdp: offer.sdp });
+    for (const [trackId, receiver] of this.#receivers()) this.receiver.arrived(trackId, receiver);
     await this.#connection.setLocalDescription();
     this.#tell();
     await this.signaling.ask({
@@ -59,12 +62,15 @@ export class Subscriber {
   }
 
   #tell(): void {
-    const tracks = new Map<string, MediaStreamTrack>();
+    this.receiver.received(new Map([...this.#receivers()].map(([trackId, { track }]) => [trackId, track])));
+  }
+
+  /** The receivers of what is offered, by track id. */
+  *#receivers(): Generator<[string, RTCRtpReceiver]> {
     for (const { mid, receiver } of this.#connection.getTransceivers()) {
       const trackId = this.#trackIds.get(mid ?? "");
-      if (trackId !== undefined) tracks.set(trackId, receiver.track);
+      if (trackId !== undefined) yield [trackId, receiver];
     }
-    this.receiver.received(tracks);
   }
 
   #watch(): void {

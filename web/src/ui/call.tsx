@@ -5,6 +5,7 @@ import type { Call, CallState } from "../call/call";
 import type { Meeting } from "../gen/parley/meeting/v1/meeting_pb";
 import { useI18n } from "../i18n";
 import type { Device } from "./devices";
+import { Icon } from "./icons";
 import { People } from "./people";
 import { Confirm, ControlButton, Problem } from "./parts";
 import { Stage } from "./stage";
@@ -78,6 +79,7 @@ export function CallView({ call, meeting, isHost, audio, video }: CallViewProps)
       <div className="bar">
         <span className="about">
           <strong>{meeting.title}</strong>
+          {call.isEncrypted && <Lock />}
           <span className="faint code">{meeting.name.replace("meetings/", "")}</span>
         </span>
         <div className="controls">
@@ -116,6 +118,24 @@ export function CallView({ call, meeting, isHost, audio, video }: CallViewProps)
       </div>
       {isEnding && <Confirm text={t("endForAllSure")} action={t("endForAll")} done={end} />}
     </section>
+  );
+}
+
+/** Says that the call is encrypted and, when opened, what that means. */
+function Lock() {
+  const { t } = useI18n();
+  return (
+    <details className="lock">
+      <summary>
+        <Icon name="lock" />
+        {t("encrypted")}
+      </summary>
+      <div className="card">
+        <p>{t("encryptedMeans")}</p>
+        <p>{t("encryptedOff")}</p>
+        <p>{t("encryptedLink")}</p>
+      </div>
+    </details>
   );
 }
 

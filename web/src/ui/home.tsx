@@ -1,14 +1,17 @@
 /** Start a meeting, join one, or go back to one. */
 import { timestampDate } from "@bufbuild/protobuf/wkt";
 import { useCallback, useEffect, useState } from "react";
-import { meetings, newRequestId } from "../api/client";
+import { meetings, newRequestId, settings } from "../api/client";
 import { Complaint } from "../api/errors";
 import { parseCode } from "../call/code";
+import { canEncrypt } from "../call/e2ee/encryption";
+import { newSecret, pathTo, secretOf } from "../call/e2ee/secret";
 import { type Meeting, MeetingState } from "../gen/parley/meeting/v1/meeting_pb";
 import type { User } from "../gen/parley/user/v1/user_pb";
 import { useI18n } from "../i18n";
+import { Icon } from "./icons";
 import { go } from "./navigation";
-import { Field, Form, Problem } from "./parts";
+import { Checkbox, Field, Form, Problem } from "./parts";
 
 export function HomePage({ user }: { user: User }) {
   const { t } = useI18n();
@@ -18,12 +21,19 @@ export function HomePage({ user }: { user: User }) {
       meeting: { title: title === undefined || title === "" ? t("defaultTitle") : title },
       requestId: newRequestId(),
     });
-    go(`/m/${codeOf(meeting)}`);
+    const secret = values.encrypted === undefined ? undefined : newSecret();
+    if (secret !== undefined)
+      await settings.updateSettings({
+        settings: { name: `${meeting.name}/settings`, etag: meeting.etag, endToEndEncrypted: true },
+        updateMask: { paths: ["end_to_end_encrypted"] },
+      });
+    go(pathTo(codeOf(meeting), secret));
   };
   const join = (values: Record<string, string>): Promise<void> => {
-    const code = parseCode(values.code ?? "");
+    const link = values.code ?? "";
+    const code = parseCode(link);
     if (code === undefined) return Promise.reject(new Complaint(t("codeWrong")));
-    go(`/m/${code}`);
+    go(pathTo(code, secretOf(link)));
     return Promise.resolve();
   };
   return (
@@ -35,6 +45,12 @@ export function HomePage({ user }: { user: User }) {
           <p className="faint">{t("startNowHint")}</p>
           <Form submit={start} action={t("start")}>
             <Field label={t("meetingTitle")} name="title" maxLength={200} placeholder={t("defaultTitle")} />
+            <Checkbox
+              label={t("encrypt")}
+              name="encrypted"
+              hint={t(canEncrypt() ? "encryptHint" : "encryptUnsupported")}
+              disabled={!canEncrypt()}
+            />
           </Form>
         </section>
         <section className="card">
@@ -98,7 +114,14 @@ function Row({ meeting }: { meeting: Meeting }) {
       : t("notStarted");
   return (
     <li>
-      <span className="title">{meeting.title}</span>
+      <span className="title">
+        {meeting.title}
+        {meeting.endToEndEncrypted && (
+          <span role="img" aria-label={t("encrypted")}>
+            <Icon name="lock" />
+          </span>
+        )}
+      </span>
       <span className="faint">
         <span className="code">{code}</span> ·{" "}
         {meeting.createTime && when(timestampDate(meeting.createTime), language)} · {about}

@@ -1,13 +1,16 @@
 /** A meeting, from the look in the mirror to the goodbye. */
 import { useEffect, useState } from "react";
 import { meetings, newRequestId, signaling } from "../api/client";
+import { Complaint } from "../api/errors";
 import { Call, type Ending } from "../call/call";
+import { canEncrypt, Encryption } from "../call/e2ee/encryption";
+import { pathTo, secretOf } from "../call/e2ee/secret";
 import { devices, meter } from "../call/media";
 import type { Meeting } from "../gen/parley/meeting/v1/meeting_pb";
 import type { User } from "../gen/parley/user/v1/user_pb";
 import type { Texts } from "../i18n/en";
 import { useI18n } from "../i18n";
-import { go } from "./navigation";
+import { go, useFragment } from "./navigation";
 import { CallView } from "./call";
 import { type Device, useDevice } from "./devices";
 import { Icon } from "./icons";
@@ -25,6 +28,7 @@ const ENDINGS: Record<Ending, keyof Texts> = {
 export function MeetingPage({ code, user }: { code: string; user: User }) {
   const { t, explain } = useI18n();
   const name = `meetings/${code}`;
+  const secret = secretOf(useFragment());
   const audio = useDevice("audio");
   const video = useDevice("video");
   const [meeting, setMeeting] = useState<Meeting>();
@@ -50,7 +54,13 @@ export function MeetingPage({ code, user }: { code: string; user: User }) {
       passcode: values.passcode ?? "",
       requestId: newRequestId(),
     });
-    const joining = new Call(signaling, admission, { audio: audio.track, video: video.track });
+    // What the server says now holds for good; a meeting that is not what the link says is not entered.
+    if (admission.meeting?.endToEndEncrypted !== (secret !== undefined)) {
+      await meetings.leaveMeeting({ name, participant: admission.participant?.name ?? "" });
+      throw new Complaint(t(secret === undefined ? "keyMissing" : "notEncrypted"));
+    }
+    const encryption = secret === undefined ? undefined : new Encryption(secret, admission.participant?.name ?? "");
+    const joining = new Call(signaling, admission, { audio: audio.track, video: video.track }, encryption);
     joining.subscribe(() => {
       const { phase, ending: how, error } = joining.state;
       if (phase !== "over") return;
@@ -62,6 +72,14 @@ export function MeetingPage({ code, user }: { code: string; user: User }) {
     setCall(joining);
     await joining.start();
   };
+
+  const openLink = (values: Record<string, string>): Promise<void> => {
+    const found = secretOf(values.link ?? "");
+    if (found === undefined) return Promise.reject(new Complaint(t("keyNotThere")));
+    go(pathTo(code, found));
+    return Promise.resolve();
+  };
+  const lack = meeting && lackOf(meeting, secret);
 
   const again = () => {
     setEnding(undefined);
@@ -100,7 +118,19 @@ export function MeetingPage({ code, user }: { code: string; user: User }) {
             {meeting.participantCount === 0 ? t("nobodyYet") : t("people", { count: meeting.participantCount })}
           </p>
         )}
-        {meeting !== undefined && (
+        {meeting?.endToEndEncrypted === true && (
+          <p className="lock">
+            <Icon name="lock" />
+            {t("encrypted")}
+          </p>
+        )}
+        {lack !== undefined && <Problem text={t(lack)} />}
+        {lack === "keyMissing" && (
+          <Form submit={openLink} action={t("openLink")}>
+            <Field label={t("wholeLink")} name="link" autoComplete="off" required />
+          </Form>
+        )}
+        {meeting !== undefined && lack === undefined && (
           <Form submit={join} action={t("joinNow")}>
             {meeting.passcodeRequired && meeting.host !== user.name && (
               <Field label={t("passcode")} name="passcode" required maxLength={32} />
@@ -115,6 +145,13 @@ export function MeetingPage({ code, user }: { code: string; user: User }) {
       </div>
     </section>
   );
+}
+
+/** What is missing to enter a meeting as its link and the server say it is. */
+function lackOf(meeting: Meeting, secret: string | undefined): "keyMissing" | "notEncrypted" | "encryptUnsupported" | undefined {
+  if (!meeting.endToEndEncrypted) return secret === undefined ? undefined : "notEncrypted";
+  if (!canEncrypt()) return "encryptUnsupported";
+  return secret === undefined ? "keyMissing" : undefined;
 }
 
 function Mirror({ audio, video }: { audio: Device; video: Device }) {

@@ -11,15 +11,19 @@ export function go(path: string): void {
 
 /** The path of the address, and again whenever it changes. */
 export function usePath(): string {
-  return useSyncExternalStore(
-    (listener) => {
-      listeners.add(listener);
-      addEventListener("popstate", listener);
-      return () => {
-        listeners.delete(listener);
-        removeEventListener("popstate", listener);
-      };
-    },
-    () => location.pathname,
-  );
+  return useSyncExternalStore(subscribe, () => location.pathname);
+}
+
+/** What is after the address's `#`, that included; servers never see it. */
+export function useFragment(): string {
+  return useSyncExternalStore(subscribe, () => location.hash);
+}
+
+function subscribe(listener: () => void): () => void {
+  listeners.add(listener);
+  addEventListener("popstate", listener);
+  return () => {
+    listeners.delete(listener);
+    removeEventListener("popstate", listener);
+  };
 }

@@ -27,6 +27,18 @@ export function Field({ label, hint, value, ...input }: FieldProps) {
   );
 }
 
+export function Checkbox({ label, hint, disabled, ...input }: { label: string; name: string; hint: string; disabled?: boolean }) {
+  return (
+    <label className="checkbox">
+      <input type="checkbox" {...input} disabled={disabled} />
+      <span>
+        {label}
+        <small>{hint}</small>
+      </span>
+    </label>
+  );
+}
+
 /** A form that says what went wrong, and does nothing twice at once. */
 export function Form({
   submit,

@@ -1,6 +1,7 @@
 /** The stage: a tile for everyone, all as large as they can be. */
 import { useLayoutEffect, useRef } from "react";
 import { type CallState, trackOf } from "../call/call";
+import { streamName } from "../call/e2ee/encryption";
 import type { Participant } from "../gen/parley/meeting/v1/meeting_pb";
 import { type Track, TrackKind } from "../gen/parley/signaling/v1/signaling_pb";
 import { useI18n } from "../i18n";
@@ -60,6 +61,9 @@ function Tile({ participant, state, own }: TileProps) {
   const picture = own === undefined ? received(state, camera) : own.video;
   const sound = own === undefined ? received(state, microphone) : null;
   const muted = own === undefined ? microphone === undefined || microphone.muted : own.muted;
+  const isUndecryptable = [camera, microphone].some(
+    (track) => track !== undefined && !track.muted && state.undecryptable.has(streamName(track)),
+  );
   const speaking = state.speakers.has(participant.name) && !muted;
   return (
     <li
@@ -67,7 +71,7 @@ function Tile({ participant, state, own }: TileProps) {
       data-participant={participant.name}
       aria-label={speaking ? `${participant.displayName}, ${t("speaking")}` : participant.displayName}
     >
-      {picture === null ? (
+      {picture === null || isUndecryptable ? (
         <span className={`initial hue-${hueOf(participant.name)}`} aria-hidden="true">
           {Array.from(participant.displayName)[0]?.toUpperCase()}
         </span>
@@ -75,6 +79,12 @@ function Tile({ participant, state, own }: TileProps) {
         <Playing track={picture} mirrored={own !== undefined} />
       )}
       {sound !== null && <Playing track={sound} />}
+      {isUndecryptable && (
+        <p className="undecryptable" role="status">
+          <Icon name="lock" />
+          {t("undecryptable")}
+        </p>
+      )}
       <span className="name">
         {muted && (
           <span role="img" aria-label={t("muted")}>
