@@ -61,9 +61,7 @@ class Voices(Listener):
         for tap in self._taps.values():
             tap.close()
         self._taps.clear()
-        if self._speaking:
-            self._speaking.clear()
-            self._tell_speakers()
+        self._speaking.clear()
 
     def offer(self, participant: str, offer: Offer) -> None:
         """A subscriber's offer must reach its client."""
@@ -118,6 +116,11 @@ class Voices(Listener):
     def quality(self, participant: str, quality: Quality) -> None:
         """How good somebody's connection is has changed."""
         self._announcer.tell(self._room, messages.quality_changed(participant, quality))
+
+    def loud(self, participants: list[str]) -> None:
+        """Who speaks, by their audio levels: all that can be known where sound is encrypted end to end."""
+        if self._encrypted and self.voice_activity:
+            self._announcer.tell(self._room, messages.speakers_changed(participants))
 
     def _spoke(self, track: PublishedTrack, *, speaking: bool) -> None:
         if speaking and not track.forwarder.muted:
