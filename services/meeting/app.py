@@ -16,7 +16,7 @@ from chassis.keys import published_keys
 from services.meeting.config import Config
 from services.meeting.peers import Peers
 from services.meeting.servicer import MeetingServicer, PresenceServicer
-from services.meeting.settings import SettingsServicer
+from services.meeting.settings_servicer import SettingsServicer
 from services.meeting.store import Store
 from services.meeting.tickets import Tickets
 from services.meeting.turn import Turn

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from chassis.errors import DomainError
 from services.meeting.domain import (
+    EtagMismatch,
     Meeting,
+    MeetingActive,
     MeetingEnded,
     MeetingFull,
     MeetingLocked,
@@ -71,6 +73,30 @@ def test_codes_have_their_form_and_differ() -> None:
 def test_the_host_joins_as_host_whatever_the_passcode_and_the_lock() -> None:
     meeting = a_meeting(passcode="open sesame", locked=True)
     assert admit(meeting, [], HOST, "", NOW, TICKET) is ParticipantRole.HOST
+
+
+def test_encryption_is_fixed_once_somebody_has_a_ticket() -> None:
+    meeting = a_meeting()
+    encrypted = meeting.encrypted(NOW, encrypted=True, joined=False)
+    assert encrypted.end_to_end_encrypted
+    assert encrypted.etag != meeting.etag
+    assert encrypted.encrypted(NOW, encrypted=True, joined=True) is encrypted
+    with pytest.raises(MeetingActive):
+        encrypted.encrypted(NOW, encrypted=False, joined=True)
+    with pytest.raises(MeetingActive):
+        meeting.encrypted(NOW, encrypted=True, joined=True)
+
+
+def test_settings_are_the_hosts_of_a_meeting_that_goes_on_as_it_was_read() -> None:
+    meeting = a_meeting()
+    meeting.check_configurable(HOST, "")
+    meeting.check_configurable(HOST, meeting.etag)
+    with pytest.raises(NotHost):
+        meeting.check_configurable(GUEST, "")
+    with pytest.raises(EtagMismatch):
+        meeting.check_configurable(HOST, '"0"')
+    with pytest.raises(MeetingEnded):
+        meeting.ended(HOST, NOW).check_configurable(HOST, "")
 
 
 def test_a_wrong_passcode_a_lock_and_an_end_keep_others_out() -> None:
