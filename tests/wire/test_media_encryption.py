@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import grpc
-from parley.ai.v1 import ai_pb2_grpc
+from parley.ai.v1 import ai_pb2, ai_pb2_grpc
 from parley.signaling.v1 import signaling_pb2, signaling_pb2_grpc
 from redis.asyncio import Redis
 
@@ -36,8 +36,8 @@ class Notes(ai_pb2_grpc.AiServiceServicer, signaling_pb2_grpc.EventServiceServic
     async def Analyze(self, requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
         self.analyses += 1
         async for _ in requests:
-            for answer in ():
-                yield answer
+            pass
+        yield ai_pb2.AnalyzeResponse()
 
     async def PublishEvents(
         self, request: signaling_pb2.PublishEventsRequest, context: Any
