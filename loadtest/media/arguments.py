@@ -69,7 +69,9 @@ def _add_rooms(parser: argparse.ArgumentParser) -> None:
 def _add_media(parser: argparse.ArgumentParser) -> None:
     _number(parser, "--bitrate", 0, 8_000, 1_200, "kbit/s of each camera; 0: no video")
     _number(parser, "--fps", 1, 60, 30, "frames a second of each camera")
-    _number(parser, "--audio-bytes", 0, LARGEST_AUDIO, 80, "of each of 50 packets a second; 0: no sound")
+    _number(
+        parser, "--audio-bytes", 0, LARGEST_AUDIO, 80, "of each of 50 packets a second; 0: no sound"
+    )
     parser.add_argument(
         "--simulcast",
         action="store_true",

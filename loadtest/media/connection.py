@@ -104,6 +104,7 @@ class Connection:
         self._tie_breaker = secrets.randbits(64)
         self._is_checked = False
         self._is_open = True
+        self._hello: list[bytes] = []
         self._retry = FIRST_RETRY_SECONDS
         self._check_at = self._give_up_at = 0.0
 
@@ -148,6 +149,9 @@ class Connection:
             return
         if now > self._give_up_at:
             self.connected.set_exception(ConnectionFailed("no connection in time"))
+        elif self._hello:  # no answer yet: OpenSSL would wait a second, browsers do not
+            for datagram in self._hello:
+                self._send(datagram)
         elif self._is_checked and self._ssl.DTLSv1_get_timeout() == 0:
             self._ssl.DTLSv1_handle_timeout()
             self._flush()
@@ -187,6 +191,7 @@ class Connection:
         if first <= 3:
             self._read_stun(datagram)
         elif 20 <= first <= 63:
+            self._hello = []
             self._ssl.bio_write(datagram)
             self._shake()
         elif 128 <= first <= 191 and self.inbound is not None:
@@ -205,7 +210,7 @@ class Connection:
             self._answer(message)
         elif message.message_class is stun.Class.RESPONSE and not self._is_checked:
             self._is_checked = True
-            self._shake()
+            self._hello = self._shake()
 
     def _check(self) -> None:
         assert self._remote is not None
@@ -233,7 +238,8 @@ class Connection:
         message.add_fingerprint()
         self._send(bytes(message))
 
-    def _shake(self) -> None:
+    def _shake(self) -> list[bytes]:
+        """Go on with the handshake; returns what was sent."""
         if self._outbound is None and self._is_checked:
             try:
                 self._ssl.do_handshake()
@@ -243,7 +249,7 @@ class Connection:
                 self._fail(f"the handshake failed: {error}")
             else:
                 self._derive()
-        self._flush()
+        return self._flush()
 
     def _derive(self) -> None:
         """Make the SRTP sessions of the keying material (RFC 5764 §4.2)."""
@@ -267,12 +273,14 @@ class Connection:
         if not self.connected.done():
             self.connected.set_exception(ConnectionFailed(text))
 
-    def _flush(self) -> None:
+    def _flush(self) -> list[bytes]:
+        sent = []
         while True:
             try:
-                self._send(self._ssl.bio_read(1_500))
+                sent.append(self._ssl.bio_read(1_500))
             except SSL.Error:
-                return
+                return sent
+            self._send(sent[-1])
 
     def _send(self, datagram: bytes) -> None:
         try:

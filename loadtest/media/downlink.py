@@ -6,6 +6,7 @@ checked, which is the greater part of the work; retransmissions always are.
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
 from dataclasses import dataclass, field
@@ -40,7 +41,7 @@ class Track:
 
 
 class Downlink:
-    """Receives from when it has answered the first offer until `close`."""
+    """Receives from when it has answered the first offer until `close`; `first_packet` is the time of the first one."""
 
     def __init__(
         self, certificate: Certificate, host: str, figures: Figures, verify: int = 1
@@ -48,7 +49,7 @@ class Downlink:
         self.connection = Connection(certificate, host)
         self.connection.on_rtp = self._receive
         self.connection.on_rtcp = self._receive_rtcp
-        self.first_packet_at = 0.0
+        self.first_packet: asyncio.Future[float] = asyncio.get_running_loop().create_future()
         self._figures = figures
         self._verify_each = verify
         self._tracks: dict[int, Track] = {}
@@ -145,8 +146,8 @@ class Downlink:
             self._figures.corrupt += 1
             return
         self._figures.verified += 1
-        if not self.first_packet_at:
-            self.first_packet_at = time.monotonic()
+        if not self.first_packet.done():
+            self.first_packet.set_result(time.monotonic())
         if arrival is Arrival.NEXT:
             self._figures.latency.add((arrival_ns - mark.sent_ns) // 1000)
             self._follow(track, number, mark)

@@ -34,6 +34,11 @@ class Histogram:
                 return bucket
         return self.most
 
+    def clear(self) -> None:
+        """Begin anew."""
+        self.counts.clear()
+        self.most = 0
+
     def merge(self, other: Histogram) -> None:
         """Add another's counts."""
         for bucket, count in other.counts.items():

@@ -145,7 +145,7 @@ class Seat:
         answer = self._answers[mark] = asyncio.get_running_loop().create_future()
         try:
             await self._stream.write(ClientMessage(id=mark, **message))
-            said = await answer
+            said: ServerMessage = await answer
         finally:
             del self._answers[mark]
         if said.WhichOneof("message") == "refused":

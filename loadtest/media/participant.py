@@ -60,12 +60,12 @@ class Participant:
         downlink = self.downlink
         if downlink is None:
             return False
-        until = time.monotonic() + FIRST_PACKET_SECONDS
-        while not downlink.first_packet_at and time.monotonic() < until:
-            await asyncio.sleep(0.02)
-        if downlink.first_packet_at:
-            self._figures.first_packet.add(int((downlink.first_packet_at - self._began) * 1e6))
-        return bool(downlink.first_packet_at)
+        try:
+            at = await asyncio.wait_for(asyncio.shield(downlink.first_packet), FIRST_PACKET_SECONDS)
+        except TimeoutError:
+            return False
+        self._figures.first_packet.add(int((at - self._began) * 1e6))
+        return True
 
     def close(self) -> None:
         """Leave."""

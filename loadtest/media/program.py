@@ -91,9 +91,7 @@ def plans(options: argparse.Namespace, token: str, meetings: Sequence[str]) -> l
     """Divide the participants among the processes, those of each room too."""
     size = max(options.publishers, options.subscribers)
     places = [
-        Place(
-            room * size + seat, meeting, seat < options.publishers, seat < options.subscribers
-        )
+        Place(room * size + seat, meeting, seat < options.publishers, seat < options.subscribers)
         for room, meeting in enumerate(meetings)
         for seat in range(size)
     ]
@@ -148,7 +146,7 @@ def _run(shares: Sequence[Plan], *, quiet: bool) -> Result:
     try:
         for share in shares:
             ours, theirs = context.Pipe()
-            process = context.Process(target=run, args=(share, theirs), daemon=True)
+            process: BaseProcess = context.Process(target=run, args=(share, theirs), daemon=True)
             process.start()
             theirs.close()
             pipes.append(ours)
@@ -170,24 +168,33 @@ def _followed(pipes: Sequence[Pipe], duration: float, *, quiet: bool) -> list[Do
     while len(done) < len(pipes):
         if time.monotonic() > until:
             raise RunFailed("a process of the generator does not come to its end")
-        for pipe in wait([each for each in pipes if each not in done], timeout=1):
-            assert pipe in pipes
-            try:
-                said = pipe.recv()  # type: ignore[union-attr]  # pipes is what was waited for
-            except EOFError:
-                raise RunFailed("a process of the generator has died") from None
+        for pipe in _ready([each for each in pipes if each not in done]):
+            said = _heard(pipe)
             if isinstance(said, Done):
-                done[pipe] = said  # type: ignore[index]
+                done[pipe] = said
             elif isinstance(said, Progress):
-                latest[pipe] = said  # type: ignore[index]
+                latest[pipe] = said
                 if pipe is pipes[0]:
                     show.line(list(latest.values()))
             else:
-                joined.add(pipe)  # type: ignore[arg-type]
+                joined.add(pipe)
                 if len(joined) == len(pipes):
                     for each in pipes:
                         each.send("go")
     return list(done.values())
+
+
+def _ready(pipes: list[Pipe]) -> list[Pipe]:
+    """Wait a second at most for what processes say."""
+    ready = wait(pipes, timeout=1)
+    return [pipe for pipe in pipes if pipe in ready]
+
+
+def _heard(pipe: Pipe) -> object:
+    try:
+        return pipe.recv()
+    except EOFError:
+        raise RunFailed("a process of the generator has died") from None
 
 
 class _Show:
@@ -222,7 +229,7 @@ def _summed(parts: Sequence[Done]) -> Result:
     figures = Figures.total(part.figures for part in parts)
     return Result(
         figures,
-        figures.joined / max(max(part.joining_seconds for part in parts), 0.001),
+        figures.joined / max(0.001, *(part.joining_seconds for part in parts)),
         sum(part.packets / part.seconds for part in parts),
         sum(8 * part.octets / part.seconds for part in parts),
         max(part.seconds for part in parts),

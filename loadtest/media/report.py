@@ -27,14 +27,16 @@ def text(result: Mapping[str, Any]) -> str:
         ),
         (
             "loss",
-            f"{_share(figures['loss_before'])} at first, {_share(figures['loss_after'])} for good "
-            f"({figures['lost']:,} packets)",
+            f"{_share(figures['loss_before'])} at first, {_share(figures['loss_after'])} for good",
         ),
         ("one-way latency", _times(figures["latency_ms"])),
         (
             "checked",
-            f"{figures['verified']:,} packets, {figures['corrupt']:,} corrupt; {figures['duplicates']:,} duplicates, "
-            f"{figures['late']:,} out of order",
+            f"{figures['verified']:,} packets, {figures['corrupt']:,} corrupt",
+        ),
+        (
+            "order",
+            f"{figures['duplicates']:,} duplicates, {figures['late']:,} out of order",
         ),
         (
             "layers",

@@ -100,7 +100,6 @@ def distance(number: int, reference: int) -> int:
     return ((number - reference + 0x8000) & 0xFFFF) - 0x8000
 
 
-
 __all__ = [
     "PacketInvalid",
     "distance",

@@ -111,9 +111,7 @@ class VideoStream(Stream):
         """Make the next frame that may be one a keyframe."""
         self._is_keyframe_due = True
 
-    def frame(
-        self, now: float, clock_ns: Callable[[], int], form: Format, emit: Emit
-    ) -> None:
+    def frame(self, now: float, clock_ns: Callable[[], int], form: Format, emit: Emit) -> None:
         """Send the next frame; `now` in seconds, `clock_ns` is read for each packet."""
         self.timestamp = (self.timestamp + self._step) & 0xFFFFFFFF
         if not self.is_wanted:

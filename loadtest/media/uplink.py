@@ -143,7 +143,9 @@ class Uplink:
     def _format(self, section: sdp.Section, stream: Stream, rid: str) -> Format:
         ids = section.extensions
         elements = repair = b""
-        if (identifier := ids.get(sdp.TRANSPORT_SEQUENCE)) is not None:  # `_emit` writes to bytes 1, 2
+        if (
+            identifier := ids.get(sdp.TRANSPORT_SEQUENCE)
+        ) is not None:  # `_emit` writes to bytes 1, 2
             elements = repair = rtp.element(identifier, b"\0\0")
         if section.kind == "audio" and sdp.AUDIO_LEVEL in ids:
             elements += rtp.element(ids[sdp.AUDIO_LEVEL], bytes((SPEECH_LEVEL,)))
@@ -182,7 +184,7 @@ class Uplink:
         ssrc: int,
         elements: bytes,
         payload: bytes,
-        marker: bool,  # noqa: FBT001  # as a packet has it
+        marker: bool,
     ) -> None:
         if elements:
             self._transport_sequence = number = (self._transport_sequence + 1) & 0xFFFF

@@ -71,8 +71,8 @@ async def a_hall() -> AsyncIterator[Hall]:
         hall.port.close()
 
 
-def settings(**profile: int) -> Settings:
-    return Settings(Certificate(), "127.0.0.1", Profile(**profile), Figures())
+def settings() -> Settings:
+    return Settings(Certificate(), "127.0.0.1", Profile(), Figures())
 
 
 async def until(figures: Figures, verified: int) -> None:

@@ -1,0 +1,105 @@
+"""Parley's media worker in the smallest real surrounding: its Port and Rooms, without gRPC, Valkey and the tap.
+
+`python -m loadtest.peers.parley_worker ADDRESS` reads a JSON object a line and answers each with one, by `id`; offers
+to subscribers come between them, without. It ends when its input does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import uvloop
+
+from services.media.port import Port
+from services.media.publisher import Wanted
+from services.media.room import Grants, Listener, Room
+from services.media.subscriber import Offer
+
+MAX_LINE = 1 << 22
+MAX_PEERS = 500
+TICK_SECONDS = 0.05
+ALL = frozenset({"microphone", "camera"})
+
+
+class Voice(Listener):
+    """Says offers on standard output."""
+
+    def __init__(self, room: int) -> None:
+        self._room = room
+
+    def offer(self, participant: str, offer: Offer) -> None:
+        """An offer must reach its client."""
+        say(room=self._room, participant=participant, sdp=offer.sdp, revision=offer.revision)
+
+
+class Rooms:
+    """The rooms, by number."""
+
+    def __init__(self, address: str) -> None:
+        self.port = Port(f"{address}:0", (address,))
+        self._rooms: dict[int, Room] = {}
+
+    def start(self, said: dict[str, Any]) -> dict[str, Any]:
+        """Make a participant's place."""
+        number = said["room"]
+        room = self._rooms.get(number)
+        if room is None:
+            room = self._rooms[number] = Room(str(number), self.port, Voice(number), MAX_PEERS)
+        room.start_peer(said["participant"], Grants(ALL, said["subscribe"]))
+        return {}
+
+    def publish(self, said: dict[str, Any]) -> dict[str, Any]:
+        """Answer a publisher's offer."""
+        wanted = {mid: Wanted("", muted=False) for mid in said["mids"]}
+        room = self._rooms[said["room"]]
+        return {"sdp": room.publish(said["participant"], said["sdp"], wanted).answer}
+
+    def answer(self, said: dict[str, Any]) -> dict[str, Any]:
+        """Take a subscriber's answer."""
+        peer = self._rooms[said["room"]].peer(said["participant"])
+        peer.subscriber.answer(said["sdp"], said["revision"])
+        return {}
+
+    async def tick(self) -> None:
+        """Tick, as the worker does."""
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            now = time.monotonic()
+            for room in self._rooms.values():
+                room.tick(now)
+
+
+def say(**what: Any) -> None:
+    """Write a line."""
+    sys.stdout.write(json.dumps(what) + "\n")
+    sys.stdout.flush()
+
+
+async def serve(address: str) -> None:
+    """Serve until the input ends."""
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader(MAX_LINE)
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    rooms = Rooms(address)
+    rooms.port.open()
+    requests: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+        "start": rooms.start,
+        "publish": rooms.publish,
+        "answer": rooms.answer,
+    }
+    ticking = asyncio.create_task(rooms.tick())
+    say(ready=True)
+    while line := await reader.readline():
+        said = json.loads(line)
+        say(id=said["id"], **requests[said["request"]](said))
+    ticking.cancel()
+    rooms.port.close()
+
+
+if __name__ == "__main__":
+    uvloop.run(serve(sys.argv[1]))
