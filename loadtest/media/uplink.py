@@ -18,6 +18,7 @@ from loadtest.media.source import (
     Format,
     Stream,
     VideoStream,
+    split,
 )
 
 LAYERS = {"q": 8, "h": 3, "f": 1}
@@ -38,6 +39,16 @@ class Profile:
     frames_per_second: int = 30
     audio_bytes: int = 80
     simulcast: bool = False
+
+    @property
+    def packets_per_second(self) -> float:
+        """How many packets a publisher sends, keyframes and retransmissions aside."""
+        divisors = LAYERS.values() if self.simulcast else (1,)
+        frames = (self.bitrate_bps // each // 8 // self.frames_per_second for each in divisors)
+        packets = sum(len(split(size)) for size in frames) if self.bitrate_bps else 0
+        return packets * self.frames_per_second + (
+            AUDIO_FRAMES_PER_SECOND if self.audio_bytes else 0
+        )
 
 
 class Uplink:

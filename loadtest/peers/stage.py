@@ -38,11 +38,27 @@ class Shape:
         receivers = self.subscribers - 1 if self.everyone else self.subscribers
         return self.publishers * receivers
 
-    def profile(self, packets_per_second: float) -> Profile:
-        """Say what each publisher sends so that so many packets a second are forwarded: frames of five packets."""
-        frames = max(1, round(packets_per_second / self.tracks / FRAME_PACKETS))
-        bitrate = frames * FRAME_PACKETS * PACKET_BYTES * 8
-        return Profile(bitrate, frames, audio_bytes=0)
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What is put on an SFU: rooms of a shape, what each publisher sends, and which packets are checked whole."""
+
+    shape: Shape
+    profile: Profile
+    rooms: int = 1
+    verify: int = 1
+
+    @property
+    def packets_per_second(self) -> float:
+        """How many packets are to be forwarded."""
+        return self.rooms * self.shape.tracks * self.profile.packets_per_second
+
+
+def steady(shape: Shape, packets_per_second: float, verify: int = 1) -> Load:
+    """Make a load that forwards so many packets a second, whatever the shape: video alone, frames of five packets."""
+    frames = max(1, round(packets_per_second / shape.tracks / FRAME_PACKETS))
+    bitrate = frames * FRAME_PACKETS * PACKET_BYTES * 8
+    return Load(shape, Profile(bitrate, frames, audio_bytes=0), verify=verify)
 
 
 @dataclass(slots=True)
@@ -62,24 +78,22 @@ class Measured:
         return self.cpu_us * self.packets_per_second / 1e6
 
 
-async def measured(
-    sfu: Sfu, host: str, shape: Shape, packets_per_second: float, seconds: float, verify: int = 1
-) -> Measured:
-    """Fill a room, watch it, empty it. Raises SfuFailed, ConnectionFailed, SdpInvalid."""
-    figures = Figures()
-    profile = shape.profile(packets_per_second)
-    settings = Settings(Certificate(), host, profile, figures, verify)
+async def measured(sfu: Sfu, host: str, load: Load, seconds: float) -> Measured:
+    """Fill rooms, watch them, empty them. Raises SfuFailed, ConnectionFailed, SdpInvalid."""
+    figures, shape = Figures(), load.shape
+    settings = Settings(Certificate(), host, load.profile, figures, load.verify)
     lag = Metronome(LAG_SECONDS, lambda: None, figures.lag)
     lag.start(0)
-    clients = _clients(settings, shape)
+    seats = _seats(settings, load)
+    clients = [client for _, client in seats]
     try:
-        sending = clients if shape.everyone else clients[: shape.publishers]
+        sending = [(room, client) for room, client in seats if client.uplink is not None]
+        receiving = [(room, client) for room, client in seats if client.uplink is None]
         await _joined(sfu, sending)
         before_subscribers = _resident(sfu)
         if not shape.everyone:
             figures.join.clear()  # what counts is joining a room that talks already
         began = time.monotonic()
-        receiving = clients[len(sending) :]
         await _joined(sfu, receiving)
         joining = time.monotonic() - began
         await asyncio.gather(*(client.heard() for client in clients if client.downlink))
@@ -96,39 +110,40 @@ async def measured(
         lag.stop()
         for client in clients:
             client.close()
-    measured.void = _void(figures, measured, packets_per_second)
+    measured.void = reasons_void(figures)
     return measured
 
 
-def _clients(settings: Settings, shape: Shape) -> list[Participant]:
-    if shape.everyone:
-        return [
-            Participant(settings, number, publishes=True, subscribes=True)
-            for number in range(shape.publishers)
-        ]
-    count = shape.publishers + shape.subscribers
+def _seats(settings: Settings, load: Load) -> list[tuple[int, Participant]]:
+    """Make the clients, each with its room's number; those who send come first in theirs."""
+    shape = load.shape
+    size = shape.publishers if shape.everyone else shape.publishers + shape.subscribers
     return [
-        Participant(
-            settings,
-            number,
-            publishes=number < shape.publishers,
-            subscribes=number >= shape.publishers,
+        (
+            room,
+            Participant(
+                settings,
+                room * size + seat,
+                publishes=seat < shape.publishers,
+                subscribes=shape.everyone or seat >= shape.publishers,
+            ),
         )
-        for number in range(count)
+        for room in range(load.rooms)
+        for seat in range(size)
     ]
 
 
-async def _joined(sfu: Sfu, clients: list[Participant]) -> None:
+async def _joined(sfu: Sfu, seats: list[tuple[int, Participant]]) -> None:
     turn = asyncio.Semaphore(JOINING)
 
-    async def join(client: Participant) -> None:
+    async def join(room: int, client: Participant) -> None:
         async with turn:
-            await sfu.join(0, client)
+            await sfu.join(room, client)
 
     try:
         async with asyncio.TaskGroup() as group:
-            for client in clients:
-                group.create_task(join(client))
+            for room, client in seats:
+                group.create_task(join(room, client))
     except ExceptionGroup as group_of:
         raise group_of.exceptions[0] from None
 
@@ -145,17 +160,8 @@ async def _watched(sfu: Sfu, figures: Figures, seconds: float) -> Measured:
     return Measured(spent * 1e6 / forwarded, forwarded / passed, 0.0, 0.0, figures)
 
 
-def _void(figures: Figures, measured: Measured, wanted: float) -> list[str]:
-    reasons = reasons_void(figures)
-    if figures.loss_after > 0.01:
-        reasons.append(f"{100 * figures.loss_after:.1f} % of the packets were lost")
-    if measured.packets_per_second < 0.8 * wanted:
-        reasons.append(f"{measured.packets_per_second:,.0f} packets/s of {wanted:,.0f} arrived")
-    return reasons
-
-
 def _resident(sfu: Sfu) -> int:
     return int(psutil.Process(sfu.pid).memory_info().rss)
 
 
-__all__ = ["Measured", "Shape", "measured"]
+__all__ = ["Load", "Measured", "Shape", "measured", "steady"]
