@@ -86,8 +86,8 @@ async def parley(place: Place, log: Path, fanout: str) -> AsyncIterator[Parley]:
             ready = await asyncio.wait_for(started.stdout.readline(), START_SECONDS)
         except TimeoutError:
             ready = b""
-        if not ready:
-            raise SfuFailed(f"the worker does not start with fan-out {fanout}: see {log}")
+        if not ready or json.loads(ready)["fanout"] != fanout:
+            raise SfuFailed(f"there is no {fanout} fan-out, or it does not start: see {log}")
         worker = Parley(started)
         listening = asyncio.create_task(worker.listen())
         try:

@@ -11,6 +11,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any
 
 import uvloop
@@ -49,7 +50,7 @@ class Rooms:
         number = said["room"]
         room = self._rooms.get(number)
         if room is None:
-            room = self._rooms[number] = Room(str(number), self.port, Voice(number), MAX_PEERS)
+            room = self._rooms[number] = _room(number, self.port)
         room.start_peer(said["participant"], Grants(ALL, said["subscribe"]))
         return {}
 
@@ -74,10 +75,22 @@ class Rooms:
                 room.tick(now)
 
 
+def _room(number: int, port: Port) -> Room:
+    """Make a room in which everybody's camera is forwarded, however many there are."""
+    limits = {"last_n": MAX_PEERS} if any(f.name == "last_n" for f in fields(Room)) else {}
+    return Room(str(number), port, Voice(number), MAX_PEERS, **limits)
+
+
 def say(**what: Any) -> None:
     """Write a line."""
     sys.stdout.write(json.dumps(what) + "\n")
     sys.stdout.flush()
+
+
+def fanout(port: Port) -> str:
+    """Tell how packets go out, `python` or `compiled`: what PARLEY_FANOUT asks for may not be built."""
+    name = type(getattr(port, "fanout", None)).__name__
+    return "compiled" if name.lower().startswith("compiled") else "python"
 
 
 async def serve(address: str) -> None:
@@ -93,7 +106,7 @@ async def serve(address: str) -> None:
         "answer": rooms.answer,
     }
     ticking = asyncio.create_task(rooms.tick())
-    say(ready=True)
+    say(ready=True, fanout=fanout(rooms.port))
     while line := await reader.readline():
         said = json.loads(line)
         say(id=said["id"], **requests[said["request"]](said))

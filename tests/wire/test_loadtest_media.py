@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from loadtest.media.connection import Certificate
+from loadtest.media.downlink import Downlink
 from loadtest.media.figures import Figures
 from loadtest.media.participant import Participant, Settings
 from loadtest.media.uplink import Profile
@@ -95,3 +96,36 @@ async def test_what_one_sends_the_others_get_unchanged() -> None:
     assert figures.tracks == 2 * 2
     assert figures.silent == 0
     assert figures.keyframes >= 1
+
+
+async def test_what_the_network_drops_is_asked_for_and_recovered() -> None:
+    used = settings()
+    async with a_hall() as hall:
+        await hall.join(used, 1, publishes=True)
+        bob = await hall.join(used, 2, publishes=False)
+        assert bob.downlink is not None
+        dropped = lose_some(bob.downlink)
+        await until(used.figures, 800)
+    assert len(dropped) > 10
+    figures = used.figures
+    assert figures.recovered > 0
+    assert figures.lost < len(dropped)  # sound is not asked for again
+    assert figures.loss_before > figures.loss_after
+    assert figures.corrupt == 0
+
+
+def lose_some(downlink: Downlink) -> list[int]:
+    """Drop every 20th packet, the first time that it comes."""
+    receive, seen = downlink.connection.on_rtp, 0
+    dropped: list[int] = []
+
+    def lossy(packet: bytes, arrival_ns: int) -> None:
+        nonlocal seen
+        seen += 1
+        if seen % 20:
+            receive(packet, arrival_ns)
+        else:
+            dropped.append(seen)
+
+    downlink.connection.on_rtp = lossy
+    return dropped
