@@ -11,11 +11,11 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import fields
 from typing import Any
 
 import uvloop
 
+from services.media.fanout import PythonFanout
 from services.media.port import Port
 from services.media.publisher import Wanted
 from services.media.room import Grants, Listener, Room
@@ -77,8 +77,7 @@ class Rooms:
 
 def _room(number: int, port: Port) -> Room:
     """Make a room in which everybody's camera is forwarded, however many there are."""
-    limits = {"last_n": MAX_PEERS} if any(f.name == "last_n" for f in fields(Room)) else {}
-    return Room(str(number), port, Voice(number), MAX_PEERS, **limits)
+    return Room(str(number), port, Voice(number), MAX_PEERS, last_n=MAX_PEERS)
 
 
 def say(**what: Any) -> None:
@@ -89,8 +88,7 @@ def say(**what: Any) -> None:
 
 def fanout(port: Port) -> str:
     """Tell how packets go out, `python` or `compiled`: what PARLEY_FANOUT asks for may not be built."""
-    name = type(getattr(port, "fanout", None)).__name__
-    return "compiled" if name.lower().startswith("compiled") else "python"
+    return "python" if isinstance(port.fanout, PythonFanout) else "compiled"
 
 
 async def serve(address: str) -> None:

@@ -16,6 +16,7 @@ from services.media.port import Port
 from services.media.publisher import Wanted
 from services.media.room import Grants, Listener, Room
 from services.media.subscriber import Offer
+from services.media.track import PublishedTrack
 
 MEETING = "meetings/abc-defg-hij"
 ALL = Grants(frozenset({"microphone", "camera"}), subscribe=True)
@@ -37,6 +38,11 @@ class Hall(Listener):
         if client.downlink is not None:
             answer = client.downlink.answer(offer.sdp)
             self.room.peer(participant).subscriber.answer(answer, offer.revision)
+
+    def layers_wanted(self, track: PublishedTrack, rids: list[str]) -> None:
+        client = self.clients[track.participant]
+        if client.uplink is not None:
+            client.uplink.want(rids)
 
     async def join(self, settings: Settings, number: int, *, publishes: bool) -> Participant:
         participant = f"{MEETING}/participants/{number}"
@@ -72,8 +78,8 @@ async def a_hall() -> AsyncIterator[Hall]:
         hall.port.close()
 
 
-def settings() -> Settings:
-    return Settings(Certificate(), "127.0.0.1", Profile(), Figures())
+def settings(profile: Profile | None = None) -> Settings:
+    return Settings(Certificate(), "127.0.0.1", profile or Profile(), Figures())
 
 
 async def until(figures: Figures, verified: int) -> None:
@@ -112,6 +118,20 @@ async def test_what_the_network_drops_is_asked_for_and_recovered() -> None:
     assert figures.lost < len(dropped)  # sound is not asked for again
     assert figures.loss_before > figures.loss_after
     assert figures.corrupt == 0
+
+
+async def test_layers_of_a_camera_come_one_at_a_time_without_a_gap() -> None:
+    used = settings(Profile(simulcast=True, audio_bytes=0))
+    async with a_hall() as hall:
+        await hall.join(used, 1, publishes=True)
+        await hall.join(used, 2, publishes=False)
+        async with asyncio.timeout(30):
+            while not used.figures.switches:  # noqa: ASYNC110  # a count has no event
+                await asyncio.sleep(0.02)
+        await until(used.figures, used.figures.verified + 100)
+    figures = used.figures
+    assert figures.corrupt == figures.lost == figures.duplicates == figures.silent == 0
+    assert figures.tracks == 1
 
 
 def lose_some(downlink: Downlink) -> list[int]:
