@@ -23,7 +23,7 @@ from loadtest.media.connection import ConnectionFailed
 from loadtest.media.sdp import SdpInvalid
 from loadtest.peers import janus, namespace
 from loadtest.peers.namespace import Place
-from loadtest.peers.parley import parley
+from loadtest.peers.piped import has_werift, parley, werift
 from loadtest.peers.sfu import Sfu, SfuFailed
 from loadtest.peers.stage import Measured, Shape, measured, steady
 from stack.bench import Figure
@@ -38,6 +38,8 @@ JOINED = OTHERS[0]
 """Where joins and memory are measured: thirty people come to one who talks."""
 PACKETS_PER_SECOND = 9_600.0
 """Forwarded, whatever the shape: what differs is the fan-out."""
+SLOWER = {"werift": 3_000.0}
+"""What does not get that far is measured at less."""
 WINDOW_SECONDS = 8.0
 ROUNDS = 3
 TRIES = 3
@@ -47,7 +49,7 @@ MOST_PACKETS_PER_SECOND = 24_000.0
 """What the clients can take and still tell latencies from their own."""
 LATENCY_VERIFY = 8
 PURE, COMPILED, PEER = "Parley, pure Python", "Parley, compiled", "Janus, event_loops = 1"
-JANUS_AS_INSTALLED = "Janus as installed"
+JANUS_AS_INSTALLED, WERIFT = "Janus as installed", "werift"
 PURE_BAR, COMPILED_BAR = 1.0, 0.4
 LATENCY_BAR_MS, JOIN_BAR_SECONDS = 1.5, 1.0
 
@@ -57,6 +59,7 @@ SFUS: dict[str, Start] = {
     COMPILED: lambda place, folder: parley(place, folder / "compiled.log", "compiled"),
     PEER: lambda place, folder: janus.janus(place, folder / "janus-loops", 1),
     JANUS_AS_INSTALLED: lambda place, folder: janus.janus(place, folder / "janus", 0),
+    WERIFT: lambda place, folder: werift(place, folder / "werift.log"),
 }
 
 
@@ -71,10 +74,11 @@ class Bench:
         default_factory=lambda: defaultdict(list)
     )
 
-    def measure(self, shape: Shape, packets_per_second: float, verify: int = 1) -> None:
+    def measure(self, shape: Shape) -> None:
         """Measure all SFUs once, one after the other."""
         for name in tuple(self.names):
-            if (result := self._valid(name, shape, packets_per_second, verify)) is not None:
+            rate = SLOWER.get(name, PACKETS_PER_SECOND)
+            if (result := self._valid(name, shape, rate, verify=1)) is not None:
                 self.results[name, shape.name].append(result)
 
     def measure_latency(self, name: str) -> tuple[float, Measured] | None:
@@ -115,21 +119,32 @@ class Bench:
 
 def main() -> list[Figure]:
     """Measure everything."""
-    with_janus = namespace.is_possible() and janus.is_installed()
-    if not with_janus:
-        _note("Parley alone: for Janus be root and `apt-get install --no-install-recommends janus`")
+    names = _present()
     where = namespace.namespace() if namespace.is_possible() else nullcontext(namespace.LOOPBACK)
-    names = [name for name in SFUS if with_janus or name in (PURE, COMPILED)]
     with where as place, tempfile.TemporaryDirectory(prefix="parley-bench-") as folder:
         bench = Bench(place, Path(folder), names)
         for _ in range(ROUNDS):
-            bench.measure(MAIN, PACKETS_PER_SECOND)
+            bench.measure(MAIN)
         for shape in OTHERS:
-            bench.measure(shape, PACKETS_PER_SECOND)
+            bench.measure(shape)
         figures = [*_costs(bench), *_ratios(bench), *_joins(bench)]
         for name in bench.names:
             figures += _latency(name, bench.measure_latency(name))
     return figures
+
+
+def _present() -> list[str]:
+    """List the SFUs that there are; say how to get the others."""
+    names = [PURE, COMPILED]
+    if namespace.is_possible() and janus.is_installed():
+        names += [PEER, JANUS_AS_INSTALLED]
+    else:
+        _note("no Janus: it takes root, and `apt-get install --no-install-recommends janus`")
+    if has_werift():
+        names.append(WERIFT)
+    else:
+        _note("no werift: it takes Node, and `npm install --prefix loadtest/peers/werift`")
+    return names
 
 
 def _costs(bench: Bench) -> list[Figure]:

@@ -24,7 +24,7 @@ from loadtest.media.sdp import SdpInvalid
 from loadtest.media.uplink import Profile
 from loadtest.peers import namespace
 from loadtest.peers.namespace import Place
-from loadtest.peers.parley import parley
+from loadtest.peers.piped import parley
 from loadtest.peers.sfu import SfuFailed
 from loadtest.peers.stage import Load, Measured, Shape, measured
 

@@ -1,6 +1,7 @@
-"""A light client's peer connection: one UDP socket, ICE as a full agent does it, DTLS as the client, SRTP.
+"""A light client's peer connection: one UDP socket, ICE as a full agent does it, DTLS, SRTP.
 
-The server is passive and, mostly, ICE-lite; where it is not, its own checks are answered too. Nothing here is private
+The server is mostly passive and ICE-lite; where it is not, it is the client of DTLS, and its own checks are answered.
+Nothing here is private
 to aiortc: DTLS is pyOpenSSL's, SRTP is pylibsrtp's, STUN messages are aioice's.
 """
 
@@ -67,10 +68,13 @@ class Certificate:
         self._context.set_verify(SSL.VERIFY_PEER, lambda *_: True)  # by its fingerprint, afterwards
         self._context.set_tlsext_use_srtp(b":".join(PROFILES))
 
-    def handshake(self) -> SSL.Connection:
-        """Begin the client's side of a handshake."""
+    def handshake(self, *, as_server: bool) -> SSL.Connection:
+        """Begin our side of a handshake."""
         connection = SSL.Connection(self._context)
-        connection.set_connect_state()
+        if as_server:
+            connection.set_accept_state()
+        else:
+            connection.set_connect_state()
         connection.set_ciphertext_mtu(1_200)
         return connection
 
@@ -98,7 +102,8 @@ class Connection:
         self.on_rtcp: Callable[[bytes], None] = lambda _packet: None
         self.unsent = 0
         self._outbound: Session | None = None
-        self._ssl = certificate.handshake()
+        self._certificate = certificate
+        self._ssl = certificate.handshake(as_server=False)
         self._remote: Remote | None = None
         self._is_controlling = True
         self._tie_breaker = secrets.randbits(64)
@@ -114,6 +119,8 @@ class Connection:
             return
         self._is_controlling = controlling or remote.is_lite
         is_new, self._remote = self._remote is None, remote
+        if is_new and remote.is_active:
+            self._ssl = self._certificate.handshake(as_server=True)
         self._socket.connect(remote.address)
         self._check_at = 0.0
         self._give_up_at = self._loop.time() + CONNECT_SECONDS
@@ -264,8 +271,10 @@ class Connection:
         material = self._ssl.export_keying_material(b"EXTRACTOR-dtls_srtp", 2 * (key + salt))
         keys = [material[n * key : (n + 1) * key] for n in (0, 1)]
         salts = [material[2 * key + n * salt : 2 * key + (n + 1) * salt] for n in (0, 1)]
-        self._outbound = _session(profile, keys[0] + salts[0], Policy.SSRC_ANY_OUTBOUND)
-        self.inbound = _session(profile, keys[1] + salts[1], Policy.SSRC_ANY_INBOUND)
+        ours = 1 if self._remote.is_active else 0  # the client's keys come first
+        theirs = 1 - ours
+        self._outbound = _session(profile, keys[ours] + salts[ours], Policy.SSRC_ANY_OUTBOUND)
+        self.inbound = _session(profile, keys[theirs] + salts[theirs], Policy.SSRC_ANY_INBOUND)
         if not self.connected.done():
             self.connected.set_result(None)
 

@@ -36,13 +36,14 @@ class Local:
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """The server's side of a transport."""
+    """The server's side of a transport. `is_active`: it is DTLS's client."""
 
     ufrag: str
     password: str
     fingerprint: tuple[str, str]
     address: tuple[str, int]
     is_lite: bool
+    is_active: bool = False
 
 
 @dataclass(slots=True)
@@ -125,7 +126,9 @@ class Description:
             )
             algorithm, _, digest = fingerprint.partition(" ")
             is_lite = ("ice-lite", "") in self.session.attributes
-            return Remote(ufrag, password, (algorithm.lower(), digest.upper()), address, is_lite)
+            is_active = (section.value("setup") or self.session.value("setup")) == "active"
+            pair = (algorithm.lower(), digest.upper())
+            return Remote(ufrag, password, pair, address, is_lite, is_active)
         raise SdpInvalid("no section has a candidate")
 
 
@@ -163,7 +166,7 @@ def offer(sections: Sequence[Outgoing], local: Local, name: str) -> str:
     lines = _session([section.mid for section in sections])
     for section in sections:
         payload_types = [OPUS] if section.kind == "audio" else [VP8, VP8_RTX]
-        lines += _transport(section.kind, payload_types, section.mid, local)
+        lines += _transport(section.kind, payload_types, section.mid, "actpass", local)
         lines += ["a=sendonly", f"a=msid:{name} {name}-{section.mid}"]
         lines += _codecs(section.kind)
         lines += [f"a=extmap:{OFFERED[uri]} {uri}" for uri in _extensions(section)]
@@ -180,7 +183,7 @@ def answer(offered: Description, local: Local) -> str:
         if not payload_types:
             lines += [f"m={section.kind} 0 UDP/TLS/RTP/SAVPF 0", f"a=mid:{section.mid}"]
             continue
-        lines += _transport(section.kind, payload_types, section.mid, local)
+        lines += _transport(section.kind, payload_types, section.mid, "active", local)
         lines.append("a=recvonly" if section.is_active else "a=inactive")
         lines += _echoed(section, payload_types)
     return _text(lines)
@@ -216,7 +219,9 @@ def _session(mids: Sequence[str]) -> list[str]:
     ]
 
 
-def _transport(kind: str, payload_types: Sequence[int], mid: str, local: Local) -> list[str]:
+def _transport(
+    kind: str, payload_types: Sequence[int], mid: str, setup: str, local: Local
+) -> list[str]:
     address, port = local.address
     family = "IP6" if ":" in address else "IP4"
     return [
@@ -228,7 +233,7 @@ def _transport(kind: str, payload_types: Sequence[int], mid: str, local: Local) 
         f"a=ice-ufrag:{local.ufrag}",
         f"a=ice-pwd:{local.password}",
         f"a=fingerprint:sha-256 {local.fingerprint}",
-        "a=setup:active",
+        f"a=setup:{setup}",
         f"a=candidate:1 1 udp 2130706431 {address} {port} typ host",
         "a=end-of-candidates",
     ]

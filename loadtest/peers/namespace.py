@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-HERE, THERE = "198.18.0.1", "198.18.0.2"
-"""Addresses that are set apart for benchmarks (RFC 2544)."""
+BLOCKS = 16_384
+"""Of four addresses each, in 198.18.0.0/16, which is set apart for benchmarks (RFC 2544): one for each run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +35,18 @@ def namespace() -> Iterator[Place]:
     """Make a namespace, and take it down again. Raises CalledProcessError."""
     name = f"parley-{os.getpid()}"
     ours, theirs = f"pb{os.getpid()}", f"pc{os.getpid()}"
+    high, low = divmod(os.getpid() % BLOCKS, 64)
+    here, there = (f"198.18.{high}.{4 * low + host}" for host in (1, 2))
     _ip("netns", "add", name)
     try:
         _ip("link", "add", ours, "type", "veth", "peer", "name", theirs, "netns", name)
-        _ip("addr", "add", f"{HERE}/30", "dev", ours)
+        _ip("addr", "add", f"{here}/30", "dev", ours)
         _ip("link", "set", ours, "up")
-        _ip("-n", name, "addr", "add", f"{THERE}/30", "dev", theirs)
+        _ip("-n", name, "addr", "add", f"{there}/30", "dev", theirs)
         _ip("-n", name, "link", "set", theirs, "addrgenmode", "none")  # no IPv6 candidates
         for link in ("lo", theirs):
             _ip("-n", name, "link", "set", link, "up")
-        yield Place(HERE, THERE, ("ip", "netns", "exec", name))
+        yield Place(here, there, ("ip", "netns", "exec", name))
     finally:
         _ip("netns", "delete", name)
 

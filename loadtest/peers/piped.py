@@ -1,12 +1,16 @@
-"""Drives Parley's media worker, run by itself."""
+"""Drives SFUs that speak JSON lines: Parley's media worker, run by itself, and werift (npm's), as an SFU.
+
+A request has an `id`, a `request` and who it is about; its answer has the `id`. Offers to subscribers come between.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import os
+import shutil
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -17,10 +21,11 @@ from loadtest.peers.sfu import SfuFailed, process
 
 START_SECONDS = 20.0
 ANSWER_SECONDS = 20.0
+WERIFT = Path(__file__).parent / "werift"
 
 
-class Parley:
-    """The worker, as a benchmark sees it."""
+class Piped:
+    """A server behind a pair of pipes, as a benchmark sees it."""
 
     def __init__(self, started: asyncio.subprocess.Process) -> None:
         self._process = started
@@ -30,14 +35,15 @@ class Parley:
 
     @property
     def pid(self) -> int:
-        """The worker's."""
+        """The server's."""
         return self._process.pid
 
     async def join(self, room: int, client: Participant) -> None:
         """Seat a client. Raises SfuFailed, ConnectionFailed, SdpInvalid."""
         client.begin()
-        who = {"room": room, "participant": f"participants/{client.number}"}
-        self._clients[who["participant"]] = client  # type: ignore[index]
+        participant = f"participants/{client.number}"
+        who = {"room": room, "participant": participant}
+        self._clients[participant] = client
         await self._ask("start", who, subscribe=client.downlink is not None)
         if client.uplink is not None:
             mids = list(client.uplink.mids)
@@ -46,16 +52,16 @@ class Parley:
         await client.connected()
 
     async def listen(self) -> None:
-        """Take what the worker says, until it ends."""
+        """Take what the server says, until it ends."""
         assert self._process.stdout is not None
         while line := await self._process.stdout.readline():
             said = json.loads(line)
             if (answer := self._answers.pop(said.get("id", 0), None)) is not None:
                 answer.set_result(said)
             elif "revision" in said:
-                await self._answer(said)
+                self._answer(said)
 
-    async def _answer(self, said: dict[str, Any]) -> None:
+    def _answer(self, said: dict[str, Any]) -> None:
         client = self._clients[said["participant"]]
         if client.downlink is not None:
             sdp = client.downlink.answer(said["sdp"])
@@ -68,7 +74,7 @@ class Parley:
         try:
             return await asyncio.wait_for(answer, ANSWER_SECONDS)
         except TimeoutError:
-            raise SfuFailed(f"the worker does not answer {request}: see its log") from None
+            raise SfuFailed(f"no answer to {request}") from None
 
     def _say(self, request: str, what: dict[str, Any]) -> None:
         assert self._process.stdin is not None
@@ -76,24 +82,48 @@ class Parley:
 
 
 @asynccontextmanager
-async def parley(place: Place, log: Path, fanout: str) -> AsyncIterator[Parley]:
-    """Run a worker with a fan-out, `python` or `compiled`. Raises SfuFailed when it does not start."""
-    command = [*place.prefix, sys.executable, "-m", "loadtest.peers.parley_worker", place.there]
+async def parley(place: Place, log: Path, fanout: str) -> AsyncIterator[Piped]:
+    """Run a media worker with a fan-out, `python` or `compiled`. Raises SfuFailed when there is none such."""
+    command = [sys.executable, "-m", "loadtest.peers.parley_worker", place.there]
     environment = {**os.environ, "PARLEY_FANOUT": fanout}
+    async with _piped([*place.prefix, *command], log, environment) as (server, ready):
+        if ready["fanout"] != fanout:
+            raise SfuFailed(f"there is no {fanout} fan-out")
+        yield server
+
+
+def has_werift() -> bool:
+    """Tell whether werift is installed, and a Node to run it."""
+    return shutil.which("node") is not None and (WERIFT / "node_modules" / "werift").is_dir()
+
+
+@asynccontextmanager
+async def werift(place: Place, log: Path) -> AsyncIterator[Piped]:
+    """Run werift. Raises SfuFailed when it does not start."""
+    command = ["node", str(WERIFT / "sfu.mjs"), place.there]
+    async with _piped([*place.prefix, *command], log, os.environ) as (server, _):
+        yield server
+
+
+@asynccontextmanager
+async def _piped(
+    command: Sequence[str], log: Path, environment: Mapping[str, str]
+) -> AsyncIterator[tuple[Piped, dict[str, Any]]]:
+    """Run a server; also gives the line by which it says that it is ready. Raises SfuFailed."""
     async with process(command, log, environment, piped=True) as started:
         assert started.stdout is not None
         try:
             ready = await asyncio.wait_for(started.stdout.readline(), START_SECONDS)
         except TimeoutError:
             ready = b""
-        if not ready or json.loads(ready)["fanout"] != fanout:
-            raise SfuFailed(f"there is no {fanout} fan-out, or it does not start: see {log}")
-        worker = Parley(started)
-        listening = asyncio.create_task(worker.listen())
+        if not ready:
+            raise SfuFailed(f"{command[-2]} does not start: see {log}")
+        server = Piped(started)
+        listening = asyncio.create_task(server.listen())
         try:
-            yield worker
+            yield server, json.loads(ready)
         finally:
             listening.cancel()
 
 
-__all__ = ["Parley", "parley"]
+__all__ = ["Piped", "has_werift", "parley", "werift"]
