@@ -31,7 +31,7 @@ from loadtest.peers.stage import Load, Measured, Shape, measured
 LOSS = 0.001
 VERIFY = 16
 MOST_ROOMS = 256
-STEPS = 3
+STEPS = 2
 """Bisections, after the number of rooms has been doubled once too often."""
 
 CAMERA = Profile()
@@ -105,9 +105,10 @@ class Search:
         self._folder = folder
         self._fanout = fanout
         self._seconds = seconds
+        self._cores = sorted(os.sched_getaffinity(0))
 
-    def row(self, title: str, shape: Shape, profile: Profile) -> Row | None:
-        """Search for one line; None when not even one room holds. Raises SfuFailed."""
+    def line(self, title: str, shape: Shape, profile: Profile) -> str:
+        """Search for one line of the table. Raises SfuFailed."""
         held: dict[int, tuple[Load, Measured]] = {}
 
         def holds(rooms: int) -> str:
@@ -120,8 +121,8 @@ class Search:
 
         rooms, reason = most(holds, MOST_ROOMS, STEPS)
         if not rooms:
-            return None
-        return Row(title, *held[rooms], reason)
+            return f"| {title} | 0 | | | | | | {reason} |"
+        return Row(title, *held[rooms], reason).text()
 
     def _tried(self, load: Load) -> tuple[Measured | None, str]:
         try:
@@ -137,8 +138,14 @@ class Search:
 
     async def _measured(self, load: Load) -> Measured:
         async with parley(self._place, self._folder / "worker.log", self._fanout) as worker:
-            _pin(worker.pid)
+            self._pin(worker.pid)
             return await measured(worker, self._place.here, load, self._seconds)
+
+    def _pin(self, pid: int) -> None:
+        """Give the worker one core, and the clients the others, where there are several."""
+        if len(self._cores) > 1:
+            psutil.Process(pid).cpu_affinity(self._cores[:1])
+            os.sched_setaffinity(0, self._cores[1:])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -148,14 +155,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with where as place, tempfile.TemporaryDirectory(prefix="parley-capacity-") as folder:
         search = Search(place, Path(folder), options.fanout, options.seconds)
         try:
-            rows = [search.row(*each) for each in ROWS]
+            lines = [search.line(*each) for each in ROWS]
         except SfuFailed as error:
             print(f"capacity: {error}", file=sys.stderr)
             return 2
-    print(HEAD)
-    for row in rows:
-        if row is not None:
-            print(row.text())
+    print("\n".join((HEAD, *lines)))
     return 0
 
 
@@ -176,14 +180,6 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="to watch each load, 2 to 60 (default: %(default)s)",
     )
     return parser.parse_args(arguments)
-
-
-def _pin(pid: int) -> None:
-    """Give the worker one core to itself, as far as this process is concerned."""
-    cores = sorted(os.sched_getaffinity(0))
-    if len(cores) > 1:
-        psutil.Process(pid).cpu_affinity(cores[:1])
-        os.sched_setaffinity(0, set(cores[1:]) or set(cores))
 
 
 def _note(text: str) -> None:
