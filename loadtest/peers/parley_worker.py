@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -42,7 +43,8 @@ class Rooms:
     """The rooms, by number."""
 
     def __init__(self, address: str) -> None:
-        self.port = Port(f"{address}:0", (address,))
+        fanout = os.environ.get("PARLEY_FANOUT", "auto")
+        self.port = Port(f"{address}:0", (address,), fanout)
         self._rooms: dict[int, Room] = {}
 
     def start(self, said: dict[str, Any]) -> dict[str, Any]:
@@ -87,7 +89,7 @@ def say(**what: Any) -> None:
 
 
 def fanout(port: Port) -> str:
-    """Tell how packets go out, `python` or `compiled`: what PARLEY_FANOUT asks for may not be built."""
+    """Tell how packets go out, `python` or `compiled`."""
     return "python" if isinstance(port.fanout, PythonFanout) else "compiled"
 
 
