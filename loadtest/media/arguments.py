@@ -33,6 +33,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     receiving = options.subscribers * max(options.publishers, 1) * 2
     if options.rooms * receiving > MOST_TRACKS:
         parser.error(f"rooms x publishers x subscribers make more than {MOST_TRACKS:,} tracks")
+    if not options.publishers + options.subscribers:
+        parser.error("there is nobody in the rooms: say --publishers or --subscribers")
     if options.processes > options.rooms * max(options.publishers, options.subscribers):
         parser.error("--processes: more than there are participants")
     if options.json and not options.json.absolute().parent.is_dir():

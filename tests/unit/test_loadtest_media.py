@@ -323,6 +323,7 @@ def test_participants_are_divided_among_processes_and_all_are_there() -> None:
         "--url http://localhost:8000/path",
         "--rooms 500 --publishers 100 --subscribers 500",
         "--processes 3",
+        "--publishers 0 --subscribers 0",
         "--json /nowhere/at/all.json",
     ],
 )
