@@ -155,11 +155,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with where as place, tempfile.TemporaryDirectory(prefix="parley-capacity-") as folder:
         search = Search(place, Path(folder), options.fanout, options.seconds)
         try:
-            lines = [search.line(*each) for each in ROWS]
+            print(HEAD, flush=True)
+            for each in ROWS:
+                print(search.line(*each), flush=True)
         except SfuFailed as error:
             print(f"capacity: {error}", file=sys.stderr)
             return 2
-    print("\n".join((HEAD, *lines)))
     return 0
 
 
