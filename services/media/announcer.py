@@ -43,6 +43,10 @@ class Announcer:
         self._idle.clear()
         self._more.set()
 
+    def forget(self, room: str) -> None:
+        """Leave untold what waits to be told to a room: another worker speaks for it."""
+        self._waiting = deque(item for item in self._waiting if item[0] != room)
+
     async def run(self) -> None:
         """Publish what waits, for ever."""
         while True:

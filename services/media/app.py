@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from parley.media.v1 import media_pb2_grpc
+from parley.media.v1 import media_pb2_grpc, node_pb2_grpc
 
 from chassis import bus, channels, server
 from chassis.auth import ServiceIdentity, UserTokenVerifier
@@ -14,10 +14,13 @@ from chassis.keys import published_keys
 from chassis.stopping import stop
 from services.media.announcer import Announcer
 from services.media.config import Config
+from services.media.drain import Drain
+from services.media.node_servicer import NodeServicer
 from services.media.peers import Workers
 from services.media.placement import Placement
 from services.media.port import Port
 from services.media.servicer import RoomServicer
+from services.media.stress import Limits
 from services.media.worker import Worker
 
 
@@ -32,17 +35,24 @@ async def running(config: Config) -> AsyncIterator[server.Server]:
         port = Port(config.udp_listen, config.advertise, config.fanout, config.probe_secret)
         workers = Workers(identity)
         placement = Placement(redis, config.node_id, config.listen)
-        worker = Worker(
-            port, placement, Announcer(mesh), mesh, config.max_rooms, config.max_peers_per_room
-        )
-        servicer = RoomServicer(worker, placement, workers)
-        servicers = {media_pb2_grpc.add_RoomServiceServicer_to_server: servicer}
+        limits = Limits(config.max_packets, config.max_peers, config.max_rooms)
+        worker = Worker(port, placement, Announcer(mesh), mesh, limits, config.max_peers_per_room)
+        drain = Drain(worker)
+        servicers = {
+            media_pb2_grpc.add_RoomServiceServicer_to_server: RoomServicer(
+                worker, placement, workers
+            ),
+            node_pb2_grpc.add_NodeServiceServicer_to_server: NodeServicer(
+                placement, drain, workers
+            ),
+        }
         port.open()
         try:
             async with (
                 asyncio.TaskGroup() as group
             ):  # a worker that has stopped takes the process down
                 beating = group.create_task(worker.run())
+                draining = group.create_task(drain.run())
                 async with server.serving(
                     config,
                     "media",
@@ -50,10 +60,13 @@ async def running(config: Config) -> AsyncIterator[server.Server]:
                     UserTokenVerifier(published_keys(mesh)),
                     servicers,
                     [lambda: bus.ping(redis)],
-                    on_drain=worker.drain,
+                    on_drain=drain.end,
                 ) as it:
-                    yield it
-                await stop(beating)
+                    try:
+                        yield it
+                    finally:
+                        drain.begin()  # before the balancer hears of it: others may end at the same time
+                await stop(draining, beating)
         finally:
             await workers.close()
             port.close()

@@ -22,4 +22,7 @@ class Config(ServiceConfig):
     fanout: str = "auto"
     probe_secret: str = field(default="", repr=False)
     max_rooms: int = 500
+    max_peers: int = 2_000
+    max_packets: int = 100_000
+    """Packets a second, in and out, at which the worker counts as fully busy; its CPU and its loop count by themselves."""
     max_peers_per_room: int = 500

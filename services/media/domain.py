@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from chassis.errors import InvalidArgument, NotFound, PermissionDenied, ResourceExhausted
+from chassis.errors import (
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    PermissionDenied,
+    ResourceExhausted,
+)
 
 MAX_TRACKS_PER_PEER = 8
 
@@ -57,7 +63,21 @@ class RoomFull(ResourceExhausted):
 
 
 class NodeFull(ResourceExhausted):
-    """The media node has as many rooms as it takes. Try again later."""
+    """All media nodes have as much as they take. Those who are in go on; try again after RetryInfo's delay."""
 
     reason = "NODE_FULL"
-    message = "The media node is full."
+    message = "The media nodes are full: try again later."
+
+
+class NodeNotFound(NotFound):
+    """No media node of this name is alive."""
+
+    reason = "NODE_NOT_FOUND"
+    message = "There is no such media node."
+
+
+class LastNode(FailedPrecondition):
+    """Nobody else could take the media node's rooms. Start another node first."""
+
+    reason = "LAST_NODE"
+    message = "There is no other media node that takes rooms."

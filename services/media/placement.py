@@ -1,46 +1,75 @@
 """Which worker holds which room: leases in Redis.
 
-A worker's lease and each of its rooms' are renewed every second and run out after three. A room's lease names its
-worker and that worker's incarnation, which is the fencing token: a worker that finds another's name in a lease of its
-own has come too late, and gives the room up. What a dead worker held is told to its clients by whoever notices first,
-the worker itself when it comes back, or another.
+A worker renews its lease with every beat; when it runs out, the worker is dead to the others, and whoever notices first
+takes over telling its rooms' clients. A room belongs to one incarnation of one worker, which is the fencing token: a
+worker that has slept beyond its lease asks which of its rooms are still its own before it does anything for them.
 """
 
 from __future__ import annotations
 
-import json
 import random
 import secrets
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from redis.asyncio import Redis
 
-LEASE_MS = 3_000
-NODES = "media:nodes"
+from services.media import scripts
 
-# KEYS: room lease. ARGV: ours, milliseconds. 1 if it is still ours.
-RENEW = """
-local holder = redis.call('GET', KEYS[1])
-if holder and holder ~= ARGV[1] then return 0 end
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-return 1
-"""
-# KEYS: room lease. ARGV: ours.
-RELEASE = """
-if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
-"""
+LEASE_SECONDS = 1.5
+PEOPLE_SECONDS = 86_400
+"""How long it is remembered who was in a room, after the last who came."""
+FULL = 0.9
+"""The stress from which on a node takes no new rooms and no new people."""
+PERSON_COST = 0.002
+"""What a person who has just come counts for in a node's stress, until the measured one shows them."""
+ROOM_PEOPLE = 3
+"""How many a new room is expected to bring at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A worker that is alive: where its gRPC is, and how many peers it serves."""
+    """A worker that is alive: where its gRPC is, and how it does. `started` is in seconds since the epoch."""
 
     id: str
     address: str
     incarnation: str
-    peers: int
+    draining: bool = False
+    stress: float = 0.0
+    rooms: int = 0
+    peers: int = 0
+    started: float = 0.0
+
+    @property
+    def start_time(self) -> datetime:
+        """When it started."""
+        return datetime.fromtimestamp(self.started, UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a room lives. While it moves, `old_address` is the worker whose paths are still up; else it is empty."""
+
+    node: Node
+    old_address: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Full:
+    """No worker takes a new room: `able` are alive and not draining, but too busy."""
+
+    able: int
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """What a beat brings: whether the lease had run out before it, and dead workers' rooms to be told of."""
+
+    lapsed: bool
+    orphans: list[str]
 
 
 class Placement:
@@ -48,120 +77,153 @@ class Placement:
 
     def __init__(self, redis: Redis, node_id: str, address: str) -> None:
         self._redis: Any = redis  # its types do not know that we never decode
-        self._renew = redis.register_script(RENEW)
-        self._release = redis.register_script(RELEASE)
-        self._peers = 0
+        self._scripts = {
+            name: redis.register_script(getattr(scripts, name)) for name in scripts.__all__
+        }
         self.node_id = node_id
         self.address = address
         self.incarnation = secrets.token_hex(8)
+        self.draining = False
+        self.has_left = False
+        self._started = time.time()
 
-    @property
-    def _mine(self) -> str:
-        return f"{self.node_id}|{self.incarnation}"
-
-    async def beat(self, peers: int, rooms: Iterable[str]) -> list[str]:
-        """Renew this worker's lease and its rooms'; returns the rooms that are another's by now."""
-        self._peers = peers
-        value = json.dumps(
-            {"address": self.address, "incarnation": self.incarnation, "peers": peers}
+    async def beat(self, stress: float, rooms: int, peers: int, *, judge: bool) -> Beat:
+        """Renew this worker's lease and tell how it does; with `judge`, take over what dead workers held."""
+        lapsed, orphans = await self._run(
+            "BEAT",
+            self.node_id,
+            self.incarnation,
+            int(1000 * LEASE_SECONDS),
+            int(judge),
+            *("address", self.address),
+            *("draining", int(self.draining)),
+            *("stress", f"{stress:.3f}"),
+            *("rooms", rooms),
+            *("peers", peers),
+            *("started", f"{self._started:.3f}"),
         )
-        held = list(rooms)
-        async with self._redis.pipeline(transaction=False) as pipe:
-            pipe.set(_node_key(self.node_id), value, px=LEASE_MS)
-            pipe.sadd(NODES, self.node_id)
-            pipe.delete(_rooms_key(self.node_id))
-            if held:
-                pipe.sadd(_rooms_key(self.node_id), *held)
-            await pipe.execute()
-        return [
-            room
-            for room in held
-            if not await self._renew(keys=[_room_key(room)], args=[self._mine, LEASE_MS])
-        ]
-
-    async def holder(self, room: str) -> Node | None:
-        """Find the worker that holds a room; None when nobody does, or it is dead."""
-        value = await self._redis.get(_room_key(room))
-        if value is None:
-            return None
-        node_id, incarnation = value.decode().split("|")
-        node = await self._node(node_id)
-        return node if node is not None and node.incarnation == incarnation else None
-
-    async def place(self, room: str) -> Node | None:
-        """Find the worker that holds a room, or give it to the least loaded of two. None when no worker is alive."""
-        for _ in range(3):
-            if (node := await self.holder(room)) is not None:
-                return node
-            alive = await self.alive()
-            if not alive:
-                return None
-            chosen = min(random.sample(alive, min(2, len(alive))), key=lambda n: n.peers)
-            lease = f"{chosen.id}|{chosen.incarnation}"
-            before = await self._redis.get(_room_key(room))
-            if before is None:
-                await self._redis.set(_room_key(room), lease, px=LEASE_MS, nx=True)
-            else:  # a dead worker's, that has not run out yet
-                await self._release(keys=[_room_key(room)], args=[before])
-        return await self.holder(room)
-
-    async def alive(self) -> list[Node]:
-        """List the workers whose leases have not run out."""
-        members = sorted(member.decode() for member in await self._redis.smembers(NODES))
-        nodes = [await self._node(member) for member in members]
-        return [node for node in nodes if node is not None]
-
-    async def hold(self, room: str) -> None:
-        """Note a room that begins here: should this worker die before its next beat, it is not forgotten."""
-        await self._redis.sadd(_rooms_key(self.node_id), room)
-
-    async def release(self, room: str) -> None:
-        """Give a room up."""
-        await self._release(keys=[_room_key(room)], args=[self._mine])
-        await self._redis.srem(_rooms_key(self.node_id), room)
-
-    async def orphans(self) -> list[str]:
-        """Take over the rooms of workers that are dead, and of this one before it died: their clients must be told."""
-        found: list[str] = []
-        for member in await self._redis.smembers(NODES):
-            node_id = member.decode()
-            node = await self._node(node_id)
-            if node is None and await self._redis.srem(NODES, node_id):
-                found += await self._claim(node_id)
-        return found
+        return Beat(bool(lapsed), _texts(orphans))
 
     async def rejoin(self) -> list[str]:
         """Begin: take over what an earlier incarnation of this worker held."""
-        await self._redis.srem(NODES, self.node_id)
-        return await self._claim(self.node_id)
+        return _texts(await self._run("REJOIN", self.node_id))
+
+    async def reclaim(self, rooms: Iterable[str]) -> list[str]:
+        """Take back rooms after the lease had run out; returns those that are another's by now."""
+        held = list(rooms)
+        if not held:
+            return []
+        return _texts(await self._run("RECLAIM", self.node_id, self.incarnation, *held))
+
+    async def holder(self, room: str) -> Place | None:
+        """Find the worker that holds a room; None when nobody does, or it is dead."""
+        found = await self._run("HOLDER", room)
+        return None if found is None else _place(found)
+
+    async def place(self, room: str, participant: str) -> Place | Full:
+        """Find the worker that holds a room, or give it to the least stressed of two.
+
+        Workers that are full take a room only when the participant was in it before.
+        """
+        found = await self._run(
+            "PLACE", room, participant, *_dice(), FULL, PERSON_COST, ROOM_PEOPLE
+        )
+        return Full(found) if isinstance(found, int) else _place(found)
+
+    async def hand_over(self, room: str, people: int, notice_seconds: float) -> Node | None:
+        """Give one of this worker's rooms to another, which is owed it however busy; None when there is no other.
+
+        Raises RoomLost when it was not this worker's any more.
+        """
+        mine = (self.node_id, self.incarnation, self.address)
+        notice = int(1000 * notice_seconds)
+        found = await self._run("HAND_OVER", room, *mine, *_dice(), PERSON_COST, people, notice)
+        if found == -1:
+            raise RoomLost
+        return None if found == 0 else _place(found).node
+
+    async def release(self, room: str) -> None:
+        """Give a room up that is over."""
+        await self._run("RELEASE", room, self.node_id, self.incarnation)
 
     async def leave(self) -> None:
-        """End: this worker takes no more rooms."""
-        await self._redis.srem(NODES, self.node_id)
-        await self._redis.delete(_node_key(self.node_id), _rooms_key(self.node_id))
+        """End: this worker is gone, and beats no more."""
+        self.has_left = True
+        await self._run("LEAVE", self.node_id, self.incarnation)
 
-    async def _claim(self, node_id: str) -> list[str]:
-        async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.smembers(_rooms_key(node_id))
-            pipe.delete(_rooms_key(node_id))
-            members, _ = await pipe.execute()
-        return [member.decode() for member in members]
+    async def nodes(self) -> list[Node]:
+        """List the workers that are alive, by id."""
+        return [_node(fields) for fields in await self._run("NODES")]
 
-    async def _node(self, node_id: str) -> Node | None:
-        value = await self._redis.get(_node_key(node_id))
-        return None if value is None else Node(id=node_id, **json.loads(value))
+    async def admit(self, room: str, participant: str) -> None:
+        """Note that somebody is in a room, on this worker."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.hset(_people_key(room), participant, self.node_id)
+            pipe.expire(_people_key(room), PEOPLE_SECONDS)
+            await pipe.execute()
+
+    async def dismiss(self, room: str, participant: str) -> None:
+        """Note that somebody has left a room."""
+        await self._redis.hdel(_people_key(room), participant)
+
+    async def knows(self, room: str, participant: str) -> bool:
+        """Tell whether somebody is, or was until their worker died, in a room."""
+        return bool(await self._redis.hexists(_people_key(room), participant))
+
+    async def left_behind(self, room: str) -> set[str]:
+        """List who was admitted to a room here and by no other worker since."""
+        people = await self._redis.hgetall(_people_key(room))
+        return {who.decode() for who, node in people.items() if node.decode() == self.node_id}
+
+    async def _run(self, script: str, *arguments: str | float) -> Any:
+        return await self._scripts[script](args=arguments)
 
 
-def _node_key(node_id: str) -> str:
-    return f"media:node:{node_id}"
+class RoomLost(Exception):
+    """The room is another worker's by now."""
 
 
-def _rooms_key(node_id: str) -> str:
-    return f"media:node:{node_id}:rooms"
+def _people_key(room: str) -> str:
+    return f"{{media}}:people:{room}"
 
 
-def _room_key(room: str) -> str:
-    return f"media:room:{room}"
+def _dice() -> tuple[float, float]:
+    return random.random(), random.random()  # noqa: S311  # whom it hits is no secret
 
 
-__all__ = ["Node", "Placement"]
+def _texts(values: Iterable[bytes]) -> list[str]:
+    return [value.decode() for value in values]
+
+
+def _place(found: list[Any]) -> Place:
+    fields, old_address = found
+    return Place(_node(fields), old_address.decode())
+
+
+def _node(fields: list[bytes | None]) -> Node:
+    address, incarnation, draining, stress, rooms, peers, started, _, identifier = (
+        (value or b"0").decode() for value in fields
+    )
+    return Node(
+        identifier,
+        address,
+        incarnation,
+        draining == "1",
+        float(stress),
+        int(rooms),
+        int(peers),
+        float(started),
+    )
+
+
+__all__ = [
+    "FULL",
+    "LEASE_SECONDS",
+    "PERSON_COST",
+    "Beat",
+    "Full",
+    "Node",
+    "Place",
+    "Placement",
+    "RoomLost",
+]

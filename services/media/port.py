@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import math
 import socket
 import time
 
@@ -46,6 +47,8 @@ class Port:
             self._socket.setsockopt(socket.SOL_SOCKET, option, BUFFER_BYTES)
         self.number: int = self._socket.getsockname()[1]
         self.tcp = TcpPort(listening, self._route, self._is_proved, self._lost)
+        self.asleep_after = math.inf
+        """What comes later (monotonic) is dropped: the process has slept, and its rooms may be another worker's."""
         self._advertise = advertise
         self._probe_secret = probe_secret
         self._outbox = Outbox(self._socket)
@@ -76,10 +79,9 @@ class Port:
         self._drop_ufrags(transport)
         self._by_ufrag.update(dict.fromkeys(transport.ice.ufrags, transport))
 
-    def flush_counters(self) -> None:
-        """Add what has passed to the metrics."""
-        for transport in set(self._by_ufrag.values()):
-            transport.flush_counters()
+    def flush_counters(self) -> int:
+        """Add what has passed to the metrics; returns how many packets that was, in and out."""
+        return sum(transport.flush_counters() for transport in set(self._by_ufrag.values()))
 
     def forget(self, transport: Transport) -> None:
         """A transport is gone."""
@@ -118,7 +120,9 @@ class Port:
                 self._route(datagram, source[:2], now)
 
     def _route(self, datagram: bytes, source: Address, now: float) -> None:
-        if datagram[0] <= 3:
+        if now > self.asleep_after:
+            rejected.labels("asleep").inc()
+        elif datagram[0] <= 3:
             self._check(datagram, source, now)
         elif (transport := self._by_address.get(source)) is not None:
             transport.receive(datagram)

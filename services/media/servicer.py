@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar
@@ -11,16 +13,17 @@ from parley.media.v1 import media_pb2, media_pb2_grpc
 from parley.signaling.v1 import signaling_pb2
 
 from chassis.channels import relayed
-from chassis.errors import Unavailable
+from chassis.errors import DomainError, NotFound, Unavailable
 from services.media import messages
-from services.media.domain import PeerNotFound, RoomNotFound
-from services.media.peers import FORWARDED_METADATA, Workers
-from services.media.placement import Placement
+from services.media.domain import NodeFull, PeerNotFound, RoomNotFound
+from services.media.drain import NOTICE_SECONDS, SPREAD_SECONDS
+from services.media.peers import FORWARDED_METADATA, OLD_PATH_METADATA, Workers
+from services.media.placement import Place, Placement
 from services.media.publisher import Wanted
 from services.media.quota import Want
 from services.media.room import Grants, Room
 from services.media.stats import room_stats
-from services.media.worker import Worker
+from services.media.worker import FULL_RETRY_SECONDS, Worker
 
 F = TypeVar("F", bound=Callable[..., Any])
 SOURCE_NAMES = {value: name for name, value in messages.SOURCES.items()}
@@ -31,24 +34,61 @@ def where_the_room_lives(method: F) -> F:
 
     @wraps(method)
     async def serve(self: RoomServicer, request: Any, context: Any) -> Any:
-        name = getattr(request, "meeting", "") or "/".join(request.participant.split("/")[:2])
-        if name in self.worker.rooms:
+        if _is_marked(context, OLD_PATH_METADATA):
+            return self.end_on_old_path(request)
+        name = _room_name(request)
+        if name in self.worker.rooms and not self.worker.is_asleep:
             return await method(self, request, context)
-        placing = isinstance(request, media_pb2.StartPeerRequest)
-        node = await (self.placement.place(name) if placing else self.placement.holder(name))
-        if node is None or node.id == self.placement.node_id:
+        place = await self.find(request, name)
+        if place is None or place.node.id == self.placement.node_id:
+            if place is not None:
+                self.old_paths.note(name, place.old_address)
             return await method(self, request, context)
-        if any(key == FORWARDED_METADATA for key, _ in context.invocation_metadata() or ()):
+        if _is_marked(context, FORWARDED_METADATA):
             raise Unavailable(text="The room is moving: try again.", retry_after=0.5)
-        stub = await self.workers.stub(node.address)
-        try:
-            return await getattr(stub, method.__name__)(
-                request, metadata=((FORWARDED_METADATA, self.placement.node_id),)
-            )
-        except grpc.aio.AioRpcError as error:
-            raise relayed(error) from None
+        stub = await self.workers.rooms(place.node.address)
+        return await _passed_on(stub, method.__name__, request, FORWARDED_METADATA)
 
     return serve  # type: ignore[return-value]  # the same signature
+
+
+def also_on_the_old_path(method: F) -> F:
+    """Have what takes something away done also by the worker that the room comes from, while its paths are up."""
+
+    @wraps(method)
+    async def serve(self: RoomServicer, request: Any, context: Any) -> Any:
+        if not (old_address := self.old_paths.address(_room_name(request))):
+            return await method(self, request, context)
+        try:
+            answer = await method(self, request, context)
+        except NotFound:
+            stub = await self.workers.rooms(old_address)
+            return await _passed_on(stub, method.__name__, request, OLD_PATH_METADATA)
+        with contextlib.suppress(DomainError):  # it has gone already: so have its paths
+            stub = await self.workers.rooms(old_address)
+            await _passed_on(stub, method.__name__, request, OLD_PATH_METADATA)
+        return answer
+
+    return serve  # type: ignore[return-value]  # the same signature
+
+
+class OldPaths:
+    """Where rooms that have come to this worker have come from, as long as their paths may be up there."""
+
+    def __init__(self) -> None:
+        self._addresses: dict[str, tuple[str, float]] = {}
+
+    def note(self, room: str, address: str) -> None:
+        """Note the address of the worker that a room comes from, unless it is empty."""
+        now = time.monotonic()
+        self._addresses = {n: it for n, it in self._addresses.items() if it[1] > now}
+        if address:
+            self._addresses[room] = (address, now + NOTICE_SECONDS + SPREAD_SECONDS)
+
+    def address(self, room: str) -> str:
+        """Get it; empty when there is none."""
+        address, until = self._addresses.get(room, ("", 0.0))
+        return address if until > time.monotonic() else ""
 
 
 class RoomServicer(media_pb2_grpc.RoomServiceServicer):
@@ -58,16 +98,26 @@ class RoomServicer(media_pb2_grpc.RoomServiceServicer):
         self.worker = worker
         self.placement = placement
         self.workers = workers
+        self.old_paths = OldPaths()
+
+    async def find(self, request: Any, name: str) -> Place | None:
+        """Find where a room lives; one in which somebody starts is placed if need be. Raises NodeFull, Unavailable."""
+        if not isinstance(request, media_pb2.StartPeerRequest):
+            return await self.placement.holder(name)
+        place = await self.placement.place(name, request.participant)
+        if isinstance(place, Place):
+            return place
+        if place.able:
+            raise NodeFull(retry_after=FULL_RETRY_SECONDS)
+        raise Unavailable(text="No media node is ready: try again.")
 
     @where_the_room_lives
     async def StartPeer(
         self, request: media_pb2.StartPeerRequest, context: Any
     ) -> media_pb2.StartPeerResponse:
         """Make a participant's place in a room."""
-        name = "/".join(request.participant.split("/")[:2])
-        if await self.placement.place(name) is None:
-            raise Unavailable(text="No media node is ready: try again.")
-        await self.placement.hold(name)
+        name = _room_name(request)
+        await self.worker.admit(name, request.participant)
         room = self.worker.open_room(
             name,
             voice_activity=request.voice_activity,
@@ -104,6 +154,7 @@ class RoomServicer(media_pb2_grpc.RoomServiceServicer):
         return media_pb2.AnswerResponse()
 
     @where_the_room_lives
+    @also_on_the_old_path
     async def SetTrackMuted(
         self, request: media_pb2.SetTrackMutedRequest, context: Any
     ) -> media_pb2.SetTrackMutedResponse:
@@ -125,6 +176,7 @@ class RoomServicer(media_pb2_grpc.RoomServiceServicer):
         return media_pb2.SetSubscriptionsResponse()
 
     @where_the_room_lives
+    @also_on_the_old_path
     async def SetGrants(
         self, request: media_pb2.SetGrantsRequest, context: Any
     ) -> media_pb2.SetGrantsResponse:
@@ -142,18 +194,21 @@ class RoomServicer(media_pb2_grpc.RoomServiceServicer):
         return media_pb2.RestartIceResponse()
 
     @where_the_room_lives
+    @also_on_the_old_path
     async def RemovePeer(
         self, request: media_pb2.RemovePeerRequest, context: Any
     ) -> media_pb2.RemovePeerResponse:
         """Take a participant out; a room ends when it is empty."""
-        name = "/".join(request.participant.split("/")[:2])
+        name = _room_name(request)
         if (room := self.worker.rooms.get(name)) is not None:
             room.remove_peer(request.participant)
             if not room.peers:
                 await self.worker.close_room(name)
+        await self.placement.dismiss(name, request.participant)
         return media_pb2.RemovePeerResponse()
 
     @where_the_room_lives
+    @also_on_the_old_path
     async def CloseRoom(
         self, request: media_pb2.CloseRoomRequest, context: Any
     ) -> media_pb2.CloseRoomResponse:
@@ -170,11 +225,42 @@ class RoomServicer(media_pb2_grpc.RoomServiceServicer):
             raise RoomNotFound(meeting=request.meeting)
         return room_stats(room, self.placement.node_id)
 
+    def end_on_old_path(self, request: Any) -> Any:
+        """Take something away from the paths that a room has left here. Raises TrackNotFound, PeerNotFound."""
+        room = self.worker.leaving.get(_room_name(request))
+        if room is None:
+            raise PeerNotFound(meeting=_room_name(request))
+        if isinstance(request, media_pb2.SetTrackMutedRequest):
+            room.set_muted(request.participant, request.track_id, muted=request.muted)
+            return media_pb2.SetTrackMutedResponse()
+        if isinstance(request, media_pb2.SetGrantsRequest):
+            room.set_grants(request.participant, _grants(request.grants))
+            return media_pb2.SetGrantsResponse()
+        if isinstance(request, media_pb2.RemovePeerRequest):
+            room.remove_peer(request.participant)
+            return media_pb2.RemovePeerResponse()
+        room.close()
+        return media_pb2.CloseRoomResponse()
+
     def _room(self, participant: str) -> Room:
-        name = "/".join(participant.split("/")[:2])
-        if (room := self.worker.rooms.get(name)) is None:
-            raise PeerNotFound(participant=participant)
-        return room
+        return self.worker.room("/".join(participant.split("/")[:2]))
+
+
+def _room_name(request: Any) -> str:
+    """Name the room that a call is for."""
+    return getattr(request, "meeting", "") or "/".join(request.participant.split("/")[:2])
+
+
+def _is_marked(context: Any, key: str) -> bool:
+    return any(each == key for each, _ in context.invocation_metadata() or ())
+
+
+async def _passed_on(stub: Any, method: str, request: Any, mark: str) -> Any:
+    """Have another worker do a call. Raises what it answers."""
+    try:
+        return await getattr(stub, method)(request, metadata=((mark, "1"),))
+    except grpc.aio.AioRpcError as error:
+        raise relayed(error) from None
 
 
 def _grants(grants: media_pb2.MediaGrants) -> Grants:

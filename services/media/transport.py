@@ -109,15 +109,20 @@ class Transport:
         if self.ice.address is not None and now - self.ice.last_check > CONSENT_SECONDS:
             self.ice.address = self.outlet.address = None
 
-    def flush_counters(self) -> None:
-        """Add what has passed since the last time to the metrics (a counter per packet would cost too much)."""
+    def flush_counters(self) -> int:
+        """Add what has passed since the last time to the metrics (a counter per packet would cost too much).
+
+        Returns how many packets that was, in and out.
+        """
         outlet = self.outlet
+        packets = self._packets_in + outlet.packets - self._packets_out
         _packets.labels("in").inc(self._packets_in)
         _bytes.labels("in").inc(self._bytes_in)
         _packets.labels("out").inc(outlet.packets - self._packets_out)
         _bytes.labels("out").inc(outlet.octets - self._bytes_out)
         self._packets_in = self._bytes_in = 0
         self._packets_out, self._bytes_out = outlet.packets, outlet.octets
+        return packets
 
     def close(self) -> None:
         """Say goodbye."""

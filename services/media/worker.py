@@ -1,4 +1,9 @@
-"""The worker: its rooms, what they tell, and the beat that keeps them."""
+"""The worker: its rooms, how hard it has it, and the beat that keeps them.
+
+A process that has slept does nothing for its rooms before it has asked which are still its own: what arrives is
+dropped, nothing ticks, no call is served from memory. A Redis that is away changes nothing: while nobody can take a
+room over, everybody keeps what they have.
+"""
 
 from __future__ import annotations
 
@@ -13,133 +18,34 @@ from parley.signaling.v1 import signaling_pb2
 from parley.signaling.v1.signaling_pb2 import ServerMessage
 
 from chassis import logs, telemetry
-from services.media import messages
 from services.media.announcer import Announcer
 from services.media.domain import NodeFull, PeerNotFound
-from services.media.placement import Placement
+from services.media.placement import FULL, LEASE_SECONDS, PERSON_COST, Placement
 from services.media.port import Port
-from services.media.quality import Quality
-from services.media.quota import Delivery
-from services.media.room import Listener, Room
-from services.media.subscriber import Offer
-from services.media.tap import Tap
-from services.media.track import PublishedTrack
+from services.media.room import Room
+from services.media.stress import Limits, Sample, Stress
+from services.media.voices import Voices
 
 TICK_SECONDS = 0.05
-BEAT_SECONDS = 1.0
+MEASURE_SECONDS = 1.0
+BEAT_SECONDS = 0.3
+SLEEP_SECONDS = LEASE_SECONDS - 2 * BEAT_SECONDS
+"""Who has not come round for so long may have lost the lease."""
+FULL_RETRY_SECONDS = 5.0
 
 log = logs.get("media.worker")
 
 _rooms = telemetry.gauge("media_rooms", "Rooms on this worker.")
 _peers = telemetry.gauge("media_peers", "Peers on this worker.")
-
-
-class Voices(Listener):
-    """Tells a room's clients what happens in it, and the ai service what is said."""
-
-    def __init__(
-        self,
-        room: str,
-        announcer: Announcer,
-        ai: ai_pb2_grpc.AiServiceAsyncStub,
-        decoding: ThreadPoolExecutor,
-    ) -> None:
-        self.voice_activity = False
-        self._encrypted = False
-        self._room = room
-        self._announcer = announcer
-        self._ai = ai
-        self._decoding = decoding
-        self._taps: dict[str, Tap] = {}
-        self._speaking: dict[str, str] = {}
-
-    def encrypt(self) -> None:
-        """The room is encrypted end to end: from here on nothing is analysed, and there is no way back."""
-        if self._encrypted:
-            return
-        self._encrypted = True
-        for tap in self._taps.values():
-            tap.close()
-        self._taps.clear()
-        self._speaking.clear()
-
-    def offer(self, participant: str, offer: Offer) -> None:
-        """A subscriber's offer must reach its client."""
-        self._announcer.tell(self._room, messages.subscribe_offer(offer), participant)
-
-    def published(self, track: PublishedTrack) -> None:
-        """A track is there."""
-        message = signaling_pb2.TrackPublished(track=messages.track(track))
-        self._announcer.tell(self._room, ServerMessage(track_published=message))
-
-    def updated(self, track: PublishedTrack) -> None:
-        """A track was muted or unmuted."""
-        message = signaling_pb2.TrackUpdated(track=messages.track(track))
-        self._announcer.tell(self._room, ServerMessage(track_updated=message))
-        if track.forwarder.muted:
-            self._hush(track)
-
-    def unpublished(self, track: PublishedTrack) -> None:
-        """A track is gone."""
-        if (tap := self._taps.pop(track.id, None)) is not None:
-            tap.close()
-        self._hush(track)
-        message = signaling_pb2.TrackUnpublished(track_id=track.id, participant=track.participant)
-        self._announcer.tell(self._room, ServerMessage(track_unpublished=message))
-
-    def audio(self, track: PublishedTrack, packet: bytes) -> None:
-        """An Opus packet came."""
-        if self._encrypted or not self.voice_activity:
-            return
-        if track.forwarder.muted or track.source != "microphone":
-            return
-        if (tap := self._taps.get(track.id)) is None:
-            tap = self._taps[track.id] = Tap(
-                self._ai,
-                self._decoding,
-                track.participant,
-                track.id,
-                lambda speaking: self._spoke(track, speaking=speaking),
-            )
-        tap.feed(packet)
-
-    def delivered(self, participant: str, track: PublishedTrack, how: Delivery, rid: str) -> None:
-        """Whether a track comes to a participant, or which of its layers, is another now."""
-        message = messages.subscription_changed(track.id, how, rid)
-        self._announcer.tell(self._room, message, participant)
-
-    def layers_wanted(self, track: PublishedTrack, rids: list[str]) -> None:
-        """These layers of a track are watched; the others need not be sent."""
-        message = messages.layers_wanted(track.id, rids)
-        self._announcer.tell(self._room, message, track.participant)
-
-    def quality(self, participant: str, quality: Quality) -> None:
-        """How good somebody's connection is has changed."""
-        self._announcer.tell(self._room, messages.quality_changed(participant, quality))
-
-    def loud(self, participants: list[str]) -> None:
-        """Who speaks, by their audio levels: all that can be known where sound is encrypted end to end."""
-        if self._encrypted and self.voice_activity:
-            self._announcer.tell(self._room, messages.speakers_changed(participants))
-
-    def _spoke(self, track: PublishedTrack, *, speaking: bool) -> None:
-        if speaking and not track.forwarder.muted:
-            self._speaking[track.id] = track.participant
-            self._tell_speakers()
-        elif not speaking:
-            self._hush(track)
-
-    def _hush(self, track: PublishedTrack) -> None:
-        if self._speaking.pop(track.id, None) is not None:
-            self._tell_speakers()
-
-    def _tell_speakers(self) -> None:
-        speakers = sorted(set(self._speaking.values()))
-        self._announcer.tell(self._room, messages.speakers_changed(speakers))
+_stress = telemetry.gauge("media_stress", "How busy this worker is, 0 to 1; full from 0.9 on.")
+_refused = telemetry.counter("media_joins_refused", "People refused because the worker was full.")
+_missed = telemetry.counter("media_beats_missed", "Beats that Redis did not take in time.")
+_slept = telemetry.counter("media_slept", "Times that the process did not come round in time.")
+moved = telemetry.counter("media_rooms_moved", "Rooms that left a worker, and why.", ("why",))
 
 
 class Worker:
-    """The rooms that are placed on this process."""
+    """The rooms that are placed on this process, and those that have moved on but whose old paths are still up."""
 
     def __init__(
         self,
@@ -147,18 +53,35 @@ class Worker:
         placement: Placement,
         announcer: Announcer,
         mesh: grpc.aio.Channel,
-        max_rooms: int,
-        max_peers: int,
+        limits: Limits,
+        max_peers_per_room: int,
     ) -> None:
         self.rooms: dict[str, Room] = {}
+        self.leaving: dict[str, Room] = {}
+        self.announcer = announcer
+        self.placement = placement
+        self.stress = Stress(limits, PERSON_COST)
         self._voices: dict[str, Voices] = {}
         self._port = port
-        self._placement = placement
-        self._announcer = announcer
         self._ai: ai_pb2_grpc.AiServiceAsyncStub = ai_pb2_grpc.AiServiceStub(mesh)
         self._decoding = ThreadPoolExecutor(1, "opus")
-        self._max_rooms = max_rooms
-        self._max_peers = max_peers
+        self._limits = limits
+        self._max_peers_per_room = max_peers_per_room
+        self._lateness: list[float] = []
+        self._hurry = asyncio.Event()
+        self._beaten_at = -LEASE_SECONDS
+        self._has_rejoined = False
+        self._has_lapsed = False
+
+    @property
+    def peers(self) -> int:
+        """How many people are in the rooms."""
+        return sum(len(room.peers) for room in self.rooms.values())
+
+    @property
+    def is_asleep(self) -> bool:
+        """Tell whether this process has slept, and does not know yet which rooms are still its own."""
+        return time.monotonic() > self._port.asleep_after
 
     def room(self, name: str) -> Room:
         """Find a room. Raises PeerNotFound."""
@@ -166,16 +89,24 @@ class Worker:
             raise PeerNotFound(meeting=name)
         return room
 
+    async def admit(self, name: str, participant: str) -> None:
+        """Let somebody into a room here: who is in it, or was, always; others unless it is full. Raises NodeFull."""
+        room = self.rooms.get(name)
+        if room is None or participant not in room.peers:
+            if self._is_full(room) and not await self.placement.knows(name, participant):
+                _refused.inc()
+                raise NodeFull(retry_after=FULL_RETRY_SECONDS)
+            self.stress.came(time.monotonic())
+        await self.placement.admit(name, participant)
+
     def open_room(
         self, name: str, *, voice_activity: bool, end_to_end_encrypted: bool = False
     ) -> Room:
-        """Find a room or begin it; one that is encrypted end to end stays so. Raises NodeFull."""
+        """Find a room or begin it; one that is encrypted end to end stays so."""
         if name not in self.rooms:
-            if len(self.rooms) >= self._max_rooms:
-                raise NodeFull(limit=str(self._max_rooms), retry_after=5.0)
-            voices = Voices(name, self._announcer, self._ai, self._decoding)
+            voices = Voices(name, self.announcer, self._ai, self._decoding)
             self._voices[name] = voices
-            self.rooms[name] = Room(name, self._port, voices, self._max_peers)
+            self.rooms[name] = Room(name, self._port, voices, self._max_peers_per_room)
         self._voices[name].voice_activity = voice_activity
         if end_to_end_encrypted:
             self._voices[name].encrypt()
@@ -183,60 +114,133 @@ class Worker:
 
     async def close_room(self, name: str) -> None:
         """End a room, if it is here."""
-        if (room := self.rooms.pop(name, None)) is not None:
-            room.close()
-            del self._voices[name]
-            await self._placement.release(name)
+        if (room := self.rooms.pop(name, None)) is None:
+            return
+        room.close()
+        del self._voices[name]
+        await self.placement.release(name)
+        if name in self.rooms:  # somebody came meanwhile, before the room was given up
+            self._give_up(await self.placement.reclaim([name]))
+
+    def depart(self, name: str) -> None:
+        """Keep the paths of a room that is another worker's from now on; it tells of tracks that end, no more."""
+        self.leaving[name] = self.rooms.pop(name)
+        self._voices.pop(name).retire()
+
+    def abandon(self, name: str) -> None:
+        """Have nothing to do with a room any more: it is another worker's, and its clients know."""
+        self._voices.pop(name).silence()
+        self.rooms.pop(name).close()
+        self.announcer.forget(name)
+
+    def tell_reset(self, name: str, participant: str = "") -> None:
+        """Tell a room, or one participant of it, to build the media path anew."""
+        message = ServerMessage(media_reset=signaling_pb2.MediaReset())
+        self.announcer.tell(name, message, participant)
+
+    def hurry(self) -> None:
+        """Beat now."""
+        self._hurry.set()
 
     async def run(self) -> None:
-        """Tick and beat, until cancelled."""
+        """Tick, measure and beat, until cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._announcer.run())
+            group.create_task(self.announcer.run())
             group.create_task(self._tick())
+            group.create_task(self._measure())
             group.create_task(self._beat())
 
-    async def drain(self) -> None:
-        """Give all rooms up: their clients build the path anew, on another worker if there is one."""
-        await self._placement.leave()
-        for name in tuple(self.rooms):
-            await self.close_room(name)
-            self._tell_reset(name)
-        await self._announcer.flush(2.0)
+    def close(self) -> None:
+        """End what decodes."""
         self._decoding.shutdown(wait=False, cancel_futures=True)
+
+    def _is_full(self, room: Room | None) -> bool:
+        """Tell whether one person more is one too many, in a room or in a new one."""
+        if room is None and len(self.rooms) >= self._limits.rooms:
+            return True
+        return self.stress.admission(self.peers) >= FULL
 
     async def _tick(self) -> None:
         while True:
+            began = time.monotonic()
             await asyncio.sleep(TICK_SECONDS)
             now = time.monotonic()
-            for room in tuple(self.rooms.values()):
+            self._lateness.append(now - began - TICK_SECONDS)
+            if now > self._port.asleep_after:
+                self._hurry.set()
+                continue
+            self._port.asleep_after = now + SLEEP_SECONDS
+            for room in (*self.rooms.values(), *self.leaving.values()):
                 room.tick(now)
 
-    async def _beat(self) -> None:
-        try:
-            for name in await self._placement.rejoin():
-                self._tell_reset(name)
-        except redis.exceptions.RedisError as error:
-            log.warning("not rejoined", error=type(error).__name__)
+    async def _measure(self) -> None:
+        wall, cpu = time.monotonic(), time.thread_time()
         while True:
+            await asyncio.sleep(MEASURE_SECONDS)
+            now, used = time.monotonic(), time.thread_time()
+            late, self._lateness = self._lateness, []
+            lateness = sum(late) / max(1, len(late))
+            packets = self._port.flush_counters()
+            self.stress.measure(Sample(now - wall, used - cpu, lateness, packets))
+            wall, cpu = now, used
+            for room in self.rooms.values():
+                room.pressure = self.stress.load
+            _rooms.set(len(self.rooms))
+            _peers.set(self.peers)
+            _stress.set(self.stress.placement(now, self.peers, len(self.rooms)))
+
+    async def _beat(self) -> None:
+        while True:
+            self._hurry.clear()
             try:
-                await self._beat_once()
-            except redis.exceptions.RedisError as error:
+                async with asyncio.timeout(LEASE_SECONDS):
+                    if not self.placement.has_left:
+                        await self._beat_once()
+            except (redis.exceptions.RedisError, OSError) as error:  # TimeoutError is an OSError
+                _missed.inc()
                 log.warning("beat missed", error=type(error).__name__)
-            await asyncio.sleep(BEAT_SECONDS)
+                await asyncio.sleep(TICK_SECONDS)
+            try:
+                async with asyncio.timeout(BEAT_SECONDS):
+                    await self._hurry.wait()
+            except TimeoutError:
+                pass
 
     async def _beat_once(self) -> None:
-        peers = sum(len(room.peers) for room in self.rooms.values())
-        for name in await self._placement.beat(peers, tuple(self.rooms)):
-            log.warning("room lost to another worker", room=name)
-            await self.close_room(name)
-        for name in await self._placement.orphans():
-            self._tell_reset(name)
-        self._port.flush_counters()
-        _rooms.set(len(self.rooms))
-        _peers.set(peers)
+        """Renew the lease; if it had run out, ask for the rooms first. Tell the rooms of the dead to begin anew.
 
-    def _tell_reset(self, name: str) -> None:
-        self._announcer.tell(name, ServerMessage(media_reset=signaling_pb2.MediaReset()))
+        Others are judged by those alone whose own last beat was in time: after a Redis that was away, all are late.
+        """
+        if not self._has_rejoined:
+            self._tell_orphans(await self.placement.rejoin())
+            self._has_rejoined = True
+        sent = time.monotonic()
+        if self.is_asleep:
+            _slept.inc()
+            log.warning("slept", seconds=round(sent - self._beaten_at, 1))
+        stress = self.stress.placement(sent, self.peers, len(self.rooms))
+        judge = sent - self._beaten_at < LEASE_SECONDS / 2
+        beat = await self.placement.beat(stress, len(self.rooms), self.peers, judge=judge)
+        self._has_lapsed = self._has_lapsed or beat.lapsed
+        self._tell_orphans(beat.orphans)
+        if self._has_lapsed:
+            self._give_up(await self.placement.reclaim(tuple(self.rooms)))
+            self._has_lapsed = False
+        self._beaten_at = sent
+        self._port.asleep_after = time.monotonic() + SLEEP_SECONDS
+
+    def _give_up(self, names: list[str]) -> None:
+        for name in names:
+            if name in self.rooms:
+                log.warning("room lost to another worker", room=name)
+                moved.labels("lost").inc()
+                self.abandon(name)
+
+    def _tell_orphans(self, names: list[str]) -> None:
+        for name in names:
+            if name not in self.rooms:
+                moved.labels("orphaned").inc()
+                self.tell_reset(name)
 
 
-__all__ = ["Voices", "Worker"]
+__all__ = ["FULL_RETRY_SECONDS", "Worker", "moved"]

@@ -177,7 +177,7 @@ def _arguments(meeting: str, events: Iterable[Event]) -> list[bytes | str | int]
     for event in events:
         if not event.message.HasField("time"):
             event.message.time.GetCurrentTime()
-        commands = _snapshot_commands(event.message)
+        commands = _snapshot_commands(event)
         arguments += [event.to, event.message.SerializeToString(), len(commands)]
         for command in commands:
             arguments += command
@@ -187,8 +187,11 @@ def _arguments(meeting: str, events: Iterable[Event]) -> list[bytes | str | int]
 Command = tuple[str, str, str, bytes]
 
 
-def _snapshot_commands(message: signaling_pb2.ServerMessage) -> list[Command]:
-    """What an event changes in the snapshot."""
+def _snapshot_commands(event: Event) -> list[Command]:
+    """What an event changes in the snapshot: nothing when it is not for everyone."""
+    message = event.message
+    if event.to:
+        return []
     change = _CHANGES.get(str(message.WhichOneof("message")))
     return change(message) if change else []
 

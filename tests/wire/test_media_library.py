@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-import time
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,17 +15,16 @@ from uuid import uuid4
 
 import grpc
 import httpx
-import jwt
 import psycopg
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from google.api.httpbody_pb2 import HttpBody
 from google.rpc.error_details_pb2 import ErrorInfo
 from parley.media.v1 import library_pb2, library_pb2_grpc
-from parley.user.v1 import user_pb2, user_pb2_grpc
+from parley.user.v1 import user_pb2_grpc
 
 from chassis import channels, db
-from chassis.auth import ALGORITHM, USER_AUDIENCE, USER_ISSUER, ServiceIdentity
+from chassis.auth import ServiceIdentity
 from chassis.clock import SystemClock
 from chassis.config import ServiceConfig
 from chassis.errors import DomainError
@@ -40,6 +38,7 @@ from services.media.library.uploads import ABANDONED, Library
 from tests.conftest import DatabaseFactory
 from tests.identities import make_identities
 from tests.media_room import until
+from tests.user_keys import Keys, credentials
 
 QUOTA = 1_000_000
 LIMIT = 600_000
@@ -255,30 +254,7 @@ class Service:
 
     def caller(self) -> tuple[tuple[str, str], ...]:
         """Sign somebody in; gives what their calls carry."""
-        claims = {
-            "iss": USER_ISSUER,
-            "aud": USER_AUDIENCE,
-            "sub": f"users/{uuid4()}",
-            "exp": int(time.time()) + 600,
-        }
-        token = jwt.encode(claims, self.key, ALGORITHM, headers={"kid": "user"})
-        return (("authorization", f"Bearer {token}"),)
-
-
-class Keys(user_pb2_grpc.AuthServiceServicer):
-    """Publishes the key that signs callers' tokens."""
-
-    def __init__(self, key: Ed25519PrivateKey) -> None:
-        self._jwk = jwt.algorithms.OKPAlgorithm.to_jwk(key.public_key(), as_dict=True)
-
-    async def GetJsonWebKeySet(
-        self, request: user_pb2.GetJsonWebKeySetRequest, context: Any
-    ) -> user_pb2.JsonWebKeySet:
-        jwk = self._jwk
-        key = user_pb2.JsonWebKey(
-            kty=jwk["kty"], crv=jwk["crv"], x=jwk["x"], kid="user", alg=ALGORITHM, use="sig"
-        )
-        return user_pb2.JsonWebKeySet(keys=[key])
+        return credentials(self.key)
 
 
 @pytest.fixture

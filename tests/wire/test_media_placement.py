@@ -9,14 +9,15 @@ import pytest
 from redis.asyncio import Redis
 
 from chassis import bus
-from services.media import placement
-from services.media.placement import Placement
+from services.media.placement import FULL, Beat, Full, Node, Place, Placement, RoomLost
+
+ANN, BOB = (f"meetings/abc-defg-hij/participants/{name}" for name in ("ann", "bob"))
 
 
 @pytest.fixture
 async def redis(valkey: str) -> AsyncIterator[Redis]:
     async with bus.connected(valkey) as connected:
-        async for key in connected.scan_iter("media:*"):
+        async for key in connected.scan_iter("{media}:*"):
             await connected.delete(key)
         yield connected
 
@@ -25,76 +26,194 @@ def worker(redis: Redis, number: int) -> Placement:
     return Placement(redis, f"media-{number}", f"127.0.0.1:{8083 + 10 * number}")
 
 
+async def beat(
+    node: Placement, stress: float = 0.0, rooms: int = 0, peers: int = 0, *, judge: bool = True
+) -> Beat:
+    return await node.beat(stress, rooms, peers, judge=judge)
+
+
 def new_room() -> str:
     return f"meetings/{uuid.uuid4().hex}"
 
 
+async def placed(node: Placement, room: str, participant: str = ANN) -> Node:
+    place = await node.place(room, participant)
+    assert isinstance(place, Place)
+    return place.node
+
+
 async def die(redis: Redis, node: Placement) -> None:
     """Let a worker's lease run out."""
-    await redis.delete(placement._node_key(node.node_id))
+    await redis.delete(f"{{media}}:node:{node.node_id}")
 
 
 async def test_a_room_has_one_holder_whoever_asks(redis: Redis) -> None:
     first, second = worker(redis, 0), worker(redis, 1)
-    await first.beat(0, [])
-    await second.beat(0, [])
+    await beat(first)
+    await beat(second)
     room = new_room()
-    holders = [await each.place(room) for each in (first, second, first)]
-    assert len({holder.id for holder in holders if holder is not None}) == 1
-    assert None not in holders
+    holders = {(await placed(each, room)).id for each in (first, second, first)}
+    assert len(holders) == 1
+    found = await second.holder(room)
+    assert found is not None
+    assert {found.node.id} == holders
 
 
-async def test_the_less_loaded_of_two_gets_the_room(redis: Redis) -> None:
+async def test_the_less_stressed_of_two_gets_the_room(redis: Redis) -> None:
     busy, idle = worker(redis, 0), worker(redis, 1)
-    await busy.beat(50, [])
-    await idle.beat(3, [])
+    await beat(busy, 0.5)
+    await beat(idle, 0.3)
     for _ in range(5):
-        holder = await busy.place(new_room())
-        assert holder is not None
-        assert holder.id == idle.node_id
+        assert (await placed(busy, new_room())).id == idle.node_id
+
+
+async def test_rooms_that_were_just_placed_count_before_their_people_come(redis: Redis) -> None:
+    first, second = worker(redis, 0), worker(redis, 1)
+    await beat(first, 0.2)
+    await beat(second, 0.2)
+    counts = {first.node_id: 0, second.node_id: 0}
+    for _ in range(40):
+        counts[(await placed(first, new_room())).id] += 1
+    assert set(counts.values()) == {20}, "not all on the one that looked idle a moment ago"
+
+
+async def test_a_full_worker_gets_no_new_room_and_a_draining_one_none_at_all(redis: Redis) -> None:
+    full, draining = worker(redis, 0), worker(redis, 1)
+    draining.draining = True
+    await beat(full, FULL)
+    await beat(draining, 0.0)
+    assert await full.place(new_room(), ANN) == Full(able=1)
+
+
+async def test_who_was_in_a_room_gets_a_place_however_busy_all_are(redis: Redis) -> None:
+    dead, full = worker(redis, 0), worker(redis, 1)
+    await beat(dead)
+    room = new_room()
+    await placed(dead, room)
+    await dead.admit(room, ANN)
+    await die(redis, dead)
+    await beat(full, 1.0)
+    assert await full.place(room, BOB) == Full(able=1)
+    assert (await placed(full, room, ANN)).id == full.node_id
+    await full.dismiss(room, ANN)
+    assert not await full.knows(room, ANN)
 
 
 async def test_without_workers_nobody_holds_it(redis: Redis) -> None:
-    assert await worker(redis, 0).place(new_room()) is None
+    assert await worker(redis, 0).place(new_room(), ANN) == Full(able=0)
+    assert await worker(redis, 0).holder(new_room()) is None
 
 
 async def test_a_dead_workers_rooms_are_found_once_and_move(redis: Redis) -> None:
     dead, survivor, other = worker(redis, 0), worker(redis, 1), worker(redis, 2)
     room = new_room()
-    await dead.beat(0, [])
-    await dead.place(room)
-    await dead.beat(1, [room])
+    await beat(dead)
+    await placed(dead, room)
     await die(redis, dead)
-    for each in (survivor, other):
-        await each.beat(0, [])
-    found = await survivor.orphans() + await other.orphans()
+    found = (await beat(survivor)).orphans + (await beat(other)).orphans
     assert found == [room]
-    holder = await survivor.place(room)
-    assert holder is not None
-    assert holder.id != dead.node_id
+    assert (await placed(survivor, room)).id != dead.node_id
+
+
+async def test_who_was_late_itself_does_not_judge_others(redis: Redis) -> None:
+    late, other = worker(redis, 0), worker(redis, 1)
+    room = new_room()
+    await beat(late)
+    await placed(late, room)
+    await die(redis, late)
+    assert (await beat(other, judge=False)).orphans == [], "Redis was away: all leases have run out"
+    assert (await beat(late)).lapsed
+    assert await late.reclaim([room]) == []
+    assert (await beat(other)).orphans == []
 
 
 async def test_a_worker_that_comes_back_finds_what_it_held(redis: Redis) -> None:
     before, room = worker(redis, 0), new_room()
-    await before.beat(0, [])
-    await before.place(room)
-    await before.beat(1, [room])
+    await beat(before)
+    await placed(before, room)
     again = worker(redis, 0)
     assert await again.rejoin() == [room]
-    await again.beat(0, [])
-    assert await again.holder(room) is None, "the lease is of an incarnation that is gone"
-    holder = await again.place(room)
-    assert holder is not None
-    assert holder.incarnation == again.incarnation
+    await beat(again)
+    assert await again.holder(room) is None, "it was of an incarnation that is gone"
+    assert (await placed(again, room)).incarnation == again.incarnation
 
 
 async def test_a_late_owner_gives_the_room_up(redis: Redis) -> None:
     late, new = worker(redis, 0), worker(redis, 1)
-    room = new_room()
-    await late.beat(0, [])
-    await late.place(room)
+    room, kept = new_room(), new_room()
+    await beat(late)
+    for each in (room, kept):
+        await placed(late, each)
+    assert not (await beat(late)).lapsed
     await die(redis, late)
-    await new.beat(0, [])
-    await new.place(room)
-    assert await late.beat(1, [room]) == [room]
-    assert await new.beat(1, [room]) == []
+    await beat(new)
+    await placed(new, room)
+    assert (await beat(late)).lapsed
+    assert await late.reclaim([room, kept]) == [room]
+    assert not (await beat(new)).lapsed
+
+
+async def test_after_a_redis_that_has_forgotten_all_everybody_keeps_their_rooms(
+    redis: Redis,
+) -> None:
+    node, room = worker(redis, 0), new_room()
+    await beat(node)
+    await placed(node, room)
+    async for key in redis.scan_iter("{media}:*"):
+        await redis.delete(key)
+    assert (await beat(node)).lapsed
+    assert await node.reclaim([room]) == []
+    found = await node.holder(room)
+    assert found is not None
+    assert found.node.id == node.node_id
+
+
+async def test_a_room_is_handed_over_and_its_old_paths_are_known_for_the_notice(
+    redis: Redis,
+) -> None:
+    old, new = worker(redis, 0), worker(redis, 1)
+    await beat(old)
+    room = new_room()
+    await placed(old, room)
+    assert await old.hand_over(room, 2, 5.0) is None, "there is nobody else"
+    await beat(new, 1.0)
+    await old.admit(room, ANN)
+    await old.admit(room, BOB)
+    node = await old.hand_over(room, 2, 5.0)
+    assert node is not None
+    assert node.id == new.node_id, "people who are in are owed a place, however busy it is"
+    assert await new.holder(room) == Place(node, old.address)
+    await new.admit(room, BOB)
+    assert await old.left_behind(room) == {ANN}
+    with pytest.raises(RoomLost):
+        await old.hand_over(room, 2, 5.0)
+    await old.release(room)
+    assert await new.holder(room) is not None, "who has handed it over can't end it any more"
+    await die(redis, old)
+    assert (await beat(new)).orphans == []
+
+
+async def test_a_room_that_has_moved_forgets_where_from_when_the_notice_is_over(
+    redis: Redis,
+) -> None:
+    old, new = worker(redis, 0), worker(redis, 1)
+    await beat(old)
+    room = new_room()
+    await placed(old, room)
+    await beat(new)
+    await old.hand_over(room, 2, 0.0)
+    found = await new.holder(room)
+    assert found is not None
+    assert found.old_address == ""
+
+
+async def test_who_leaves_is_not_listed_and_comes_back_only_when_started_anew(redis: Redis) -> None:
+    staying, leaving = worker(redis, 0), worker(redis, 1)
+    await beat(staying)
+    await beat(leaving, 0.25, 3, 7)
+    assert [(n.id, n.stress, n.rooms, n.peers) for n in await staying.nodes()] == [
+        ("media-0", 0.0, 0, 0),
+        ("media-1", 0.25, 3, 7),
+    ]
+    await leaving.leave()
+    assert [node.id for node in await staying.nodes()] == ["media-0"]

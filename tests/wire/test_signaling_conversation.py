@@ -9,6 +9,7 @@ from pathlib import Path
 
 import grpc
 import pytest
+from google.protobuf.duration_pb2 import Duration
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from parley.signaling.v1 import signaling_pb2, signaling_pb2_grpc
 from parley.signaling.v1.signaling_pb2 import ClientMessage, ServerMessage
@@ -255,6 +256,34 @@ async def test_a_media_reset_clears_tracks_and_speakers(valkey: str, tmp_path: P
         await stand.publish(ServerMessage(media_reset=signaling_pb2.MediaReset()))
         _, joined = await stand.joined()
         assert len(joined.joined.tracks) == len(joined.joined.speakers) == 0
+
+
+async def test_a_media_reset_for_one_leaves_the_others_tracks(valkey: str, tmp_path: Path) -> None:
+    async with standing(valkey, tmp_path) as stand:
+        ann, bob = stand.someone(), stand.someone()
+        await stand.joined(ann)
+        second, _ = await stand.joined(bob)
+        await stand.publish(published("t1", ann), speaking(ann))
+        reset = ServerMessage(media_reset=signaling_pb2.MediaReset())
+        await stand.publish(reset, participant=bob)
+        await second.hear("media_reset")
+        _, joined = await stand.joined()
+        assert [track.id for track in joined.joined.tracks] == ["t1"]
+        assert list(joined.joined.speakers) == [ann]
+
+
+async def test_everybody_hears_that_their_room_moves_also_who_was_away(
+    valkey: str, tmp_path: Path
+) -> None:
+    async with standing(valkey, tmp_path) as stand:
+        client, joined = await stand.joined(stand.someone())
+        await client.break_off()
+        notice = Duration(seconds=5)
+        moving = signaling_pb2.MediaMoving(notice=notice)
+        await stand.publish(ServerMessage(media_moving=moving))
+        again, token = await stand.client(), joined.joined.session_token
+        await again.say(resume={"session_token": token, "cursor": joined.sequence})
+        assert (await again.hear("media_moving")).media_moving == moving
 
 
 async def test_strangers_publish_no_events(valkey: str, tmp_path: Path) -> None:

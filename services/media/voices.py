@@ -1,0 +1,152 @@
+"""What a room tells: its clients what happens in it, the ai service what is said."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+from parley.ai.v1 import ai_pb2_grpc
+from parley.signaling.v1 import signaling_pb2
+from parley.signaling.v1.signaling_pb2 import ServerMessage
+
+from services.media import messages
+from services.media.announcer import Announcer
+from services.media.quality import Quality
+from services.media.quota import Delivery
+from services.media.room import Listener
+from services.media.subscriber import Offer
+from services.media.tap import Tap
+from services.media.track import PublishedTrack
+
+
+class Voices(Listener):
+    """Tells a room's clients what happens in it, and the ai service what is said.
+
+    A room that has moved to another worker tells of tracks that end alone (`retire`), one that was lost of nothing
+    (`silence`).
+    """
+
+    def __init__(
+        self,
+        room: str,
+        announcer: Announcer,
+        ai: ai_pb2_grpc.AiServiceAsyncStub,
+        decoding: ThreadPoolExecutor,
+    ) -> None:
+        self.voice_activity = False
+        self._encrypted = False
+        self._room = room
+        self._announcer = announcer
+        self._ai = ai
+        self._decoding = decoding
+        self._taps: dict[str, Tap] = {}
+        self._speaking: dict[str, str] = {}
+        self._is_retired = False
+        self._is_silent = False
+
+    def encrypt(self) -> None:
+        """The room is encrypted end to end: from here on nothing is analysed, and there is no way back."""
+        if self._encrypted:
+            return
+        self._encrypted = True
+        for tap in self._taps.values():
+            tap.close()
+        self._taps.clear()
+        self._speaking.clear()
+
+    def retire(self) -> None:
+        """Leave the room to another worker's voice, but for the tracks that end here."""
+        if self._speaking:
+            self._speaking.clear()
+            self._tell_speakers()
+        for tap in self._taps.values():
+            tap.close()
+        self._taps.clear()
+        self._is_retired = True
+
+    def silence(self) -> None:
+        """Tell nothing more."""
+        self._speaking.clear()
+        self.retire()
+        self._is_silent = True
+
+    def offer(self, participant: str, offer: Offer) -> None:
+        """A subscriber's offer must reach its client."""
+        self._tell(messages.subscribe_offer(offer), participant)
+
+    def published(self, track: PublishedTrack) -> None:
+        """A track is there."""
+        message = signaling_pb2.TrackPublished(track=messages.track(track))
+        self._tell(ServerMessage(track_published=message))
+
+    def updated(self, track: PublishedTrack) -> None:
+        """A track was muted or unmuted."""
+        message = signaling_pb2.TrackUpdated(track=messages.track(track))
+        self._tell(ServerMessage(track_updated=message))
+        if track.forwarder.muted:
+            self._hush(track)
+
+    def unpublished(self, track: PublishedTrack) -> None:
+        """A track is gone."""
+        if (tap := self._taps.pop(track.id, None)) is not None:
+            tap.close()
+        self._hush(track)
+        message = signaling_pb2.TrackUnpublished(track_id=track.id, participant=track.participant)
+        if not self._is_silent:
+            self._announcer.tell(self._room, ServerMessage(track_unpublished=message))
+
+    def audio(self, track: PublishedTrack, packet: bytes) -> None:
+        """An Opus packet came."""
+        if self._is_retired or self._encrypted or not self.voice_activity:
+            return
+        if track.forwarder.muted or track.source != "microphone":
+            return
+        if (tap := self._taps.get(track.id)) is None:
+            tap = self._taps[track.id] = Tap(
+                self._ai,
+                self._decoding,
+                track.participant,
+                track.id,
+                lambda speaking: self._spoke(track, speaking=speaking),
+            )
+        tap.feed(packet)
+
+    def delivered(self, participant: str, track: PublishedTrack, how: Delivery, rid: str) -> None:
+        """Whether a track comes to a participant, or which of its layers, is another now."""
+        message = messages.subscription_changed(track.id, how, rid)
+        self._tell(message, participant)
+
+    def layers_wanted(self, track: PublishedTrack, rids: list[str]) -> None:
+        """These layers of a track are watched; the others need not be sent."""
+        message = messages.layers_wanted(track.id, rids)
+        self._tell(message, track.participant)
+
+    def quality(self, participant: str, quality: Quality) -> None:
+        """How good somebody's connection is has changed."""
+        self._tell(messages.quality_changed(participant, quality))
+
+    def loud(self, participants: list[str]) -> None:
+        """Who speaks, by their audio levels: all that can be known where sound is encrypted end to end."""
+        if self._encrypted and self.voice_activity:
+            self._tell(messages.speakers_changed(participants))
+
+    def _tell(self, message: ServerMessage, participant: str = "") -> None:
+        if not self._is_retired:
+            self._announcer.tell(self._room, message, participant)
+
+    def _spoke(self, track: PublishedTrack, *, speaking: bool) -> None:
+        if speaking and not track.forwarder.muted:
+            self._speaking[track.id] = track.participant
+            self._tell_speakers()
+        elif not speaking:
+            self._hush(track)
+
+    def _hush(self, track: PublishedTrack) -> None:
+        if self._speaking.pop(track.id, None) is not None:
+            self._tell_speakers()
+
+    def _tell_speakers(self) -> None:
+        speakers = sorted(set(self._speaking.values()))
+        self._tell(messages.speakers_changed(speakers))
+
+
+__all__ = ["Voices"]

@@ -1,0 +1,340 @@
+"""Media workers for tests, each a process of its own that can be killed or put to sleep, on real Valkey.
+
+Beside them stands what carries events to clients, in place of signaling, and clients that do what the protocol asks:
+build the path anew after `media_reset`, and a second one after `media_moving`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import itertools
+import os
+import signal
+import sys
+import time
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import grpc
+from aiortc.mediastreams import MediaStreamError
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from parley.media.v1 import media_pb2, media_pb2_grpc, node_pb2, node_pb2_grpc
+from parley.signaling.v1 import signaling_pb2, signaling_pb2_grpc
+from parley.user.v1 import user_pb2_grpc
+
+from chassis import bus, channels
+from chassis.auth import ServiceIdentity
+from chassis.config import ServiceConfig
+from chassis.server import serving
+from services.media.config import Config
+from tests.identities import make_identities
+from tests.media_room import until
+from tests.rtc import RtcClient, on_loopback
+from tests.servers import free_port
+from tests.signaling_stand import random_room, until_well
+from tests.user_keys import Keys, credentials
+
+ALL = media_pb2.MediaGrants(
+    publish=[signaling_pb2.TRACK_SOURCE_MICROPHONE, signaling_pb2.TRACK_SOURCE_CAMERA],
+    subscribe=True,
+)
+RETRY_SECONDS = 0.1
+
+
+class Events(signaling_pb2_grpc.EventServiceServicer):
+    """Takes what workers say, keeps it, and gives it to the clients that it is for, in order."""
+
+    def __init__(self) -> None:
+        self.said: list[signaling_pb2.Event] = []
+        self.members: list[Member] = []
+
+    async def PublishEvents(
+        self, request: signaling_pb2.PublishEventsRequest, context: Any
+    ) -> signaling_pb2.PublishEventsResponse:
+        for event in request.events:
+            self.said.append(event)
+            for member in self.members:
+                if member.room == request.meeting and event.participant in ("", member.name):
+                    member.heard.put_nowait(event.message)
+        return signaling_pb2.PublishEventsResponse(sequence=len(self.said))
+
+    def count(self, kind: str) -> int:
+        return sum(event.message.WhichOneof("message") == kind for event in self.said)
+
+
+@dataclass
+class MediaPath:
+    """A client's two connections to one worker, and when each frame of sound came by it (monotonic)."""
+
+    rtc: RtcClient = field(default_factory=RtcClient)
+    frames: list[float] = field(default_factory=list)
+
+    async def watch(self) -> None:
+        """Note every frame that comes."""
+        with contextlib.suppress(MediaStreamError):  # it was closed
+            while True:
+                await self.rtc.frame("audio")
+                self.frames.append(time.monotonic())
+
+
+class Member:
+    """A client in a room. `paths` are all that it has built; the last is the one that counts."""
+
+    def __init__(self, stand: Stand, room: str) -> None:
+        self.stand = stand
+        self.room = room
+        self.name = f"{room}/participants/{uuid.uuid4()}"
+        self.heard: asyncio.Queue[signaling_pb2.ServerMessage] = asyncio.Queue()
+        self.kinds: list[str] = []
+        self.paths: list[MediaPath] = []
+        self.ignores: set[str] = set()
+        self.lets_go = True
+        """Whether it closes the paths that are of no use any more."""
+        self.group = asyncio.TaskGroup()
+
+    @property
+    def path(self) -> MediaPath:
+        return self.paths[-1]
+
+    async def run(self) -> None:
+        """Listen, and do what is asked; until cancelled."""
+        async with self.group:
+            while True:
+                message = await self.heard.get()
+                kind = str(message.WhichOneof("message"))
+                self.kinds.append(kind)
+                if kind in self.ignores:
+                    continue
+                if kind == "subscribe_offer":
+                    self.group.create_task(self._answer(self.path, message.subscribe_offer))
+                elif kind == "media_reset":
+                    for path in self.paths if self.lets_go else ():
+                        self.group.create_task(path.rtc.close())
+                    self.group.create_task(self.start())
+                elif kind == "media_moving":
+                    self.group.create_task(self._move(self.path, message.media_moving))
+
+    async def start(self) -> None:
+        """Build a path."""
+        path = MediaPath()
+        self.paths.append(path)
+        await self.call("StartPeer", media_pb2.StartPeerRequest(participant=self.name, grants=ALL))
+        sdp = await path.rtc.offer(video=False)
+        offer = signaling_pb2.PublishOffer(sdp=sdp)
+        request = media_pb2.PublishRequest(participant=self.name, offer=offer)
+        answer = await self.call("Publish", request)
+        await path.rtc.answered(answer.answer.sdp)
+        self.group.create_task(path.watch())
+
+    async def _move(self, old: MediaPath, moving: signaling_pb2.MediaMoving) -> None:
+        """Build the second path; receive by the first until media flows by it, and send by it for the notice."""
+        await self.start()
+        new = self.path
+        async with asyncio.timeout(moving.notice.ToMilliseconds() / 1000):
+            while len(new.frames) < 3:  # noqa: ASYNC110  # what is watched has no event
+                await asyncio.sleep(0.02)
+        await old.rtc.subscriber.close()
+
+    async def _answer(self, path: MediaPath, offer: signaling_pb2.SubscribeOffer) -> None:
+        if offer.revision > 1:  # aiortc leaves receivers out that come while it is still connecting
+            await until(lambda: path.rtc.subscriber.connectionState != "connecting")
+        if path is not self.path or path.rtc.subscriber.connectionState == "closed":
+            return
+        sdp = await path.rtc.answer(offer.sdp)
+        answer = signaling_pb2.SubscribeAnswer(sdp=sdp, revision=offer.revision)
+        await self.call("Answer", media_pb2.AnswerRequest(participant=self.name, answer=answer))
+
+    async def call(self, method: str, request: Any) -> Any:
+        """Ask the workers, as signaling does through the mesh: whichever answers, again while none does."""
+        async with asyncio.timeout(20):
+            while True:
+                for stub in self.stand.stubs():
+                    try:
+                        return await getattr(stub, method)(request, timeout=2)
+                    except grpc.aio.AioRpcError as error:
+                        if error.code() not in (
+                            grpc.StatusCode.UNAVAILABLE,
+                            grpc.StatusCode.DEADLINE_EXCEEDED,
+                        ):
+                            raise
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def sees(self, frames: int = 3) -> None:
+        """Wait until so many more frames have come by the path that counts."""
+        path = self.path
+        seen = len(path.frames)
+        await until(lambda: self.path is not path or len(path.frames) >= seen + frames)
+        if self.path is not path:
+            await self.sees(frames)
+
+    async def hears(self, kind: str) -> None:
+        await until(lambda: kind in self.kinds)
+
+
+@dataclass
+class Stand:
+    """The workers, by node id."""
+
+    config: Config
+    events: Events
+    key: Ed25519PrivateKey
+    identity: ServiceIdentity
+    stack: AsyncExitStack
+    processes: dict[str, asyncio.subprocess.Process] = field(default_factory=dict)
+    addresses: dict[str, str] = field(default_factory=dict)
+    channels: dict[str, grpc.aio.Channel] = field(default_factory=dict)
+    asleep: set[str] = field(default_factory=set)
+    _turn: itertools.count[int] = field(default_factory=itertools.count)
+
+    async def start(self, identifier: str, **changes: Any) -> None:
+        """Start a worker and wait until it is well."""
+        address = f"127.0.0.1:{free_port()}"
+        metrics = f"127.0.0.1:{free_port()}"
+        config = dataclasses.replace(
+            self.config, node_id=identifier, listen=address, metrics_listen=metrics, **changes
+        )
+        values = {
+            f"PARLEY_{k.upper()}": ",".join(v) if isinstance(v, tuple) else str(v)
+            for k, v in dataclasses.asdict(config).items()
+        }
+        environment = {**os.environ, **values, "PYTHONPATH": os.pathsep.join(sys.path)}
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "services.media",
+            env=environment,
+            stdout=asyncio.subprocess.DEVNULL,
+        )
+        self.processes[identifier] = process
+        self.addresses[identifier] = address
+        self.channels[identifier] = await self.stack.enter_async_context(
+            channels.direct(address, self.identity)
+        )
+        await until_well(address)
+
+    def stubs(self) -> list[Any]:
+        """The RoomService of each worker that could answer, beginning with another each time."""
+        return [media_pb2_grpc.RoomServiceStub(channel) for channel in self._awake()]
+
+    def node_stubs(self) -> list[Any]:
+        """As `stubs`, of NodeService."""
+        return [node_pb2_grpc.NodeServiceStub(channel) for channel in self._awake()]
+
+    def _awake(self) -> list[grpc.aio.Channel]:
+        awake = [
+            name
+            for name, process in self.processes.items()
+            if process.returncode is None and name not in self.asleep
+        ]
+        turn = next(self._turn) % max(1, len(awake))
+        return [self.channels[name] for name in (*awake[turn:], *awake[:turn])]
+
+    def send(self, identifier: str, number: signal.Signals) -> None:
+        self.asleep.discard(identifier)
+        if number == signal.SIGSTOP:
+            self.asleep.add(identifier)
+        self.processes[identifier].send_signal(number)
+
+    async def nodes(self) -> dict[str, node_pb2.Node]:
+        """Get the workers that are alive, as they tell an admin, by id."""
+        request = node_pb2.ListNodesRequest(page_size=100)
+        answer = await self.node_stubs()[0].ListNodes(
+            request, metadata=credentials(self.key, "admin")
+        )
+        return {node.name.removeprefix("nodes/"): node for node in answer.nodes}
+
+    async def holder(self, room: str) -> str:
+        """Name the worker that tells a room's figures."""
+        for stub in self.stubs():
+            try:
+                stats = await stub.GetRoomStats(media_pb2.GetRoomStatsRequest(meeting=room))
+            except grpc.aio.AioRpcError:
+                continue
+            return str(stats.node)
+        return ""
+
+    @asynccontextmanager
+    async def members(self, count: int, room: str = "") -> AsyncIterator[list[Member]]:
+        """Let people into a room, each of whom publishes a microphone and hears the others'."""
+        room = room or random_room()
+        members = [Member(self, room) for _ in range(count)]
+        self.events.members += members
+        listening = [asyncio.create_task(member.run()) for member in members]
+        try:
+            for member in members:
+                await member.start()
+            yield members
+        finally:
+            for task in listening:
+                task.cancel()
+            await asyncio.gather(*listening, return_exceptions=True)
+            for member in members:
+                self.events.members.remove(member)
+                for path in member.paths:
+                    await path.rtc.close()
+
+
+@asynccontextmanager
+async def standing(
+    valkey: str, folder: Path, *workers: str, **changes: Any
+) -> AsyncIterator[Stand]:
+    """Run workers; `changes` are to their configuration."""
+    async with bus.connected(valkey) as redis:
+        async for key in redis.scan_iter("{media}:*"):
+            await redis.delete(key)
+    identities = make_identities(folder / "identities")
+    common: dict[str, Any] = {
+        "metrics_listen": "127.0.0.1:0",
+        "trust": identities / "trust.jwks",
+        "drain_seconds": 0.0,
+    }
+    peers = ServiceConfig(
+        listen="127.0.0.1:0", mesh="", service_key=identities / "signaling.key", **common
+    )
+    identity = ServiceIdentity.load(peers, "signaling")
+    events, key = Events(), Ed25519PrivateKey.generate()
+    servicers = {
+        signaling_pb2_grpc.add_EventServiceServicer_to_server: events,
+        user_pb2_grpc.add_AuthServiceServicer_to_server: Keys(key),
+    }
+    async with AsyncExitStack() as stack:
+        fakes = await stack.enter_async_context(
+            serving(peers, "signaling", identity, None, servicers)
+        )
+        config = Config(
+            listen="",
+            mesh=f"127.0.0.1:{fakes.port}",
+            service_key=identities / "media.key",
+            redis_url=valkey,
+            node_id="",
+            udp_listen="127.0.0.1:0",
+            **{**common, **changes},
+        )
+        stand = Stand(config, events, key, identity, stack)
+        stack.push_async_callback(_end, stand)
+        for identifier in workers:
+            await stand.start(identifier)
+        with on_loopback():
+            yield stand
+
+
+async def _end(stand: Stand) -> None:
+    for process in stand.processes.values():
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+def gap(times: list[float], after: float) -> float:
+    """The longest time without a frame, from a moment on, in seconds."""
+    moments = [after, *(moment for moment in sorted(times) if moment > after)]
+    return max((b - a for a, b in itertools.pairwise(moments)), default=float("inf"))
+
+
+__all__ = ["ALL", "Events", "Member", "Stand", "gap", "standing"]
