@@ -144,7 +144,11 @@ class Placement:
 
     async def release(self, room: str) -> None:
         """Give a room up that is over."""
-        await self._run("RELEASE", room, self.node_id, self.incarnation)
+        await self._run("RELEASE", room, self.node_id, self.incarnation, 1)
+
+    async def decline(self, room: str) -> None:
+        """Give a room up that was placed here, but could not begin: it is placed anew when somebody asks again."""
+        await self._run("RELEASE", room, self.node_id, self.incarnation, 0)
 
     async def leave(self) -> None:
         """End: this worker is gone, and beats no more."""

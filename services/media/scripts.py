@@ -165,14 +165,15 @@ return {it, ''}
 """
 )
 
-# ARGV: room, id, incarnation. Gives a room up; one that has moved on stays as it is.
+# ARGV: room, id, incarnation, whether it is over. Gives a room up; one that has moved on stays as it is.
 RELEASE = (
     _PRELUDE
     + """
 local key = P .. 'room:' .. ARGV[1]
 redis.call('SREM', P .. 'held:' .. ARGV[2], ARGV[1])
 if redis.call('HGET', key, 'holder') == ARGV[2] .. '|' .. ARGV[3] then
-  redis.call('DEL', key, P .. 'people:' .. ARGV[1])
+  redis.call('DEL', key)
+  if ARGV[4] == '1' then redis.call('DEL', P .. 'people:' .. ARGV[1]) end
 end
 """
 )

@@ -95,6 +95,8 @@ class Worker:
         if room is None or participant not in room.peers:
             if self._is_full(room) and not await self.placement.knows(name, participant):
                 _refused.inc()
+                if room is None:
+                    await self.placement.decline(name)
                 raise NodeFull(retry_after=FULL_RETRY_SECONDS)
             self.stress.came(time.monotonic())
         await self.placement.admit(name, participant)

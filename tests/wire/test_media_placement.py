@@ -99,6 +99,21 @@ async def test_who_was_in_a_room_gets_a_place_however_busy_all_are(redis: Redis)
     assert not await full.knows(room, ANN)
 
 
+async def test_a_room_that_its_worker_declines_is_placed_anew_and_its_people_are_remembered(
+    redis: Redis,
+) -> None:
+    declining, other = worker(redis, 0), worker(redis, 1)
+    await beat(declining)
+    room = new_room()
+    await declining.admit(room, ANN)
+    await placed(declining, room)
+    await declining.decline(room)
+    await beat(declining, FULL)
+    await beat(other)
+    assert (await placed(declining, room)).id == other.node_id
+    assert await other.knows(room, ANN)
+
+
 async def test_without_workers_nobody_holds_it(redis: Redis) -> None:
     assert await worker(redis, 0).place(new_room(), ANN) == Full(able=0)
     assert await worker(redis, 0).holder(new_room()) is None

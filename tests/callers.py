@@ -1,0 +1,145 @@
+"""Programs in a call through the whole stack: native gRPC by the gateway's one port, media with aiortc."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+from aiortc.mediastreams import MediaStreamError
+from parley.meeting.v1 import meeting_pb2, meeting_pb2_grpc
+from parley.signaling.v1 import signaling_pb2, signaling_pb2_grpc
+from parley.signaling.v1.signaling_pb2 import ClientMessage, ServerMessage
+from parley.user.v1 import user_pb2, user_pb2_grpc
+
+from tests.rtc import RtcClient, on_loopback
+from tests.running_stack import RunningStack
+
+PATIENCE_SECONDS = 60.0
+
+
+class Caller:
+    """A program that signs up, joins a meeting and publishes; `heard` are the kinds of all messages.
+
+    When it is told to it builds its media path anew, or a second one beside the first; `rtc` is the newest.
+    """
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self.rtc = RtcClient()
+        self.older: list[RtcClient] = []
+        self.rebuilds = True
+        self.heard: list[str] = []
+        self.sequences: list[int] = []
+        self.track_ids: dict[str, str] = {}
+        self._channel = channel
+        self._token = ""
+        self._stream: Any = None
+        self._listening: asyncio.Task[None] | None = None
+        self._joined = asyncio.Event()
+
+    @property
+    def meetings(self) -> Any:
+        return meeting_pb2_grpc.MeetingServiceStub(self._channel)
+
+    @property
+    def credentials(self) -> tuple[tuple[str, str], ...]:
+        return (("authorization", f"Bearer {self._token}"),)
+
+    async def sign_up(self) -> None:
+        name = f"caller-{secrets.token_hex(4)}"
+        request = user_pb2.RegisterRequest(
+            username=name, email=f"{name}@example.org", password="correct horse"
+        )
+        answer = await user_pb2_grpc.AuthServiceStub(self._channel).Register(request)
+        self._token = answer.access_token
+
+    async def create_meeting(self) -> str:
+        request = meeting_pb2.CreateMeetingRequest(meeting=meeting_pb2.Meeting(title="By stub"))
+        return str((await self.meetings.CreateMeeting(request, metadata=self.credentials)).name)
+
+    async def join(self, meeting: str) -> None:
+        request = meeting_pb2.JoinMeetingRequest(name=meeting)
+        admission = await self.meetings.JoinMeeting(request, metadata=self.credentials)
+        self._stream = signaling_pb2_grpc.SignalingServiceStub(self._channel).Connect()
+        await self.say(join=signaling_pb2.Join(ticket=admission.ticket))
+        self._listening = asyncio.create_task(self._listen())
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await self._joined.wait()
+        await self.start_media()
+
+    async def start_media(self) -> None:
+        await self.say(start_media=signaling_pb2.StartMedia())
+        offer = await self.rtc.offer()
+        await self.say(publish_offer=signaling_pb2.PublishOffer(sdp=offer))
+
+    async def say(self, **message: Any) -> None:
+        await self._stream.write(ClientMessage(id=secrets.token_hex(4), **message))
+
+    async def _listen(self) -> None:
+        while (said := await self._stream.read()) is not grpc.aio.EOF:
+            self.heard.append(str(said.WhichOneof("message")))
+            self.sequences.append(said.sequence)
+            await self._understand(said)
+
+    async def _understand(self, said: ServerMessage) -> None:
+        match said.WhichOneof("message"):
+            case "joined":
+                self._joined.set()
+            case "publish_answer":
+                self.track_ids = {
+                    self.rtc.mids[track.mid]: track.track_id for track in said.publish_answer.tracks
+                }
+                await self.rtc.answered(said.publish_answer.sdp)
+            case "subscribe_offer":
+                answer = signaling_pb2.SubscribeAnswer(
+                    sdp=await self.rtc.answer(said.subscribe_offer.sdp),
+                    revision=said.subscribe_offer.revision,
+                )
+                await self.say(subscribe_answer=answer)
+            case "media_moving" | "media_reset" if self.rebuilds:
+                self.older.append(self.rtc)
+                self.rtc = RtcClient()
+                await self.start_media()
+
+    async def hears(self, kind: str) -> None:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while kind not in self.heard:  # noqa: ASYNC110  # what is waited for is a list that grows
+                await asyncio.sleep(0.02)
+
+    async def sounds(self) -> None:
+        """Wait until sound comes by the newest path."""
+        while True:
+            rtc = self.rtc
+            try:
+                await rtc.frame("audio")
+            except (TimeoutError, MediaStreamError):
+                if rtc is self.rtc:
+                    raise
+            if rtc is self.rtc:
+                return
+
+    async def close(self) -> None:
+        if self._listening is not None:
+            self._listening.cancel()
+        if self._stream is not None:
+            self._stream.cancel()
+        for rtc in (*self.older, self.rtc):
+            await rtc.close()
+
+
+@asynccontextmanager
+async def callers(stack: RunningStack) -> AsyncIterator[tuple[Caller, Caller]]:
+    async with grpc.aio.insecure_channel(stack.grpc_target) as channel:
+        ann, bob = Caller(channel), Caller(channel)
+        try:
+            with on_loopback():
+                yield ann, bob
+        finally:
+            await ann.close()
+            await bob.close()
+
+
+__all__ = ["Caller", "callers"]
