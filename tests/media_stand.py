@@ -45,6 +45,7 @@ ALL = media_pb2.MediaGrants(
     subscribe=True,
 )
 RETRY_SECONDS = 0.1
+PATIENCE_SECONDS = 60.0
 
 
 class Events(signaling_pb2_grpc.EventServiceServicer):
@@ -151,7 +152,7 @@ class Member:
 
     async def call(self, method: str, request: Any) -> Any:
         """Ask the workers, as signaling does through the mesh: whichever answers, again while none does."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while True:
                 for stub in self.stand.stubs():
                     try:
@@ -168,12 +169,13 @@ class Member:
         """Wait until so many more frames have come by the path that counts."""
         path = self.path
         seen = len(path.frames)
-        await until(lambda: self.path is not path or len(path.frames) >= seen + frames)
+        is_seen = lambda: self.path is not path or len(path.frames) >= seen + frames  # noqa: E731
+        await until(is_seen, PATIENCE_SECONDS)
         if self.path is not path:
             await self.sees(frames)
 
     async def hears(self, kind: str) -> None:
-        await until(lambda: kind in self.kinds)
+        await until(lambda: kind in self.kinds, PATIENCE_SECONDS)
 
 
 @dataclass
@@ -215,7 +217,7 @@ class Stand:
         self.channels[identifier] = await self.stack.enter_async_context(
             channels.direct(address, self.identity)
         )
-        await until_well(address)
+        await _until_well(address)
 
     def stubs(self) -> list[Any]:
         """The RoomService of each worker that could answer, beginning with another each time."""
@@ -321,6 +323,13 @@ async def standing(
             await stand.start(identifier)
         with on_loopback():
             yield stand
+
+
+async def _until_well(address: str) -> None:
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while True:
+            with contextlib.suppress(TimeoutError):
+                return await until_well(address)
 
 
 async def _end(stand: Stand) -> None:

@@ -15,6 +15,7 @@ from chassis.stopping import stop
 from services.media.announcer import Announcer
 from services.media.config import Config
 from services.media.drain import Drain
+from services.media.neighbour import Neighbour
 from services.media.node_servicer import NodeServicer
 from services.media.peers import Workers
 from services.media.placement import Placement
@@ -53,6 +54,7 @@ async def running(config: Config) -> AsyncIterator[server.Server]:
             ):  # a worker that has stopped takes the process down
                 beating = group.create_task(worker.run())
                 draining = group.create_task(drain.run())
+                watching = group.create_task(Neighbour(placement, worker.hurry).run())
                 async with server.serving(
                     config,
                     "media",
@@ -66,7 +68,7 @@ async def running(config: Config) -> AsyncIterator[server.Server]:
                         yield it
                     finally:
                         drain.begin()  # before the balancer hears of it: others may end at the same time
-                await stop(draining, beating)
+                await stop(watching, draining, beating)
         finally:
             await workers.close()
             port.close()

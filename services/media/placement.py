@@ -155,6 +155,10 @@ class Placement:
         self.has_left = True
         await self._run("LEAVE", self.node_id, self.incarnation)
 
+    async def bury(self, node: Node) -> bool:
+        """End the lease of another worker, which is known to be gone; False when it had ended before."""
+        return bool(await self._run("BURY", node.id, node.incarnation))
+
     async def nodes(self) -> list[Node]:
         """List the workers that are alive, by id."""
         return [_node(fields) for fields in await self._run("NODES")]

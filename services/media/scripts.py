@@ -189,6 +189,16 @@ if redis.call('EXISTS', P .. 'held:' .. ARGV[1]) == 0 then redis.call('SREM', P 
 """
 )
 
+# ARGV: id, incarnation. Ends the lease of a node that is gone; its rooms are found by the next beat. Returns whether it was its.
+BURY = (
+    _PRELUDE
+    + """
+local key = P .. 'node:' .. ARGV[1]
+if redis.call('HGET', key, 'incarnation') ~= ARGV[2] then return 0 end
+return redis.call('DEL', key)
+"""
+)
+
 # Returns all nodes that are alive, by id.
 NODES = (
     _PRELUDE
@@ -202,6 +212,7 @@ return found
 
 __all__ = [
     "BEAT",
+    "BURY",
     "HAND_OVER",
     "HOLDER",
     "LEAVE",

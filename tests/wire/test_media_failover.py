@@ -49,7 +49,9 @@ async def test_a_worker_that_slept_gives_its_room_up_and_sends_nothing_more(stan
             await member.sees()
         seen, said = [len(path.frames) for path in old], len(stand.events.said)
         stand.send(sleeper, signal.SIGCONT)
-        await until(lambda: all(path.rtc.subscriber.connectionState == "closed" for path in old))
+        await until(
+            lambda: all(path.rtc.subscriber.connectionState == "closed" for path in old), 60
+        )
         for member in members:
             await member.sees(15)
         assert [len(path.frames) for path in old] == seen
@@ -88,14 +90,16 @@ async def test_a_drained_workers_room_moves_without_a_gap(stand: Stand) -> None:
         assert (await drain(stand, first)).state == node_pb2.NODE_STATE_DRAINING
         for member in members:
             await member.hears("media_moving")
-        await until(lambda: all(path.rtc.subscriber.connectionState == "closed" for path in old))
+        await until(
+            lambda: all(path.rtc.subscriber.connectionState == "closed" for path in old), 60
+        )
         for member, path in zip(members, old, strict=True):
             await member.sees()
             assert member.path.frames[0] < path.frames[-1], "the second path is there before"
         assert await stand.holder(members[0].room) not in ("", first)
         assert stand.events.count("media_reset") == 0
         assert (await drain(stand, first)).state == node_pb2.NODE_STATE_DRAINING, "repeatable"
-        await until(lambda: stand.events.count("track_unpublished") == 2)
+        await until(lambda: stand.events.count("track_unpublished") == 2, 60)
 
 
 async def test_who_does_not_move_is_told_at_the_end_of_the_notice_and_nobody_else(
@@ -157,7 +161,7 @@ async def test_the_last_worker_is_not_drained_by_an_admin(valkey: str, tmp_path:
         assert channels.reason(refused.value) == "LAST_NODE"
         assert (await stand.nodes())["media-0"].state == node_pb2.NODE_STATE_ACTIVE
         stand.send("media-0", signal.SIGTERM)
-        await until(lambda: stand.events.count("media_reset") == 1)
+        await until(lambda: stand.events.count("media_reset") == 1, 60)
 
 
 async def test_nodes_are_listed_in_pages_for_admins_alone(stand: Stand) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator
 
@@ -9,7 +10,10 @@ import pytest
 from redis.asyncio import Redis
 
 from chassis import bus
+from chassis.stopping import stop
+from services.media.neighbour import Neighbour
 from services.media.placement import FULL, Beat, Full, Node, Place, Placement, RoomLost
+from tests.media_room import until
 
 ANN, BOB = (f"meetings/abc-defg-hij/participants/{name}" for name in ("ann", "bob"))
 
@@ -232,3 +236,26 @@ async def test_who_leaves_is_not_listed_and_comes_back_only_when_started_anew(re
     ]
     await leaving.leave()
     assert [node.id for node in await staying.nodes()] == ["media-0"]
+
+
+async def test_a_worker_whose_port_is_closed_is_missed_before_its_lease_runs_out(
+    redis: Redis,
+) -> None:
+    writers: list[asyncio.StreamWriter] = []
+    take = lambda _reader, writer: writers.append(writer)  # noqa: E731
+    async with await asyncio.start_server(take, "127.0.0.1") as server:
+        port = server.sockets[0].getsockname()[1]
+        gone, alive = Placement(redis, "media-0", f"127.0.0.1:{port}"), worker(redis, 1)
+        room, missed = new_room(), asyncio.Event()
+        await beat(gone)
+        await placed(gone, room)
+        await redis.persist(f"{{media}}:node:{gone.node_id}")
+        await beat(alive)
+        watching = asyncio.create_task(Neighbour(alive, missed.set).run())
+        await until(lambda: bool(writers))
+        assert not missed.is_set(), "it is there"
+    for writer in writers:
+        writer.close()
+    await asyncio.wait_for(missed.wait(), 20)
+    assert (await beat(alive)).orphans == [room]
+    await stop(watching)
