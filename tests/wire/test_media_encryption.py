@@ -18,6 +18,7 @@ from services.media.announcer import Announcer
 from services.media.placement import Placement
 from services.media.port import Port
 from services.media.room import Grants, Room
+from services.media.stress import Limits
 from services.media.worker import Worker
 from tests.media_room import MEETING, until
 from tests.rtc import RtcClient, on_loopback
@@ -60,7 +61,7 @@ async def a_worker() -> AsyncIterator[tuple[Worker, Notes]]:
     async with grpc.aio.insecure_channel(f"127.0.0.1:{mesh_port}") as mesh:
         announcer = Announcer(mesh)
         placement = Placement(Redis(), "media-0", "127.0.0.1:0")  # never asked here
-        worker = Worker(port, placement, announcer, mesh, 10, 10)
+        worker = Worker(port, placement, announcer, mesh, Limits(1_000_000, 10, 10), 10)
         telling = asyncio.create_task(announcer.run())
         try:
             with on_loopback():
