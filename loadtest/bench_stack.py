@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -60,10 +60,13 @@ def main() -> list[Figure]:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[str]:
-    """Run a stack on `folder`, on ports that are free; yields the address that people open."""
+def running(folder: Path, *more: str, within: Sequence[str] = ()) -> Iterator[str]:
+    """Run a stack on `folder`, on ports that are free; yields the address that people open.
+
+    `more` are further options of `./parley up`, `within` the beginning of the command, as `nsenter` has it.
+    """
     where = ["--state", str(folder)]
-    _parley("up", "--detach", *where, "--port-offset", str(_free_offset()))
+    _parley("up", "--detach", *where, "--port-offset", str(_free_offset()), *more, within=within)
     try:
         status = State(folder).read_status()
         yield status.url if status is not None else ""
@@ -106,9 +109,12 @@ def _free_offset() -> int:
     raise StackError("There is no room for another stack on this machine's ports.")
 
 
-def _parley(*arguments: str) -> None:
+def _parley(*arguments: str, within: Sequence[str] = ()) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "stack", *arguments], capture_output=True, text=True, check=False
+        [*within, sys.executable, "-m", "stack", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode != 0:
         raise StackError((done.stdout + done.stderr).strip())

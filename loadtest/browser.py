@@ -140,12 +140,14 @@ class Person:
 
 
 @asynccontextmanager
-async def chromium(*flags: str, voice: Path | None = None) -> AsyncIterator[Browser]:
+async def chromium(
+    *flags: str, voice: Path | None = None, executable: str | Path = EXECUTABLE
+) -> AsyncIterator[Browser]:
     """Run a Chromium. `voice` is a WAV file that its microphone hears, again and again; default: beeps."""
     heard = () if voice is None else (f"--use-file-for-fake-audio-capture={voice}",)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
-            executable_path=EXECUTABLE,
+            executable_path=executable,
             args=[*FLAGS, *flags, *heard],
             ignore_default_args=["--headless", "--mute-audio"],
         )
