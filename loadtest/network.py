@@ -7,6 +7,7 @@ Nothing of it is left when the block ends; the process notices when its parent i
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import heapq
 import itertools
@@ -36,6 +37,9 @@ MAX_WAITING = 20_000
 """Packets under way at once; more are dropped, so that a flood can't fill the memory."""
 MAX_LATENESS = 200_000
 PATIENCE_SECONDS = 10.0
+CLONE_NEWNET = 0x40000000
+
+_libc = ctypes.CDLL(None, use_errno=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,21 @@ class Site:
     def inside(self, *command: str) -> list[str]:
         """Spell a command that is run at this site."""
         return ["nsenter", f"--net=/run/netns/{self.namespace}", *command]
+
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """Be at this site: sockets that this thread makes meanwhile stay there. Raises OSError."""
+        home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+        there = os.open(f"/run/netns/{self.namespace}", os.O_RDONLY)
+        try:
+            _set_namespace(there)
+            try:
+                yield
+            finally:
+                _set_namespace(home)
+        finally:
+            os.close(there)
+            os.close(home)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +103,11 @@ class Network:
             raise RuntimeError("The links answer no more.")
         answer: Report = self._control.recv()
         return answer
+
+
+def _set_namespace(descriptor: int) -> None:
+    if _libc.setns(descriptor, CLONE_NEWNET) != 0:
+        raise OSError(ctypes.get_errno(), "This thread can't change its network namespace")
 
 
 def is_possible() -> bool:

@@ -53,9 +53,13 @@ class Told(Listener):
 
 @asynccontextmanager
 async def a_room(
-    listen: str = "127.0.0.1:0", advertise: tuple[str, ...] = ("127.0.0.1",)
+    listen: str = "127.0.0.1:0",
+    advertise: tuple[str, ...] = ("127.0.0.1",),
+    *,
+    port: Port | None = None,
+    told: Told | None = None,
 ) -> AsyncIterator[tuple[Room, Told]]:
-    port, told = Port(listen, advertise), Told()
+    port, told = port or Port(listen, advertise), told or Told()
     port.open()
     room = told.room = Room(MEETING, port, told, 10)
 

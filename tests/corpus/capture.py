@@ -1,0 +1,197 @@
+"""Captures what browsers send, for the corpus that hostile-bytes tests begin from: `python -m tests.corpus.capture`.
+
+A Chromium page publishes to a room in this very process and receives from it, on loopback, once per codec; aiortc
+does the same. Kept are descriptions as they are, checks and DTLS records as they came, RTP and RTCP after SRTP; of
+each shape one or two. What is here already is written anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from collections import Counter
+from pathlib import Path
+
+from playwright.async_api import Page
+
+from loadtest.browser import ALLOW_DEVICES, chromium
+from services.media.port import Port
+from services.media.room import Room
+from services.media.subscriber import Offer
+from services.media.transport import Transport
+from tests.media_room import ALL, MEETING, Told, a_room, join
+
+HERE = Path(__file__).parent / "media"
+ADDRESS = "https://capture.example/"
+CODECS = ("VP8", "H264", "VP9", "AV1")
+SECONDS = 6
+EACH_SHAPE = 2
+
+PUBLISH = """async ([codec, simulcast]) => {
+  const media = await navigator.mediaDevices.getUserMedia({ audio: true, video: { width: 960, height: 540 } });
+  const connection = (window.publisher = new RTCPeerConnection());
+  connection.addTransceiver(media.getAudioTracks()[0], { direction: "sendonly" });
+  const rids = simulcast ? [["q", 4], ["h", 2], ["f", 1]] : [[undefined, 1]];
+  const video = connection.addTransceiver(media.getVideoTracks()[0], {
+    direction: "sendonly",
+    sendEncodings: rids.map(([rid, scaleResolutionDownBy]) => ({ ...(rid && { rid }), scaleResolutionDownBy })),
+  });
+  const codecs = RTCRtpSender.getCapabilities("video").codecs;
+  const first = codecs.filter((each) => each.mimeType === "video/" + codec);
+  video.setCodecPreferences([...first, ...codecs.filter((each) => !first.includes(each))]);
+  await connection.setLocalDescription();
+  const sdp = await window.publish(connection.localDescription.sdp);
+  await connection.setRemoteDescription({ type: "answer", sdp });
+}"""
+ANSWER = """async (sdp) => {
+  const connection = (window.subscriber ??= new RTCPeerConnection());
+  await connection.setRemoteDescription({ type: "offer", sdp });
+  await connection.setLocalDescription();
+  return connection.localDescription.sdp;
+}"""
+
+
+class Corpus:
+    """Keeps of each shape the first few."""
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._seen: Counter[tuple[object, ...]] = Counter()
+        self._numbers: Counter[str] = Counter()
+
+    def keep(self, kind: str, data: bytes | str) -> None:
+        """Write a datagram as hex, or a description as text, unless there are enough of its shape."""
+        shape = (kind, *_shape(kind, data))
+        self._seen[shape] += 1
+        if self._seen[shape] > EACH_SHAPE:
+            return
+        self._numbers[kind] += 1
+        ending, text = ("sdp", data) if isinstance(data, str) else ("hex", data.hex() + "\n")
+        name = f"{self._source}-{self._numbers[kind]:02}.{ending}"
+        (HERE / kind).mkdir(parents=True, exist_ok=True)
+        (HERE / kind / name).write_bytes(text.encode())
+
+    def watch(self, transport: Transport) -> None:
+        """Keep what a transport hands on, too."""
+        on_rtp, on_rtcp = transport.on_rtp, transport.on_rtcp
+
+        def rtp(packet: bytes) -> None:
+            self.keep("rtp", packet)
+            on_rtp(packet)
+
+        def rtcp(packet: bytes) -> None:
+            self.keep("rtcp", packet)
+            on_rtcp(packet)
+
+        transport.on_rtp, transport.on_rtcp = rtp, rtcp
+
+
+def _shape(kind: str, data: bytes | str) -> tuple[object, ...]:
+    if isinstance(data, str):
+        return (kind, len(data) // 64)
+    if kind == "rtp":
+        return (data[0], data[1], len(data) // 400)
+    if kind == "rtcp":
+        shape, at = [], 0
+        while at + 4 <= len(data):
+            first, packet_type, words = struct.unpack_from("!BBH", data, at)
+            shape.append((first & 0x1F, packet_type))
+            at += 4 + 4 * words
+        return tuple(shape)
+    return (data[0], len(data) // 64)
+
+
+class Captured(Told):
+    """Carries offers to a page instead of to aiortc, and keeps the descriptions."""
+
+    def __init__(self, told: Told, corpus: Corpus, page: Page) -> None:
+        super().__init__()
+        self._told, self._corpus, self._page = told, corpus, page
+
+    def offer(self, participant: str, offer: Offer) -> None:
+        if participant.endswith("/page"):
+            task = asyncio.create_task(self._by_page(participant, offer))
+            self._answering.add(task)
+            task.add_done_callback(self._answering.discard)
+        else:
+            self._told.offer(participant, offer)
+
+    async def _by_page(self, participant: str, offer: Offer) -> None:
+        answer = await self._page.evaluate(ANSWER, offer.sdp)
+        self._corpus.keep("sdp", answer)
+        assert self._told.room is not None
+        self._told.room.peer(participant).subscriber.answer(answer, offer.revision)
+
+
+def record(port: Port, corpus: Corpus) -> None:
+    """Keep the datagrams of a port that are no media."""
+    route = port._route
+
+    def kept(datagram: bytes, source: tuple[str, int], now: float) -> None:
+        if datagram[0] <= 63:
+            corpus.keep("stun" if datagram[0] <= 3 else "dtls", datagram)
+        route(datagram, source, now)
+
+    port._route = kept  # type: ignore[method-assign]
+
+
+async def by_chromium(page: Page, codec: str, *, simulcast: bool) -> None:
+    """Have a page publish by a codec, with aiortc's Ann in the room."""
+    corpus = Corpus(f"chromium-{codec.lower()}{'-simulcast' * simulcast}")
+    async with a_room() as (room, told):
+        record(room.port, corpus)
+        room.listener = Captured(told, corpus, page)
+        await join(room, told, "ann", publish=True)
+        participant = f"{MEETING}/participants/page"
+        peer = room.start_peer(participant, ALL)
+        for transport in (peer.publisher.transport, peer.subscriber.transport):
+            corpus.watch(transport)
+
+        async def publish(sdp: str) -> str:
+            corpus.keep("sdp", sdp)
+            return room.publish(participant, sdp, {}).answer
+
+        await page.goto(ADDRESS)
+        await page.expose_function("publish", publish)
+        await page.evaluate(PUBLISH, [codec, simulcast])
+        await asyncio.sleep(SECONDS)
+        await page.close()
+
+
+async def by_aiortc() -> None:
+    """Have aiortc publish to aiortc."""
+    corpus = Corpus("aiortc")
+    async with a_room() as (room, told):
+        record(room.port, corpus)
+        ann = await join(room, told, "ann", publish=True)
+        bob = await join(room, told, "bob", publish=False)
+        corpus.keep("sdp", ann.publisher.localDescription.sdp)
+        watched(room, corpus)
+        await bob.frame("video")
+        corpus.keep("sdp", bob.subscriber.localDescription.sdp)
+        await asyncio.sleep(SECONDS)
+
+
+def watched(room: Room, corpus: Corpus) -> None:
+    """Keep what everybody sends."""
+    for peer in room.peers.values():
+        for transport in (peer.publisher.transport, peer.subscriber.transport):
+            corpus.watch(transport)
+
+
+async def main() -> None:
+    """Capture all."""
+    await by_aiortc()
+    async with chromium(ALLOW_DEVICES) as browser:
+        for codec in CODECS:
+            for simulcast in (False, True):
+                page = await browser.new_page()
+                await page.route(
+                    f"{ADDRESS}**",
+                    lambda route: route.fulfill(content_type="text/html", body="<p>capture"),
+                )
+                await by_chromium(page, codec, simulcast=simulcast)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

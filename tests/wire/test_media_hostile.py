@@ -1,0 +1,116 @@
+"""A hostile peer with proved addresses and a finished handshake: whatever it says, the room goes on for the others."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chassis.errors import DomainError
+from services.media.ice import MAX_ADDRESSES
+from services.media.room import Peer, Room
+from tests.hostile import datagrams, descriptions, mutated, mutated_text
+from tests.media_room import MEETING, Told, a_room, join, until
+from tests.rtc import RtcClient
+
+ANN, BOB, EVE = (f"{MEETING}/participants/{name}" for name in ("ann", "bob", "eve"))
+KINDS = ("stun", "dtls", "rtp", "rtcp")
+MANY = settings(max_examples=500, database=None, deadline=None)
+
+
+async def call(room: Room, told: Told) -> tuple[RtcClient, Peer]:
+    """Have Ann publish to Bob, and Eve connected both ways; returns Bob's client and Eve's place."""
+    await join(room, told, "ann", publish=True)
+    bob = await join(room, told, "bob", publish=False)
+    await join(room, told, "eve", publish=True)
+    eve = room.peer(EVE)
+    both = (eve.publisher.transport, eve.subscriber.transport)
+    await until(lambda: all(transport.is_connected for transport in both))
+    await bob.frame("video")
+    return bob, eve
+
+
+def of(kind: str) -> st.SearchStrategy[bytes]:
+    return mutated(datagrams(kind)) | st.binary(min_size=1, max_size=48)
+
+
+async def test_datagrams_from_a_proved_address_harm_nobody() -> None:
+    async with a_room() as (room, told):
+        bob, eve = await call(room, told)
+        port = room.port
+        proved = [*eve.publisher.transport.ice.addresses, *eve.subscriber.transport.ice.addresses]
+
+        @MANY
+        @given(st.sampled_from(KINDS).flatmap(of), st.sampled_from([*proved, ("127.0.0.1", 9)]))
+        def throw(datagram: bytes, source: tuple[str, int]) -> None:
+            if datagram:
+                port._route(datagram, source, time.monotonic())
+
+        throw()
+        assert len(eve.publisher.transport.ice.addresses) <= MAX_ADDRESSES
+        for _ in range(5):
+            await bob.frame("video")
+
+
+async def test_media_and_reports_that_are_authentic_and_nonsense_harm_nobody() -> None:
+    async with a_room() as (room, told):
+        bob, eve = await call(room, told)
+        sinks: list[Callable[[bytes], None]] = [
+            eve.publisher.transport.on_rtp,
+            eve.publisher.transport.on_rtcp,
+            eve.subscriber.transport.on_rtp,
+            eve.subscriber.transport.on_rtcp,
+        ]
+        ssrcs = [d.ssrc for _, d in eve.subscriber.downlinks()]
+        ssrcs += [track.forwarder.ssrc for track in eve.publisher.tracks.values()]
+
+        @MANY
+        @given(
+            st.sampled_from(("rtp", "rtcp")).flatmap(of),
+            st.sampled_from(sinks),
+            st.sampled_from([*ssrcs, 0]),
+            st.sampled_from((None, 4, 8, 12)),
+        )
+        def throw(
+            packet: bytes, sink: Callable[[bytes], None], ssrc: int, where: int | None
+        ) -> None:
+            if where is not None:  # about a source that there is
+                packet = packet[:where] + ssrc.to_bytes(4, "big") + packet[where + 4 :]
+            if len(packet) >= 12:  # SRTP hands on nothing shorter
+                sink(packet)
+            room.tick(time.monotonic())
+
+        throw()
+        for _ in range(5):
+            await bob.frame("video")
+
+
+async def test_descriptions_that_are_nonsense_are_refused_and_the_next_good_one_is_answered() -> (
+    None
+):
+    async with a_room() as (room, told):
+        bob, eve = await call(room, told)
+        eve_again = RtcClient()
+
+        @MANY
+        @given(mutated_text(descriptions()), st.booleans())
+        def describe(text: str, as_offer: bool) -> None:
+            with contextlib.suppress(DomainError):
+                if as_offer:
+                    room.publish(EVE, text, {})
+                else:
+                    eve.subscriber.answer(text, eve.subscriber._revision)
+            room.tick(time.monotonic())
+
+        try:
+            describe()
+            answered = room.publish(EVE, await eve_again.offer(), {})
+            assert {track.kind for track in eve.publisher.tracks.values()} == {"audio", "video"}
+            assert answered.answer.count("a=recvonly") == 2
+            for _ in range(5):
+                await bob.frame("video")
+        finally:
+            await eve_again.close()
