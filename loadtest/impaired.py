@@ -14,6 +14,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -234,7 +235,7 @@ def _row(outcome: Outcome, sight: quality.Sight) -> tuple[str, ...]:
 
 
 def keep(name: str, outcomes: Sequence[Outcome], seconds: int) -> None:
-    """Keep outcomes under loadtest/results/."""
+    """Keep outcomes under loadtest/results/, with those of other cases that are there."""
     machine = {
         "cores": os.cpu_count(),
         "arch": platform.machine(),
@@ -249,7 +250,15 @@ def keep(name: str, outcomes: Sequence[Outcome], seconds: int) -> None:
         "cases": [asdict(outcome) for outcome in outcomes],
     }
     path = RESULTS / f"{name}.json"
+    if path.exists():
+        result["cases"] = _merged(json.loads(path.read_text())["cases"], result["cases"])
     path.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+
+
+def _merged(kept: list[dict[str, Any]], new: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Put cases that were run again in the place of those that were kept."""
+    by_name = {case["case"]: case for case in (*kept, *new)}
+    return [by_name[case.name] for case in CASES if case.name in by_name]
 
 
 def main() -> int:
@@ -261,6 +270,8 @@ def main() -> int:
     chosen = parser.parse_args()
     if not is_possible():
         parser.error("this needs root, Linux, and the programs ip and nsenter")
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, signal.default_int_handler)  # so that nothing is left behind
     cases = [c for c in CASES if not chosen.cases or c.name.startswith(tuple(chosen.cases))]
     outcomes = asyncio.run(run(cases, chosen.seconds))
     print(table(outcomes))

@@ -44,13 +44,14 @@ def run(chosen: Sequence[str]) -> int:
     missed = False
     for name in chosen or names():
         figures: list[Figure] = importlib.import_module(f"loadtest.bench_{name}").main()
-        _keep(name, figures)
-        print(f"\n{name}\n{_table(figures)}", flush=True)
+        keep(name, figures)
+        print(f"\n{name}\n{table(figures)}", flush=True)
         missed = missed or any(figure.met is False for figure in figures)
     return 1 if missed else 0
 
 
-def _keep(name: str, figures: Sequence[Figure]) -> None:
+def keep(name: str, figures: Sequence[Figure]) -> None:
+    """Write figures to loadtest/results/{name}.json."""
     RESULTS.mkdir(parents=True, exist_ok=True)
     result = {
         "benchmark": name,
@@ -68,7 +69,8 @@ def _keep(name: str, figures: Sequence[Figure]) -> None:
     (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=2) + "\n")
 
 
-def _table(figures: Sequence[Figure]) -> str:
+def table(figures: Sequence[Figure]) -> str:
+    """Show figures as lines of text."""
     marks = {True: "met", False: "MISSED", None: ""}
     rows = [(f.name, f"{f.value:.3g} {f.unit}", f.bar, marks[f.met]) for f in figures]
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
@@ -78,4 +80,4 @@ def _table(figures: Sequence[Figure]) -> str:
     )
 
 
-__all__ = ["Figure", "names", "run"]
+__all__ = ["Figure", "keep", "names", "run", "table"]

@@ -12,12 +12,13 @@ MAX_DATAGRAM = 2_048
 
 def datagrams(kind: str) -> list[bytes]:
     """Read the corpus of a kind: stun, dtls, rtp or rtcp."""
-    return [bytes.fromhex(path.read_text()) for path in sorted((CORPUS / kind).glob("*.hex"))]
+    files = sorted(CORPUS.glob(f"*.{kind}"))
+    return [bytes.fromhex(line) for path in files for line in path.read_text().splitlines()]
 
 
 def descriptions() -> list[str]:
     """Read the corpus of session descriptions."""
-    return [path.read_bytes().decode() for path in sorted((CORPUS / "sdp").glob("*.sdp"))]
+    return [path.read_bytes().decode() for path in sorted(CORPUS.glob("*.sdp"))]
 
 
 @st.composite

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 
 from playwright.async_api import Page
@@ -23,7 +23,7 @@ from tests.media_room import ALL, MEETING, Told, a_room, join
 
 HERE = Path(__file__).parent / "media"
 ADDRESS = "https://capture.example/"
-CODECS = ("VP8", "H264", "VP9", "AV1")
+WAYS = (("VP8", False), ("VP8", True), ("H264", False), ("VP9", False), ("AV1", False))
 SECONDS = 6
 EACH_SHAPE = 2
 
@@ -54,22 +54,29 @@ ANSWER = """async (sdp) => {
 class Corpus:
     """Keeps of each shape the first few."""
 
-    def __init__(self, source: str) -> None:
-        self._source = source
+    def __init__(self) -> None:
         self._seen: Counter[tuple[object, ...]] = Counter()
-        self._numbers: Counter[str] = Counter()
+        self._datagrams: dict[str, list[bytes]] = defaultdict(list)
+        self._descriptions: list[str] = []
 
-    def keep(self, kind: str, data: bytes | str) -> None:
-        """Write a datagram as hex, or a description as text, unless there are enough of its shape."""
+    def keep(self, kind: str, data: bytes) -> None:
+        """Keep a datagram, unless there are enough of its shape."""
         shape = (kind, *_shape(kind, data))
         self._seen[shape] += 1
-        if self._seen[shape] > EACH_SHAPE:
-            return
-        self._numbers[kind] += 1
-        ending, text = ("sdp", data) if isinstance(data, str) else ("hex", data.hex() + "\n")
-        name = f"{self._source}-{self._numbers[kind]:02}.{ending}"
-        (HERE / kind).mkdir(parents=True, exist_ok=True)
-        (HERE / kind / name).write_bytes(text.encode())
+        if self._seen[shape] <= EACH_SHAPE:
+            self._datagrams[kind].append(data)
+
+    def describe(self, text: str) -> None:
+        """Keep a description."""
+        self._descriptions.append(text)
+
+    def write(self, source: str) -> None:
+        """Write what is kept: a file of each kind, with a line for each datagram, and a file for each description."""
+        for kind, datagrams in self._datagrams.items():
+            lines = [datagram.hex() + "\n" for datagram in datagrams]
+            (HERE / f"{source}.{kind}").write_text("".join(lines))
+        for number, text in enumerate(self._descriptions[:2], 1):
+            (HERE / f"{source}-{number}.sdp").write_bytes(text.encode())
 
     def watch(self, transport: Transport) -> None:
         """Keep what a transport hands on, too."""
@@ -86,9 +93,7 @@ class Corpus:
         transport.on_rtp, transport.on_rtcp = rtp, rtcp
 
 
-def _shape(kind: str, data: bytes | str) -> tuple[object, ...]:
-    if isinstance(data, str):
-        return (kind, len(data) // 64)
+def _shape(kind: str, data: bytes) -> tuple[object, ...]:
     if kind == "rtp":
         return (data[0], data[1], len(data) // 400)
     if kind == "rtcp":
@@ -109,16 +114,16 @@ class Captured(Told):
         self._told, self._corpus, self._page = told, corpus, page
 
     def offer(self, participant: str, offer: Offer) -> None:
-        if participant.endswith("/page"):
+        if not participant.endswith("/page"):
+            self._told.offer(participant, offer)
+        elif offer.revision == 1:  # the others come when the room closes
             task = asyncio.create_task(self._by_page(participant, offer))
             self._answering.add(task)
             task.add_done_callback(self._answering.discard)
-        else:
-            self._told.offer(participant, offer)
 
     async def _by_page(self, participant: str, offer: Offer) -> None:
         answer = await self._page.evaluate(ANSWER, offer.sdp)
-        self._corpus.keep("sdp", answer)
+        self._corpus.describe(answer)
         assert self._told.room is not None
         self._told.room.peer(participant).subscriber.answer(answer, offer.revision)
 
@@ -137,39 +142,40 @@ def record(port: Port, corpus: Corpus) -> None:
 
 async def by_chromium(page: Page, codec: str, *, simulcast: bool) -> None:
     """Have a page publish by a codec, with aiortc's Ann in the room."""
-    corpus = Corpus(f"chromium-{codec.lower()}{'-simulcast' * simulcast}")
+    corpus = Corpus()
     async with a_room() as (room, told):
         record(room.port, corpus)
         room.listener = Captured(told, corpus, page)
         await join(room, told, "ann", publish=True)
+        await page.goto(ADDRESS)
         participant = f"{MEETING}/participants/page"
         peer = room.start_peer(participant, ALL)
         for transport in (peer.publisher.transport, peer.subscriber.transport):
             corpus.watch(transport)
 
         async def publish(sdp: str) -> str:
-            corpus.keep("sdp", sdp)
+            corpus.describe(sdp)
             return room.publish(participant, sdp, {}).answer
 
-        await page.goto(ADDRESS)
         await page.expose_function("publish", publish)
         await page.evaluate(PUBLISH, [codec, simulcast])
         await asyncio.sleep(SECONDS)
-        await page.close()
+    corpus.write(f"chromium-{codec.lower()}{'-simulcast' * simulcast}")
 
 
 async def by_aiortc() -> None:
     """Have aiortc publish to aiortc."""
-    corpus = Corpus("aiortc")
+    corpus = Corpus()
     async with a_room() as (room, told):
         record(room.port, corpus)
         ann = await join(room, told, "ann", publish=True)
         bob = await join(room, told, "bob", publish=False)
-        corpus.keep("sdp", ann.publisher.localDescription.sdp)
+        corpus.describe(ann.publisher.localDescription.sdp)
         watched(room, corpus)
         await bob.frame("video")
-        corpus.keep("sdp", bob.subscriber.localDescription.sdp)
+        corpus.describe(bob.subscriber.localDescription.sdp)
         await asyncio.sleep(SECONDS)
+    corpus.write("aiortc")
 
 
 def watched(room: Room, corpus: Corpus) -> None:
@@ -183,14 +189,14 @@ async def main() -> None:
     """Capture all."""
     await by_aiortc()
     async with chromium(ALLOW_DEVICES) as browser:
-        for codec in CODECS:
-            for simulcast in (False, True):
-                page = await browser.new_page()
-                await page.route(
-                    f"{ADDRESS}**",
-                    lambda route: route.fulfill(content_type="text/html", body="<p>capture"),
-                )
-                await by_chromium(page, codec, simulcast=simulcast)
+        for codec, simulcast in WAYS:
+            page = await browser.new_page()
+            await page.route(
+                f"{ADDRESS}**",
+                lambda route: route.fulfill(content_type="text/html", body="<p>capture"),
+            )
+            await by_chromium(page, codec, simulcast=simulcast)
+            await page.close()
 
 
 if __name__ == "__main__":
