@@ -52,8 +52,9 @@ def test_there_is_a_corpus(kind: str) -> None:
     assert len(descriptions()) >= 4
 
 
-@pytest.mark.parametrize("text", descriptions(), ids=str(range(len(descriptions()))).__getitem__)
-def test_a_description_of_a_browsers_is_read(text: str) -> None:
+@pytest.mark.parametrize("number", range(len(descriptions())))
+def test_a_description_of_a_browsers_is_read(number: int) -> None:
+    text = descriptions()[number]
     description = sdp.parse(text)
     ufrag, password, (algorithm, value) = description.remote
     assert (f"a=ice-ufrag:{ufrag}\r\n" in text) and (f"a=ice-pwd:{password}\r\n" in text)
@@ -123,7 +124,7 @@ def test_no_dtls_record_surprises_and_none_makes_a_connection(records: list[byte
 
 def test_after_bad_records_a_good_one_is_answered() -> None:
     hello = next(record for record in datagrams("dtls") if record[0] == 22 and record[13] == 1)
-    dtls = shaken(b"\x16\xfe\xfd" + bytes(10) + b"\xff\xff", hello[:40], b"\x17" + hello[1:])
+    dtls = shaken(b"\x16\xfe\xfd" + bytes(10) + b"\xff\xff", hello[:20], hello[:40])
     assert dtls.receive(hello)
 
 

@@ -42,7 +42,7 @@ class Answering(Listener):
         self.room: Room | None = None
 
     def offer(self, participant: str, offer: Offer) -> None:
-        if self.room is None or participant not in self.room.peers:
+        if self.room is None or participant not in self.room.peers or not offer.tracks:
             return
         answer = offer.sdp.replace("a=sendonly", "a=recvonly").replace("actpass", "active")
         self.room.peer(participant).subscriber.answer(answer, offer.revision)
