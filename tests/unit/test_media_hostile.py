@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.media import rtcp, rtp, sdp
+from services.media import payload, rtcp, rtp, sdp
 from services.media.domain import SdpInvalid
 from services.media.dtls import Certificate, Dtls
 from services.media.ice import CheckInvalid, IceLite, read_check
@@ -26,12 +26,24 @@ FUZZ = settings(max_examples=400, database=None, deadline=None)
 
 
 def read_rtp(packet: bytes) -> None:
-    rewritten = bytearray(packet)
+    """Do with a packet all that is done with it between its arrival and its leaving."""
     rtp.is_rtcp(packet)
-    length = rtp.header_length(rewritten)
-    rtp.remap_extensions(rewritten, {1: 1, 2: 4}, 3)
-    assert rewritten[length:] == packet[length:]
-    rtp.payload(packet)
+    length = rtp.header_length(packet)
+    rebuilt, number, at = rtp.rebuild(packet, {1: 1, 4: 4}, 3, 96)
+    assert -1 <= number <= 0xFFFF
+    assert rebuilt[at:] == packet[length:]
+    assert rtp.header_length(rebuilt) == at
+    rtp.find_extension(packet, 1)
+    body = rtp.payload(packet)
+    for codec in ("VP8", "VP9", "H264", "AV1"):
+        payload.begins_keyframe(codec, body)
+        payload.height(codec, body)
+    assert len(payload.red_primary(body)) <= len(body)
+    numbers = payload.vp8_numbers(rebuilt, at)
+    assert max(numbers.picture_at + numbers.is_wide, numbers.tl0_at) < len(rebuilt)
+    sent_again = rtp.wrap_retransmission(bytes(rebuilt), at, 97, 7)
+    assert rtp.unwrap_retransmission(sent_again, 96, rtp.ssrc(rebuilt)) == rebuilt
+    rtp.unwrap_retransmission(packet, 96, 1)
 
 
 def shaken(*datagrams: bytes) -> Dtls:
@@ -76,6 +88,7 @@ def test_the_reports_and_requests_of_a_browser_are_read() -> None:
     read = [item for packet in datagrams("rtcp") for item in rtcp.parse(packet)]
     kinds = {type(item) for item in read}
     assert {rtcp.SenderReport, rtcp.ReceptionReport, rtcp.KeyframeRequest} <= kinds
+    assert all(0 <= item.fraction_lost < 1 for item in read if isinstance(item, rtcp.ReceptionReport))
 
 
 # Whatever comes is read, or refused with the one exception that is documented.
@@ -96,13 +109,15 @@ def test_no_rtcp_surprises(packet: bytes) -> None:
     with contextlib.suppress(rtcp.RtcpInvalid):
         for item in rtcp.parse(packet):
             assert not isinstance(item, rtcp.Nack) or len(item.lost) <= rtcp.MAX_NACKS
+            feedback = isinstance(item, rtcp.TransportFeedback)
+            assert not feedback or len(item.arrivals) <= rtcp.MAX_FEEDBACK
 
 
 @FUZZ
 @given(mutated(datagrams("rtp") + datagrams("rtcp")) | st.binary(min_size=2, max_size=64))
 def test_no_rtp_surprises(packet: bytes) -> None:
     with contextlib.suppress(rtp.PacketInvalid):
-        if len(packet) >= 2:  # a shorter one is not handed on by any transport
+        if len(packet) >= rtp.MIN_HEADER:  # no transport hands on a shorter one
             read_rtp(packet)
 
 

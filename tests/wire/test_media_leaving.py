@@ -32,7 +32,7 @@ def held() -> Counter[str]:
     """Count the objects of the media service's classes that are alive."""
     gc.collect()
     types = (type(each) for each in gc.get_objects())
-    return Counter(t.__qualname__ for t in types if t.__module__.startswith("services.media"))
+    return Counter(t.__qualname__ for t in types if f"{t.__module__}".startswith("services.media"))
 
 
 class Answering(Listener):
