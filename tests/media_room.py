@@ -29,9 +29,18 @@ class Told(Listener):
         self._answering: set[asyncio.Task[None]] = set()
 
     def offer(self, participant: str, offer: Offer) -> None:
+        if self.room is None:  # it is closing
+            return
         task = asyncio.create_task(self._answer(participant, offer))
         self._answering.add(task)
         task.add_done_callback(self._answering.discard)
+
+    async def hang_up(self) -> None:
+        """Answer no more."""
+        self.room = None
+        for task in self._answering:
+            task.cancel()
+        await asyncio.gather(*self._answering, return_exceptions=True)
 
     async def _answer(self, participant: str, offer: Offer) -> None:
         assert self.room is not None
@@ -74,6 +83,7 @@ async def a_room(
             yield room, told
     finally:
         ticking.cancel()
+        await told.hang_up()
         for client in told.clients.values():
             await client.close()
         room.close()
