@@ -32,7 +32,7 @@ class Placed(Told):
 @pytest.mark.parametrize("way", ["namespaces", "relay"])
 async def test_the_picture_goes_on_whole_over_a_bad_network(way: str) -> None:
     with bad_network(way, "ann", "bob") as ground:
-        async with a_room(ground.port, Placed(ground)) as (room, told):
+        async with a_room(port=ground.port, told=Placed(ground)) as (room, told):
             with ground.at("ann"):
                 await join(room, told, "ann", publish=True)
             bob = await join(room, told, "bob", publish=False)
