@@ -52,8 +52,7 @@ BAR_MB_PER_HOUR = 24.0
 EMPTY_SECONDS = 60.0
 """Until those who went without a word are taken out: signaling waits for them to resume."""
 WATCHED = ("media-0", "signaling")
-LEFT_OVER = ("media_rooms", "media_peers", "media_transports", "media_ufrags", "media_addresses")
-GAUGE = re.compile(r"^(\w+) ([0-9.e+]+)$", re.MULTILINE)
+GAUGE = re.compile(r"^media_(rooms|peers|port_held\{kind=\"\w+\"\}) ([0-9.e+]+)$", re.MULTILINE)
 
 
 @dataclass(slots=True)
@@ -113,7 +112,16 @@ class People:
             if meeting in (name for name, _ in self._meetings.values()):
                 self._soak.complaints.append(str(error))
         finally:
-            await (seat.vanish() if number % WITHOUT_A_WORD == 0 else seat.leave())
+            await (_vanish(client, seat) if number % WITHOUT_A_WORD == 0 else seat.leave())
+
+
+async def _vanish(client: Participant, seat: parley.Seat) -> None:
+    """Go as those do whose battery is empty: nothing is said."""
+    client.close()
+    if seat._listening is not None:
+        seat._listening.cancel()
+        await asyncio.wait([seat._listening])
+        seat._stream.cancel()
 
 
 async def soak(state: State, url: str, minutes: float, people: int) -> Soak:
@@ -171,8 +179,8 @@ def left_over(state: State) -> Mapping[str, float]:
     while True:
         address = f"http://127.0.0.1:{ports['metrics']}/metrics"
         with urllib.request.urlopen(address, timeout=5) as answer:  # noqa: S310 - http, and ours
-            gauges = dict(GAUGE.findall(answer.read().decode()))
-        held = {name: float(gauges[name]) for name in LEFT_OVER}
+            gauges = GAUGE.findall(answer.read().decode())
+        held = {name: float(value) for name, value in gauges}
         if not any(held.values()) or time.monotonic() > until:
             return held
         time.sleep(1)

@@ -13,6 +13,7 @@ import math
 import socket
 import time
 
+from chassis import telemetry
 from services.media.dtls import Certificate
 from services.media.fanout import choose
 from services.media.ice import Address, CheckInvalid, StreamAddress, read_check, respond
@@ -27,8 +28,11 @@ MAX_DATAGRAM = 2048
 BUFFER_BYTES = 4 * 1024 * 1024
 PROBE_UFRAG = "probe"
 """Who checks this one, with the probe secret for its password, wants to know whether the port is reached at all."""
+HELD = ("transports", "ufrags", "addresses")
 ATTEMPTS = 10
 """At finding a port that is free over both UDP and TCP."""
+
+_held = telemetry.gauge("media_port_held", "What the worker's port knows of, by kind.", ("kind",))
 
 
 class Port:
@@ -80,8 +84,11 @@ class Port:
         self._by_ufrag.update(dict.fromkeys(transport.ice.ufrags, transport))
 
     def flush_counters(self) -> int:
-        """Add what has passed to the metrics; returns how many packets that was, in and out."""
-        return sum(transport.flush_counters() for transport in set(self._by_ufrag.values()))
+        """Add what has passed to the metrics, and show what is held; returns how many packets passed, in and out."""
+        transports = set(self._by_ufrag.values())
+        for what, count in zip(HELD, map(len, (transports, self._by_ufrag, self._by_address)), strict=True):
+            _held.labels(what).set(count)
+        return sum(transport.flush_counters() for transport in transports)
 
     def forget(self, transport: Transport) -> None:
         """A transport is gone."""
