@@ -122,7 +122,13 @@ async def _run(net: Network, case: Case, address: str, folder: Path, seconds: in
             net.change("bob", up=CLEAN, down=CLEAN)
     limited = max(quality.limited_by_cpu(each) for each in samples.values())
     seen = [sight for name, each in samples.items() for sight in quality.sights(name, each)]
-    return Outcome(case.name, _why_void(links.lateness_ms, limited / seconds), idle, round(links.lateness_ms, 2), seen)
+    return Outcome(
+        case.name,
+        _why_void(links.lateness_ms, limited / seconds),
+        idle,
+        round(links.lateness_ms, 2),
+        seen,
+    )
 
 
 def _why_void(lateness_ms: float, limited: float) -> str:
@@ -206,9 +212,16 @@ def _folder() -> Iterator[Path]:
 
 
 HEAD = (
-    ("case", "late ms", "who ← whom", "freezes", "frozen s", "still s", "height", "fps", "kbit/s")
-    + ("lost %", "NACKs", "PLIs", "resent", "sound made up %")
-)
+    "case",
+    "late ms",
+    "who ← whom",
+    "freezes",
+    "frozen s",
+    "still s",
+    "height",
+    "fps",
+    "kbit/s",
+) + ("lost %", "NACKs", "PLIs", "resent", "sound made up %")
 
 
 def table(outcomes: Sequence[Outcome]) -> str:
@@ -272,8 +285,12 @@ def main() -> int:
     """Run what the command line names. Returns 1 when a case stayed void."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("cases", nargs="*", metavar="CASE", help="the beginnings of their names")
-    parser.add_argument("--keep", default="impaired", metavar="NAME", help="loadtest/results/NAME.json")
-    parser.add_argument("--seconds", type=int, default=SECONDS, help="of each case (default: %(default)s)")
+    parser.add_argument(
+        "--keep", default="impaired", metavar="NAME", help="loadtest/results/NAME.json"
+    )
+    parser.add_argument(
+        "--seconds", type=int, default=SECONDS, help="of each case (default: %(default)s)"
+    )
     chosen = parser.parse_args()
     if not is_possible():
         parser.error("this needs root, Linux, and the programs ip and nsenter")

@@ -153,7 +153,11 @@ async def _watch(
             if task.done():
                 task.result()
         await asyncio.sleep(SAMPLE_SECONDS)
-        print(f"\r{now:5.0f} s, {result.joined} joined, {result.failed} failed", end="", file=sys.stderr)
+        print(
+            f"\r{now:5.0f} s, {result.joined} joined, {result.failed} failed",
+            end="",
+            file=sys.stderr,
+        )
 
 
 def _pid(state: State, name: str) -> int:

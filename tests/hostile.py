@@ -27,7 +27,9 @@ def mutated(draw: st.DrawFn, samples: list[bytes]) -> bytes:
     data = bytearray(draw(st.sampled_from(samples)))
     for _ in range(draw(st.integers(0, 4))):
         start, end = sorted(draw(st.tuples(*[st.integers(0, len(data))] * 2)))
-        how = draw(st.sampled_from(("cut", "repeat", "overwrite", "insert", "splice", "bit", "extreme")))
+        how = draw(
+            st.sampled_from(("cut", "repeat", "overwrite", "insert", "splice", "bit", "extreme"))
+        )
         piece = bytes(data[start:end])
         if how == "cut":
             del data[start:end]
@@ -64,12 +66,27 @@ def mutated_text(draw: st.DrawFn, samples: list[str]) -> str:
         elif how == "splice":
             lines.insert(at, draw(st.sampled_from(others)))
         elif how == "value":
-            extremes = ("", "0", "-1", "65536", "4294967296", "9" * 30, "²", "\x00", " ", ";;=;", "~;", ",")
+            extremes = (
+                "",
+                "0",
+                "-1",
+                "65536",
+                "4294967296",
+                "9" * 30,
+                "²",
+                "\x00",
+                " ",
+                ";;=;",
+                "~;",
+                ",",
+            )
             head, colon, _ = line.partition(":")
             lines[at : at + 1] = [head + colon + draw(st.sampled_from(extremes))]
         else:
             cut = draw(st.integers(0, len(line)))
-            lines[at : at + 1] = [line[:cut] + draw(st.text(max_size=12)) + line[cut + draw(st.integers(0, 4)) :]]
+            lines[at : at + 1] = [
+                line[:cut] + draw(st.text(max_size=12)) + line[cut + draw(st.integers(0, 4)) :]
+            ]
     return "\r\n".join(lines)
 
 

@@ -86,7 +86,9 @@ class Port:
     def flush_counters(self) -> int:
         """Add what has passed to the metrics, and show what is held; returns how many packets passed, in and out."""
         transports = set(self._by_ufrag.values())
-        for what, count in zip(HELD, map(len, (transports, self._by_ufrag, self._by_address)), strict=True):
+        for what, count in zip(
+            HELD, map(len, (transports, self._by_ufrag, self._by_address)), strict=True
+        ):
             _held.labels(what).set(count)
         return sum(transport.flush_counters() for transport in transports)
 

@@ -20,6 +20,7 @@ from parley.signaling.v1.signaling_pb2 import ServerMessage
 from chassis import logs, telemetry
 from services.media.announcer import Announcer
 from services.media.domain import NodeFull, PeerNotFound
+from services.media.metrics import Figures
 from services.media.placement import FULL, LEASE_SECONDS, PERSON_COST, Placement
 from services.media.port import Port
 from services.media.room import Room
@@ -68,6 +69,7 @@ class Worker:
         self._limits = limits
         self._max_peers_per_room = max_peers_per_room
         self._lateness: list[float] = []
+        self._figures = Figures()
         self._hurry = asyncio.Event()
         self._beaten_at = -LEASE_SECONDS
         self._has_rejoined = False
@@ -187,6 +189,7 @@ class Worker:
             wall, cpu = now, used
             for room in self.rooms.values():
                 room.pressure = self.stress.load
+            self._figures.show(self.rooms.values(), now)
             _rooms.set(len(self.rooms))
             _peers.set(self.peers)
             _stress.set(self.stress.placement(now, self.peers, len(self.rooms)))

@@ -16,10 +16,10 @@ from cryptography.exceptions import InvalidTag
 from playwright.async_api import Browser, expect
 
 from loadtest.browser import ALLOW_DEVICES, Person, chromium, person
+from tests.callers import Caller
 from tests.e2ee import clear_bytes, opened
 from tests.rtc import on_loopback
 from tests.running_stack import RunningStack
-from tests.system.test_native_call import Caller
 
 VOICE = Path(__file__).parent / "data" / "speech.wav"
 OTHER_KEY = "A" * 22

@@ -29,7 +29,9 @@ def test_it_loses_about_as_much_as_it_should_and_counts_it() -> None:
     assert link.carried == came.count(True)
 
 
-def test_a_narrow_link_sends_one_packet_after_the_other_and_drops_what_its_queue_cannot_hold() -> None:
+def test_a_narrow_link_sends_one_packet_after_the_other_and_drops_what_its_queue_cannot_hold() -> (
+    None
+):
     narrow = Conditions(rate_bps=80_000)  # 1,000 bytes take 0.1 s
     came = arrivals(narrow, [0.0] * 10)
     assert came[:3] == pytest.approx([0.1, 0.2, 0.3])

@@ -88,7 +88,9 @@ def test_the_reports_and_requests_of_a_browser_are_read() -> None:
     read = [item for packet in datagrams("rtcp") for item in rtcp.parse(packet)]
     kinds = {type(item) for item in read}
     assert {rtcp.SenderReport, rtcp.ReceptionReport, rtcp.KeyframeRequest} <= kinds
-    assert all(0 <= item.fraction_lost < 1 for item in read if isinstance(item, rtcp.ReceptionReport))
+    assert all(
+        0 <= item.fraction_lost < 1 for item in read if isinstance(item, rtcp.ReceptionReport)
+    )
 
 
 # Whatever comes is read, or refused with the one exception that is documented.
@@ -160,9 +162,7 @@ def text_of(line: str, count: int) -> str:
 
 
 @pytest.mark.parametrize(("what", "text"), WORST, ids=[what for what, _ in WORST])
-def test_a_description_costs_no_more_than_its_length(
-    what: str, text: Callable[[int], str]
-) -> None:
+def test_a_description_costs_no_more_than_its_length(what: str, text: Callable[[int], str]) -> None:
     few, many = (calls(sdp.parse, text(count)) for count in (400, 800))
     assert many < 2.5 * few
 
