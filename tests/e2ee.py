@@ -29,8 +29,6 @@ def opened(secret: str, participant: str, source: str, frame: bytes) -> bytes:
 
 def clear_bytes(source: str, frame: bytes) -> int:
     """How many of a frame's first bytes are not encrypted."""
-    if source in ("microphone", "screen_audio"):
-        wanted = 1
-    else:
-        wanted = 3 if frame[0] & 1 else 10
+    video = 3 if frame[0] & 1 else 10
+    wanted = 1 if source in ("microphone", "screen_audio") else video
     return min(wanted, len(frame) - OVERHEAD)
