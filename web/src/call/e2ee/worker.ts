@@ -56,7 +56,10 @@ scope.onrtctransform = ({ transformer: { readable, writable, options } }) => {
 function sending(stream: Stream): Step {
   return async (frame, controller) => {
     // Encoders give empty frames in silence, which browsers do not send: so they must stay empty.
-    if (frame.data.byteLength === 0) return controller.enqueue(frame);
+    if (frame.data.byteLength === 0) {
+      controller.enqueue(frame);
+      return;
+    }
     const key = await secret;
     const encryptor = kept(encryptors, nameOf(stream), () => new Encryptor(key, stream));
     try {
@@ -71,7 +74,10 @@ function sending(stream: Stream): Step {
 
 function receiving(id: number): Step {
   return async (frame, controller) => {
-    if (frame.data.byteLength === 0) return controller.enqueue(frame);
+    if (frame.data.byteLength === 0) {
+      controller.enqueue(frame);
+      return;
+    }
     const key = await secret;
     const stream = bound.get(id);
     if (stream === undefined) return;
