@@ -11,6 +11,7 @@ from services.media import rtcp
 from services.media.downlink import Downlink
 from services.media.fanout import PythonFanout
 from services.media.ice import Address
+from services.media.port import Port
 from services.media.room import Room
 from services.media.transport import MAX_SOURCES, rejected
 from tests.media_room import MEETING, a_room, join, until
@@ -47,7 +48,7 @@ def video_to(room: Room, participant: str) -> Downlink:
 
 
 async def test_lost_packets_are_sent_again_and_the_picture_goes_on() -> None:
-    async with a_room() as (room, told):
+    async with a_room(port=Port("127.0.0.1:0", ("127.0.0.1",), "python")) as (room, told):
         await join(room, told, "ann", publish=True)
         bob = await join(room, told, "bob", publish=False)
         await bob.frame("video")

@@ -33,8 +33,11 @@ def transports(room: Room, participant: str) -> tuple[Transport, Transport]:
     return peer.publisher.transport, peer.subscriber.transport
 
 
-async def test_who_has_no_udp_is_seen_and_heard_over_tcp_and_sees_and_hears_the_others() -> None:
-    async with a_room() as (room, told):
+@pytest.mark.parametrize("fanout", ["python", "auto"])
+async def test_who_has_no_udp_is_seen_and_heard_over_tcp_and_sees_and_hears_the_others(
+    fanout: str,
+) -> None:
+    async with a_room(port=Port("127.0.0.1:0", ("127.0.0.1",), fanout)) as (room, told):
         ann = BlockedClient(room.port.number)
         await join(room, told, "ann", publish=True, client=ann)
         bob = await join(room, told, "bob", publish=True)
