@@ -94,6 +94,7 @@ if coturn() is not None:  # else the credentials above are all that can be teste
     ) -> None:
         """The denial comes before anything is sent to the peer."""
         port = str(reachable.relay.plain)
-        words = ["turnutils_uclient", "-W", SECRET, "-u", "eve", "-e", peer, "-n", "1", "-p", port]
+        who = ["-W", SECRET, "-u", f"eve-{peer}", "-e", peer]
+        words = ["turnutils_uclient", *who, "-n", "1", "-p", port]
         done = subprocess.run([*words, "127.0.0.1"], capture_output=True, text=True, check=False)
         assert "403 (Forbidden IP)" in done.stdout
