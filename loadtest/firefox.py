@@ -88,7 +88,7 @@ class Firefox:
     async def wait_for(self, function: str, *arguments: object) -> Any:
         """Call a function in the page until it returns something true. Raises TimeoutError."""
         async with asyncio.timeout(ANSWER_SECONDS):
-            while not (value := await self.evaluate(function, *arguments)):
+            while not (value := await self.evaluate(function, *arguments)):  # noqa: ASYNC110 - a page has no event
                 await asyncio.sleep(0.1)
         return value
 

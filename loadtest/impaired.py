@@ -203,7 +203,7 @@ def _stack(folder: Path, server: Site) -> Iterator[str]:
 
 @contextmanager
 def _folder() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="parley-impaired-", dir="/tmp"))  # noqa: S108
+    folder = Path(tempfile.mkdtemp(prefix="parley-impaired-", dir="/tmp"))
     folder.chmod(0o755)
     try:
         yield folder
@@ -221,7 +221,12 @@ HEAD = (
     "height",
     "fps",
     "kbit/s",
-) + ("lost %", "NACKs", "PLIs", "resent", "sound made up %")
+    "lost %",
+    "NACKs",
+    "PLIs",
+    "resent",
+    "sound made up %",
+)
 
 
 def table(outcomes: Sequence[Outcome]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -111,9 +112,7 @@ def _picture(reports: Sequence[Mapping[str, Any]]) -> Picture | None:
     return Picture(
         freezes=_grown(reports, "freezeCount"),
         frozen_seconds=round(_grown(reports, "totalFreezesDuration"), 2),
-        still_seconds=sum(
-            after == before for before, after in zip(frames, frames[1:], strict=False)
-        ),
+        still_seconds=sum(after == before for before, after in itertools.pairwise(frames)),
         height=int(statistics.median(heights)) if heights else 0,
         frames_per_second=round(_grown(reports, "framesDecoded") / _seconds(reports), 1),
         bitrate_kbps=_bitrate(reports),

@@ -1,4 +1,4 @@
-"""A long call in which people come and go all the time: does the server's memory stay where it is?
+"""A long call in which people come and go all the time, and what it does to the memory of the server.
 
 `python -m loadtest.soak [--minutes N] [--people N]` starts a stack with one media worker. Light clients
 (loadtest/media) join meetings, stay for some seconds and go, every third without a word; meetings end and others
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import random
 import re
 import shutil
@@ -52,7 +51,9 @@ BAR_MB_PER_HOUR = 24.0
 EMPTY_SECONDS = 60.0
 """Until those who went without a word are taken out: signaling waits for them to resume."""
 WATCHED = ("media-0", "signaling")
-GAUGE = re.compile(r"^media_(rooms|peers|port_held\{kind=\"\w+\"\}) ([0-9.e+]+)$", re.MULTILINE)
+GAUGE = re.compile(
+    r"^parley_media_(rooms|peers|port_held\{kind=\"\w+\"\}) ([0-9.e+]+)$", re.MULTILINE
+)
 
 
 @dataclass(slots=True)
@@ -182,7 +183,7 @@ def left_over(state: State) -> Mapping[str, float]:
     until = time.monotonic() + EMPTY_SECONDS
     while True:
         address = f"http://127.0.0.1:{ports['metrics']}/metrics"
-        with urllib.request.urlopen(address, timeout=5) as answer:  # noqa: S310 - http, and ours
+        with urllib.request.urlopen(address, timeout=5) as answer:
             gauges = GAUGE.findall(answer.read().decode())
         held = {name: float(value) for name, value in gauges}
         if not any(held.values()) or time.monotonic() > until:
@@ -221,7 +222,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=MINUTES, help="default: %(default)s")
     parser.add_argument("--people", type=int, default=PEOPLE, help="at once; default: %(default)s")
     chosen = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="parley-soak-", dir="/tmp"))  # noqa: S108
+    folder = Path(tempfile.mkdtemp(prefix="parley-soak-", dir="/tmp"))
     folder.chmod(0o755)
     try:
         with running(folder, "--media-workers", "1", "--no-rate-limits") as url:

@@ -69,7 +69,8 @@ def test_a_description_of_a_browsers_is_read(number: int) -> None:
     text = descriptions()[number]
     description = sdp.parse(text)
     ufrag, password, (algorithm, value) = description.remote
-    assert (f"a=ice-ufrag:{ufrag}\r\n" in text) and (f"a=ice-pwd:{password}\r\n" in text)
+    assert f"a=ice-ufrag:{ufrag}\r\n" in text
+    assert f"a=ice-pwd:{password}\r\n" in text
     assert f"a=fingerprint:{algorithm} {value}\r\n" in text
     assert [section.mid for section in description.sections] == re.findall(r"a=mid:(\S+)", text)
 
