@@ -1,4 +1,4 @@
-"""Media workers for tests, each a process of its own that can be killed or put to sleep, on real Valkey.
+"""Media workers for tests, on real Valkey: in this process, or apart as processes that can be killed or put to sleep.
 
 Beside them stands what carries events to clients, in place of signaling, and clients that do what the protocol asks:
 build the path anew after `media_reset`, and a second one after `media_moving`.
@@ -32,6 +32,7 @@ from chassis import bus, channels
 from chassis.auth import ServiceIdentity
 from chassis.config import ServiceConfig
 from chassis.server import serving
+from services.media.app import running
 from services.media.config import Config
 from tests.identities import make_identities
 from tests.media_room import until
@@ -188,36 +189,47 @@ class Stand:
     identity: ServiceIdentity
     stack: AsyncExitStack
     processes: dict[str, asyncio.subprocess.Process] = field(default_factory=dict)
-    addresses: dict[str, str] = field(default_factory=dict)
     channels: dict[str, grpc.aio.Channel] = field(default_factory=dict)
+    running: dict[str, AsyncExitStack] = field(default_factory=dict)
     asleep: set[str] = field(default_factory=set)
     _turn: itertools.count[int] = field(default_factory=itertools.count)
 
-    async def start(self, identifier: str, **changes: Any) -> None:
+    async def start(self, identifier: str, *, apart: bool = False, **changes: Any) -> None:
         """Start a worker and wait until it is well."""
-        address = f"127.0.0.1:{free_port()}"
-        metrics = f"127.0.0.1:{free_port()}"
         config = dataclasses.replace(
-            self.config, node_id=identifier, listen=address, metrics_listen=metrics, **changes
+            self.config,
+            node_id=identifier,
+            listen=f"127.0.0.1:{free_port()}",
+            metrics_listen=f"127.0.0.1:{free_port()}",
+            **changes,
         )
+        if apart:
+            self.processes[identifier] = await self._spawn(config)
+        else:
+            own = self.running[identifier] = await self.stack.enter_async_context(AsyncExitStack())
+            await own.enter_async_context(running(config))
+        self.channels[identifier] = await self.stack.enter_async_context(
+            channels.direct(config.listen, self.identity)
+        )
+        await _until_well(config.listen)
+
+    async def stop(self, identifier: str) -> None:
+        """Stop a worker of this process as SIGTERM would."""
+        await self.running.pop(identifier).aclose()
+
+    async def _spawn(self, config: Config) -> asyncio.subprocess.Process:
         values = {
             f"PARLEY_{k.upper()}": ",".join(v) if isinstance(v, tuple) else str(v)
             for k, v in dataclasses.asdict(config).items()
         }
         environment = {**os.environ, **values, "PYTHONPATH": os.pathsep.join(sys.path)}
-        process = await asyncio.create_subprocess_exec(
+        return await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             "services.media",
             env=environment,
             stdout=asyncio.subprocess.DEVNULL,
         )
-        self.processes[identifier] = process
-        self.addresses[identifier] = address
-        self.channels[identifier] = await self.stack.enter_async_context(
-            channels.direct(address, self.identity)
-        )
-        await _until_well(address)
 
     def stubs(self) -> list[Any]:
         """The RoomService of each worker that could answer, beginning with another each time."""
@@ -228,11 +240,8 @@ class Stand:
         return [node_pb2_grpc.NodeServiceStub(channel) for channel in self._awake()]
 
     def _awake(self) -> list[grpc.aio.Channel]:
-        awake = [
-            name
-            for name, process in self.processes.items()
-            if process.returncode is None and name not in self.asleep
-        ]
+        alive = [name for name, it in self.processes.items() if it.returncode is None]
+        awake = [*self.running, *(name for name in alive if name not in self.asleep)]
         turn = next(self._turn) % max(1, len(awake))
         return [self.channels[name] for name in (*awake[turn:], *awake[:turn])]
 
@@ -283,7 +292,7 @@ class Stand:
 
 @asynccontextmanager
 async def standing(
-    valkey: str, folder: Path, *workers: str, **changes: Any
+    valkey: str, folder: Path, *workers: str, apart: bool = False, **changes: Any
 ) -> AsyncIterator[Stand]:
     """Run workers; `changes` are to their configuration."""
     async with bus.connected(valkey) as redis:
@@ -320,7 +329,7 @@ async def standing(
         stand = Stand(config, events, key, identity, stack)
         stack.push_async_callback(_end, stand)
         for identifier in workers:
-            await stand.start(identifier)
+            await stand.start(identifier, apart=apart)
         with on_loopback():
             yield stand
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import grpc
@@ -18,15 +17,14 @@ from tests.media_room import until
 from tests.media_stand import ALL, Stand, gap, standing
 from tests.user_keys import credentials
 
-
-@pytest.fixture
-async def stand(valkey: str, tmp_path: Path) -> AsyncIterator[Stand]:
-    async with standing(valkey, tmp_path, "media-0", "media-1") as it:
-        yield it
+TWO = ("media-0", "media-1")
 
 
-async def test_a_killed_workers_room_goes_on_at_another(stand: Stand) -> None:
-    async with stand.members(2) as members:
+async def test_a_killed_workers_room_goes_on_at_another(valkey: str, tmp_path: Path) -> None:
+    async with (
+        standing(valkey, tmp_path, *TWO, apart=True) as stand,
+        stand.members(2) as members,
+    ):
         for member in members:
             await member.sees()
         killed = await stand.holder(members[0].room)
@@ -41,8 +39,13 @@ async def test_a_killed_workers_room_goes_on_at_another(stand: Stand) -> None:
         assert stand.events.count("media_reset") == 1
 
 
-async def test_a_worker_that_slept_gives_its_room_up_and_sends_nothing_more(stand: Stand) -> None:
-    async with stand.members(2) as members:
+async def test_a_worker_that_slept_gives_its_room_up_and_sends_nothing_more(
+    valkey: str, tmp_path: Path
+) -> None:
+    async with (
+        standing(valkey, tmp_path, *TWO, apart=True) as stand,
+        stand.members(2) as members,
+    ):
         for member in members:
             member.lets_go = False
             await member.sees()
@@ -67,7 +70,10 @@ async def test_a_worker_that_slept_gives_its_room_up_and_sends_nothing_more(stan
 async def test_a_worker_that_slept_alone_goes_on_with_its_rooms(
     valkey: str, tmp_path: Path
 ) -> None:
-    async with standing(valkey, tmp_path, "media-0") as stand, stand.members(2) as members:
+    async with (
+        standing(valkey, tmp_path, "media-0", apart=True) as stand,
+        stand.members(2) as members,
+    ):
         for member in members:
             await member.sees()
         stand.send("media-0", signal.SIGSTOP)
@@ -86,8 +92,11 @@ async def drain(stand: Stand, node: str, role: str = "admin") -> node_pb2.Node:
     return answer
 
 
-async def test_a_drained_workers_room_moves_without_a_gap(stand: Stand) -> None:
-    async with stand.members(2) as members:
+async def test_a_drained_workers_room_moves_without_a_gap(valkey: str, tmp_path: Path) -> None:
+    async with (
+        standing(valkey, tmp_path, *TWO) as stand,
+        stand.members(2) as members,
+    ):
         for member in members:
             await member.sees()
         first, old = await stand.holder(members[0].room), [member.path for member in members]
@@ -110,21 +119,29 @@ async def test_a_drained_workers_room_moves_without_a_gap(stand: Stand) -> None:
 
 
 async def test_who_does_not_move_is_told_at_the_end_of_the_notice_and_nobody_else(
-    stand: Stand,
+    valkey: str, tmp_path: Path
 ) -> None:
-    async with stand.members(2) as (mover, old_timer):
+    async with (
+        standing(valkey, tmp_path, *TWO) as stand,
+        stand.members(2) as (mover, old_timer),
+    ):
         old_timer.ignores.add("media_moving")
         for member in (mover, old_timer):
             await member.sees()
-        stand.send(await stand.holder(mover.room), signal.SIGTERM)
+        await stand.stop(await stand.holder(mover.room))
         await old_timer.hears("media_reset")
         for member in (mover, old_timer):
             await member.sees()
         assert "media_reset" not in mover.kinds
 
 
-async def test_who_is_removed_while_the_room_moves_is_gone_from_both_workers(stand: Stand) -> None:
-    async with stand.members(2) as (leaver, stayer):
+async def test_who_is_removed_while_the_room_moves_is_gone_from_both_workers(
+    valkey: str, tmp_path: Path
+) -> None:
+    async with (
+        standing(valkey, tmp_path, *TWO) as stand,
+        stand.members(2) as (leaver, stayer),
+    ):
         stayer.ignores.add("media_moving")
         leaver.ignores.add("media_moving")
         await stayer.sees()
@@ -141,8 +158,13 @@ async def test_who_is_removed_while_the_room_moves_is_gone_from_both_workers(sta
         assert stand.events.count("media_reset") == 0, "the notice is not over"
 
 
-async def test_who_mutes_while_the_room_moves_is_muted_on_the_old_path(stand: Stand) -> None:
-    async with stand.members(2) as (speaker, other):
+async def test_who_mutes_while_the_room_moves_is_muted_on_the_old_path(
+    valkey: str, tmp_path: Path
+) -> None:
+    async with (
+        standing(valkey, tmp_path, *TWO) as stand,
+        stand.members(2) as (speaker, other),
+    ):
         for member in (speaker, other):
             member.ignores.add("media_moving")
             await member.sees()
@@ -167,14 +189,13 @@ async def test_the_last_worker_is_not_drained_by_an_admin(valkey: str, tmp_path:
             await drain(stand, "media-0")
         assert channels.reason(refused.value) == "LAST_NODE"
         assert (await stand.nodes())["media-0"].state == node_pb2.NODE_STATE_ACTIVE
-        stand.send("media-0", signal.SIGTERM)
-        await until(lambda: stand.events.count("media_reset") == 1, 60)
+        await stand.stop("media-0")
+        assert stand.events.count("media_reset") == 1
 
 
-async def test_nodes_are_listed_in_pages_for_admins_alone(stand: Stand) -> None:
-    metadata = credentials(stand.key, "admin")
-    stub = stand.node_stubs()[0]
-    async with stand.members(1) as (member,):
+async def test_nodes_are_listed_in_pages_for_admins_alone(valkey: str, tmp_path: Path) -> None:
+    async with standing(valkey, tmp_path, *TWO) as stand, stand.members(1) as (member,):
+        stub, metadata = stand.node_stubs()[0], credentials(stand.key, "admin")
         holder = await stand.holder(member.room)
         async with asyncio.timeout(20):
             while (await stand.nodes())[holder].peer_count != 1:  # noqa: ASYNC110
@@ -185,22 +206,22 @@ async def test_nodes_are_listed_in_pages_for_admins_alone(stand: Stand) -> None:
         rest = await stub.ListNodes(request, metadata=metadata)
         assert [n.name for n in (*first.nodes, *rest.nodes)] == ["nodes/media-0", "nodes/media-1"]
         assert not rest.next_page_token
-    for attempt, reason in (
-        (drain(stand, "media-9"), "NODE_NOT_FOUND"),
-        (drain(stand, "media-0", "user"), "PERMISSION_DENIED"),
-        (stub.ListNodes(request, metadata=credentials(stand.key)), "PERMISSION_DENIED"),
-        (stub.ListNodes(request), "UNAUTHENTICATED"),
-    ):
-        with pytest.raises(grpc.aio.AioRpcError) as refused:
-            await attempt
-        assert channels.reason(refused.value) == reason
+        for attempt, reason in (
+            (drain(stand, "media-9"), "NODE_NOT_FOUND"),
+            (drain(stand, "media-0", "user"), "PERMISSION_DENIED"),
+            (stub.ListNodes(request, metadata=credentials(stand.key)), "PERMISSION_DENIED"),
+            (stub.ListNodes(request), "UNAUTHENTICATED"),
+        ):
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await attempt
+            assert channels.reason(refused.value) == reason
 
 
 async def test_a_full_worker_lets_back_in_who_was_in_and_refuses_others(
     valkey: str, tmp_path: Path
 ) -> None:
     async with (
-        standing(valkey, tmp_path, "media-0", max_peers=2) as stand,
+        standing(valkey, tmp_path, "media-0", apart=True, max_peers=2) as stand,
         stand.members(2) as members,
     ):
         for member in members:
@@ -220,7 +241,7 @@ async def test_a_full_worker_lets_back_in_who_was_in_and_refuses_others(
             await member.sees()
         stand.send("media-0", signal.SIGKILL)
         await stand.processes["media-0"].wait()
-        await stand.start("media-0", max_peers=1)
+        await stand.start("media-0", apart=True, max_peers=1)
         for member in members:
             await member.hears("media_reset")
             await member.sees()
