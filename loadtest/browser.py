@@ -30,6 +30,7 @@ FLAGS = (
     "--use-fake-device-for-media-stream",
 )
 ALLOW_DEVICES = "--use-fake-ui-for-media-stream"
+"""Camera and microphone are given without a question, and so is a screen."""
 PATIENCE_MS = 30_000
 PASSWORD = "correct horse battery"
 
@@ -51,6 +52,16 @@ RECEIVED = """async () => {
       if (report.type === "remote-candidate") sum.ports.push(report.port);
     }
   return sum;
+}"""
+UNTIL_LAYERS = """async (wanted) => {
+  const sent = () => window.connections
+    .filter((each) => each.connectionState !== "closed")
+    .flatMap((each) => each.getTransceivers())
+    .filter(({ direction, sender }) => direction === "sendonly" && sender.getParameters().encodings.length === 3)
+    .flatMap(({ sender }) => sender.getParameters().encodings)
+    .filter(({ active }) => active)
+    .map(({ rid }) => rid);
+  while (sent().join() !== wanted) await new Promise((resolve) => setTimeout(resolve, 100));
 }"""
 UNTIL_MORE = f"""async ([frames, energy]) => {{
   const received = {RECEIVED};
@@ -124,7 +135,16 @@ class Person:
 
     def tile(self, other: Person) -> Locator:
         """Find somebody's tile."""
-        return self.page.locator(".stage li", has_text=other.name)
+        return self.page.locator(".stage li[data-source=camera]", has_text=other.name)
+
+    def screen(self, other: Person) -> Locator:
+        """Find the tile with somebody's screen."""
+        return self.page.get_by_role("listitem", name=f"{other.name} is presenting")
+
+    async def sends_layers(self, *rids: str) -> None:
+        """Wait until the page sends these layers of its camera, smallest first, and no others. Raises TimeoutError."""
+        async with asyncio.timeout(PATIENCE_MS / 1000):
+            await self.page.evaluate(UNTIL_LAYERS, ",".join(rids))
 
     async def received(self) -> Received:
         """Read what the page has received until now, over its open connections."""

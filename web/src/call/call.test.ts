@@ -1,29 +1,64 @@
 import { create } from "@bufbuild/protobuf";
 import { createClient, createRouterTransport } from "@connectrpc/connect";
-import { beforeEach, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { JoinMeetingResponseSchema } from "../gen/parley/meeting/v1/meeting_pb";
 import {
   type ClientMessage,
   type ServerMessage,
   ServerMessageSchema,
   SignalingService,
+  SubscriptionState,
+  TrackSource,
 } from "../gen/parley/signaling/v1/signaling_pb";
 import { Call } from "./call";
+import { arriving } from "./room";
+
+/** A transceiver of the sending side: its sender has the encodings with which it was made, until others are set. */
+class FakeTransceiver {
+  direction = "sendonly";
+  readonly sender;
+  constructor(readonly mid: string, public track: MediaStreamTrack | null, encodings: RTCRtpEncodingParameters[]) {
+    let parameters = { encodings } as RTCRtpSendParameters;
+    this.sender = {
+      track,
+      getParameters: () => structuredClone(parameters),
+      setParameters: async (set: RTCRtpSendParameters) => void (parameters = structuredClone(set)),
+      replaceTrack: async (next: MediaStreamTrack | null) => void (this.track = next),
+    };
+  }
+  setCodecPreferences = () => undefined;
+  stop() {
+    this.direction = "stopped";
+  }
+}
 
 /** As much of a peer connection as a call touches. */
 class FakeConnection extends EventTarget {
   static opened: FakeConnection[] = [];
   connectionState: RTCPeerConnectionState = "new";
-  readonly transceivers: { mid: string; setCodecPreferences: () => void }[] = [];
+  readonly transceivers: FakeTransceiver[] = [];
   constructor() {
     super();
     FakeConnection.opened.push(this);
   }
-  addTransceiver() {
-    const transceiver = { mid: String(this.transceivers.length), setCodecPreferences: () => undefined };
+  addTransceiver(track: MediaStreamTrack, { sendEncodings }: { sendEncodings: RTCRtpEncodingParameters[] }) {
+    const transceiver = new FakeTransceiver(String(this.transceivers.length), track, sendEncodings);
     this.transceivers.push(transceiver);
     return transceiver;
   }
+  getTransceivers = () => this.transceivers;
+  /** What comes by this connection: tracks by the mid of their section, and those of which something has come. */
+  receive(mid: string, track: string) {
+    this.transceivers.push({ mid, receiver: { track: { id: track } } } as unknown as FakeTransceiver);
+  }
+  coming: string[] = [];
+  getStats = async () =>
+    new Map(
+      this.coming.map((trackIdentifier) => [
+        trackIdentifier,
+        { type: "inbound-rtp", kind: "video", trackIdentifier, framesDecoded: 1 },
+      ]),
+    );
   createOffer = () => Promise.resolve({ type: "offer", sdp: "v=0" });
   setLocalDescription = () => Promise.resolve();
   setRemoteDescription = () => Promise.resolve();
@@ -36,9 +71,12 @@ beforeEach(() => {
   FakeConnection.opened = [];
   vi.stubGlobal("RTCPeerConnection", FakeConnection);
   vi.stubGlobal("RTCRtpSender", { getCapabilities: () => ({ codecs: [] }) });
+  vi.stubGlobal("navigator", {});
   vi.stubGlobal("addEventListener", () => undefined);
   vi.stubGlobal("removeEventListener", () => undefined);
 });
+
+afterEach(() => void vi.useRealTimers());
 
 /** A room that lets one in, answers what it is asked, and says what it is told to say. */
 function room() {
@@ -73,7 +111,7 @@ function room() {
     });
   });
   const track = (kind: string) => ({ kind, enabled: true }) as MediaStreamTrack;
-  const own = { audio: track("audio"), video: track("video") };
+  const own = { microphone: track("audio"), camera: track("video") };
   const call = new Call(createClient(SignalingService, transport), create(JoinMeetingResponseSchema, {}), own);
   const cases = () => asked.map((message) => message.case);
   return { call, say, asked, cases };
@@ -84,14 +122,14 @@ test("microphone and camera are offered together, once", async () => {
   await call.start();
   expect(cases()).toEqual(["startMedia", "publishOffer"]);
   expect(call.state).toMatchObject({ phase: "live", media: "up" });
-  await call.mute("audio", true);
+  await call.mute("microphone", true);
   expect(cases()).toEqual(["startMedia", "publishOffer", "setTrackMuted"]);
 });
 
 test("when the media node is lost, both connections are built anew, and what is muted stays muted", async () => {
   const { call, say, asked } = room();
   await call.start();
-  await call.mute("video", true);
+  await call.mute("camera", true);
   say({ case: "mediaReset", value: {} as never });
   await vi.waitFor(() => expect(asked).toHaveLength(5));
   const again = asked[4];
@@ -118,7 +156,6 @@ test("a path that breaks is shown as interrupted until it is back", async () => 
 test("who comes and goes is told, oneself excepted", async () => {
   const { call, say } = room();
   await call.start();
-  const ann = { name: "meetings/m/participants/ann", displayName: "Ann" };
   say({ case: "participantJoined", value: { participant: ann } as never });
   await vi.waitFor(() => expect(call.state.news).toEqual({ kind: "joined", displayName: "Ann", count: 1 }));
   say({ case: "participantLeft", value: { participant: ann.name } as never });
@@ -133,4 +170,108 @@ test("a meeting that was ended stays ended, also when the page then leaves it", 
   await vi.waitFor(() => expect(call.state.phase).toBe("over"));
   call.leave();
   expect(call.state.ending).toBe("ended");
+});
+
+/** The encodings of the sender of a section, as text: "q h" for those that are sent. */
+const sent = (mid: string) =>
+  FakeConnection.opened[1]?.transceivers
+    .find((each) => each.mid === mid)
+    ?.sender.getParameters()
+    .encodings.flatMap(({ rid, active }) => (active === true ? [rid] : []))
+    .join(" ");
+
+test("layers of the camera that nobody watches are not sent, until somebody does", async () => {
+  const { call, say } = room();
+  await call.start();
+  await vi.waitFor(() => expect(sent("1")).toBe("q h f"));
+  say({ case: "layersWanted", value: { trackId: "track 1", rids: ["q"] } as never });
+  await vi.waitFor(() => expect(sent("1")).toBe("q"));
+  say({ case: "layersWanted", value: { trackId: "track 1", rids: [] } as never });
+  await vi.waitFor(() => expect(sent("1")).toBe(""));
+  say({ case: "layersWanted", value: { trackId: "track 1", rids: ["q", "h"] } as never });
+  await vi.waitFor(() => expect(sent("1")).toBe("q h"));
+});
+
+test("a screen is published beside the camera, and no more when it ends", async () => {
+  const { call, asked } = room();
+  await call.start();
+  const screen = { kind: "video", enabled: true, contentHint: "detail" } as MediaStreamTrack;
+  await call.setOwn("screen", screen);
+  await call.setOwn("screen", null);
+  const offers = asked.flatMap((message) => (message.case === "publishOffer" ? [message.value.tracks] : []));
+  expect(offers.map((tracks) => tracks.map(({ source }) => source))).toEqual([
+    [TrackSource.MICROPHONE, TrackSource.CAMERA],
+    [TrackSource.MICROPHONE, TrackSource.CAMERA, TrackSource.SCREEN],
+    [TrackSource.MICROPHONE, TrackSource.CAMERA],
+  ]);
+});
+
+const ann = { name: "meetings/m/participants/ann", displayName: "Ann" };
+const camera = (id: string) => ({ id, participant: ann.name, source: TrackSource.CAMERA, muted: false });
+
+/** A call in which Ann's camera comes by the first of two paths, and the node has said that it moves the room. */
+async function moving() {
+  vi.useFakeTimers();
+  const { call, say, cases } = room();
+  await call.start();
+  const [from] = FakeConnection.opened;
+  from?.receive("0", "old");
+  say({ case: "participantJoined", value: { participant: ann } as never });
+  say({ case: "trackPublished", value: { track: camera("t1") } as never });
+  say({ case: "subscribeOffer", value: { sdp: "v=0", revision: 1, tracks: [{ mid: "0", trackId: "t1" }] } as never });
+  await vi.advanceTimersByTimeAsync(0);
+  if (from !== undefined) from.coming = ["old"];
+  say({ case: "mediaMoving", value: { notice: { seconds: 10n, nanos: 0 } } as never });
+  await vi.advanceTimersByTimeAsync(0);
+  const to = FakeConnection.opened[2];
+  if (to === undefined) throw new Error("no second path");
+  to.receive("0", "new");
+  say({ case: "trackPublished", value: { track: camera("t2") } as never });
+  say({ case: "subscribeOffer", value: { sdp: "v=0", revision: 1, tracks: [{ mid: "0", trackId: "t2" }] } as never });
+  await vi.advanceTimersByTimeAsync(0);
+  const shown = () => arriving(call.state, ann.name, "camera").map(({ track }) => track.id);
+  const states = () => FakeConnection.opened.map(({ connectionState }) => connectionState);
+  return { call, say, cases, to, shown, states };
+}
+
+test("when the room moves, the old path goes on until all comes by the new one", async () => {
+  const { call, cases, to, shown, states } = await moving();
+  expect(cases().filter((each) => each === "startMedia" || each === "publishOffer")).toHaveLength(4);
+  await vi.advanceTimersByTimeAsync(2_000);
+  expect(states()).toEqual(["new", "new", "new", "new"]);
+  expect(shown()).toEqual(["old", "new"]);
+  expect(call.state.media).toBe("up");
+  to.coming = ["new"];
+  await vi.advanceTimersByTimeAsync(300);
+  expect([...call.state.arrived]).toEqual(["t2"]);
+  await vi.advanceTimersByTimeAsync(3_000);
+  expect(states()).toEqual(["closed", "closed", "new", "new"]);
+  expect(shown()).toEqual(["new"]);
+});
+
+test("when the room moves, the old path is given up when its time is over", async () => {
+  const { states, shown } = await moving();
+  await vi.advanceTimersByTimeAsync(9_000);
+  expect(states()).toEqual(["new", "new", "new", "new"]);
+  await vi.advanceTimersByTimeAsync(1_500);
+  expect(states()).toEqual(["closed", "closed", "new", "new"]);
+  expect(shown()).toEqual(["new"]);
+});
+
+test("while the room moves, what one mutes is muted by both paths, and told once", async () => {
+  const { call, cases } = await moving();
+  await call.mute("camera", true);
+  expect(cases().filter((each) => each === "setTrackMuted")).toHaveLength(1);
+  await call.setOwn("camera", null);
+  const places = [FakeConnection.opened[1], FakeConnection.opened[3]].map((each) => each?.transceivers[1]?.track);
+  expect(places).toEqual([null, null]);
+});
+
+test("a camera that is starved is known as such until it is back", async () => {
+  const { call, say } = room();
+  await call.start();
+  say({ case: "subscriptionChanged", value: { trackId: "t1", state: SubscriptionState.STARVED, rid: "" } as never });
+  await vi.waitFor(() => expect(call.state.deliveries.get("t1")?.starved).toBe(true));
+  say({ case: "subscriptionChanged", value: { trackId: "t1", state: SubscriptionState.ACTIVE, rid: "h" } as never });
+  await vi.waitFor(() => expect(call.state.deliveries.get("t1")).toEqual({ starved: false, rid: "h" }));
 });

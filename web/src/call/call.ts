@@ -1,46 +1,34 @@
 /**
- * A call, from the ticket to the last word: who is in it, what they send, who speaks. No pages and no React: the
- * interface subscribes to `state`, which is replaced, never changed.
+ * A call, from the ticket to the last word: the conversation, the room that it tells of, and the way of the media. No
+ * pages and no React: the interface subscribes to `state`, which is replaced, never changed.
  */
+import { durationMs } from "@bufbuild/protobuf/wkt";
 import type { Client, ConnectError } from "@connectrpc/connect";
-import type { JoinMeetingResponse, Participant } from "../gen/parley/meeting/v1/meeting_pb";
-import {
-  DisconnectReason,
-  type SignalingService,
-  type Track,
-  TrackKind,
-} from "../gen/parley/signaling/v1/signaling_pb";
+import type { JoinMeetingResponse } from "../gen/parley/meeting/v1/meeting_pb";
+import { DisconnectReason, type SignalingService } from "../gen/parley/signaling/v1/signaling_pb";
 import type { Encryption } from "./e2ee/encryption";
-import { type Kind, type OwnMedia, Publisher } from "./publisher";
+import { watchNetwork } from "./network";
+import { type MediaState, Plane, type PlaneListener } from "./plane";
+import { changes, EMPTY, entered, isMoved, newest, type Room } from "./room";
+import type { Content } from "./screen";
 import { type Said, Signaling } from "./signaling";
-import { Subscriber } from "./subscriber";
+import { kindOf, type OwnMedia, type Source, SOURCES, sourceOf } from "./sources";
+import { Wishes } from "./wishes";
 
 export type Phase = "joining" | "live" | "reconnecting" | "over";
 export type Ending = "left" | "ended" | "replaced" | "removed" | "lost" | "failed";
 
-/** Whether sound and pictures have a way: not yet, yes, not now, or not after all that was tried. */
-export type MediaPath = "building" | "up" | "interrupted" | "failed";
-
-/** Somebody came or went; `count` tells one from the next. */
-export interface News {
-  readonly kind: "joined" | "left";
-  readonly displayName: string;
-  readonly count: number;
-}
-
-export interface CallState {
+export interface CallState extends Room {
   readonly phase: Phase;
-  readonly media: MediaPath;
+  readonly media: MediaState;
   readonly ending: Ending | undefined;
   readonly error: ConnectError | undefined;
-  readonly me: string;
-  readonly participants: readonly Participant[];
-  readonly tracks: readonly Track[];
+  /** What arrives, by track id. */
   readonly received: ReadonlyMap<string, MediaStreamTrack>;
-  readonly speakers: ReadonlySet<string>;
+  /** While the room moves: the tracks of the new path of which something has come. */
+  readonly arrived: ReadonlySet<string>;
   /** Whose streams can't be decrypted, in an encrypted call: by `streamName` of their tracks. */
   readonly undecryptable: ReadonlySet<string>;
-  readonly news: News | undefined;
 }
 
 const ENDINGS: Partial<Record<DisconnectReason, Ending>> = {
@@ -48,30 +36,23 @@ const ENDINGS: Partial<Record<DisconnectReason, Ending>> = {
   [DisconnectReason.REPLACED]: "replaced",
   [DisconnectReason.REMOVED]: "removed",
 };
-const MEDIA_TRIES = 5;
-const MEDIA_RETRY_MS = 500;
 
 export class Call {
   state: CallState = {
+    ...EMPTY,
     phase: "joining",
     media: "building",
     ending: undefined,
     error: undefined,
-    me: "",
-    participants: [],
-    tracks: [],
     received: new Map(),
-    speakers: new Set(),
+    arrived: new Set(),
     undecryptable: new Set(),
-    news: undefined,
   };
+  readonly wishes: Wishes;
   readonly #listeners = new Set<() => void>();
   readonly #signaling: Signaling;
-  readonly #iceServers: RTCIceServer[];
-  #publisher: Publisher | undefined;
-  #subscriber: Subscriber | undefined;
-  #own: OwnMedia;
-  #building = 0;
+  readonly #plane: Plane;
+  readonly #unwatch: () => void;
 
   constructor(
     client: Client<typeof SignalingService>,
@@ -81,14 +62,24 @@ export class Call {
     private readonly encryption?: Encryption,
   ) {
     if (encryption !== undefined) encryption.changed = (undecryptable) => this.#change({ undecryptable });
-    this.#own = own;
-    this.#iceServers = admission.iceServers.map(({ urls, username, credential }) => ({ urls, username, credential }));
     this.#signaling = new Signaling(client, {
       said: (message) => this.#said(message),
       connected: (connected) => this.#change({ phase: connected ? "live" : "reconnecting" }),
       over: (error) => this.#over(error),
     });
-    addEventListener("online", this.#online);
+    const iceServers = admission.iceServers.map(({ urls, username, credential }) => ({ urls, username, credential }));
+    const listener: PlaneListener = {
+      made: (transceiver, source) => encryption?.made(transceiver, source),
+      arrived: (trackId, receiver) =>
+        encryption?.arrived(trackId, receiver, this.state.tracks.find(({ id }) => id === trackId)),
+      changed: (media) => this.#change({ media }),
+      opened: () => this.wishes.again(),
+      received: (received, arrived) => this.#change({ received, arrived }),
+      isMoved: (coming, arrived) => isMoved(this.state, coming, arrived),
+    };
+    this.#plane = new Plane(this.#signaling, iceServers, listener, own);
+    this.wishes = new Wishes((message) => this.#signaling.ask(message));
+    this.#unwatch = watchNetwork({ online: () => this.#online(), changed: (certain) => this.#networkChanged(certain) });
     addEventListener("pagehide", this.#leaving);
   }
 
@@ -105,28 +96,25 @@ export class Call {
 
   async start(): Promise<void> {
     const joined = await this.#signaling.join(this.admission.ticket);
-    this.#change({
-      phase: "live",
-      me: joined.participant?.name ?? "",
-      participants: joined.participants,
-      tracks: joined.tracks,
-      speakers: new Set(joined.speakers),
-    });
+    this.#change({ phase: "live", ...entered(joined) });
     await this.buildMedia();
   }
 
-  /** Send another camera or microphone, or none. */
-  async setOwn(kind: Kind, track: MediaStreamTrack | null): Promise<void> {
-    if (track === this.#own[kind]) return;
-    this.#own = { ...this.#own, [kind]: track };
-    await this.#publisher?.set(kind, track);
+  /** Send another track of a source, or none. */
+  setOwn(source: Source, track: MediaStreamTrack | null): Promise<void> {
+    return this.#plane.set(source, track);
   }
 
   /** The track stays, and is silent. */
-  async mute(kind: Kind, muted: boolean): Promise<void> {
-    const track = this.#own[kind];
-    if (track !== null) track.enabled = !muted;
-    await this.#publisher?.mute(kind, muted);
+  mute(source: Source, muted: boolean): Promise<void> {
+    return this.#plane.mute(source, muted);
+  }
+
+  /** Say what matters in the screen that we show. */
+  setContent(content: Content): void {
+    const screen = this.#plane.own.screen;
+    if (screen) screen.contentHint = content;
+    this.#plane.retune("screen");
   }
 
   leave(): void {
@@ -135,98 +123,43 @@ export class Call {
     this.#signaling.leave();
   }
 
-  /** Build both connections; again from the beginning whenever the media node has changed, or somebody asks. */
-  async buildMedia(): Promise<void> {
-    const building = ++this.#building;
-    this.#change({ media: "building" });
-    for (let attempt = 0; attempt < MEDIA_TRIES; attempt++) {
-      const publisher = this.#newConnections();
-      try {
-        await this.#signaling.ask({
-          case: "startMedia",
-          value: { $typeName: "parley.signaling.v1.StartMedia" },
-        });
-        await publisher.start(this.#own);
-        if (building === this.#building) this.#change({ media: "up" });
-        return;
-      } catch (error) {
-        console.warn("media not built", error);
-        await new Promise((resolve) => setTimeout(resolve, MEDIA_RETRY_MS * 2 ** attempt * (0.75 + Math.random() / 2)));
-      }
-      if (building !== this.#building) return;
-    }
-    this.#change({ media: "failed" });
+  /** Build the way of the media from the beginning. */
+  buildMedia(): Promise<void> {
+    return this.#plane.build();
   }
 
-  #newConnections(): Publisher {
-    this.#publisher?.close();
-    this.#subscriber?.close();
-    const moved = (): void => this.#mediaMoved();
-    this.#subscriber = new Subscriber(this.#signaling, this.#iceServers, {
-      received: (received) => this.#change({ received }),
-      arrived: (trackId, receiver) =>
-        this.encryption?.arrived(trackId, receiver, this.state.tracks.find(({ id }) => id === trackId)),
-      moved,
-    });
-    this.#publisher = new Publisher(this.#signaling, this.#iceServers, moved, (transceiver, source) =>
-      this.encryption?.made(transceiver, source),
-    );
-    return this.#publisher;
+  /** What is counted of what we send, and of what we receive. */
+  getStats(): Promise<RTCStatsReport[]> {
+    return this.#plane.getStats();
   }
 
-  #mediaMoved(): void {
-    const { media } = this.state;
-    if (media !== "up" && media !== "interrupted") return;
-    const states = [this.#publisher?.state, this.#subscriber?.state];
-    const broken = states.some((state) => state === "disconnected" || state === "failed");
-    this.#change({ media: broken ? "interrupted" : "up" });
+  /** What is behind one of our own tracks, by its MediaStreamTrack's id. */
+  ownSource(trackIdentifier: string): Source | undefined {
+    return SOURCES.find((source) => this.#plane.own[source]?.id === trackIdentifier);
   }
 
   #said(message: Said): void {
-    const { participants, tracks } = this.state;
+    this.#change(changes(this.state, message));
     switch (message.case) {
-      case "participantJoined": {
-        const joined = message.value.participant;
-        if (joined === undefined) break;
+      case "participantJoined":
+      case "participantLeft":
         this.encryption?.rotate();
-        this.#change({
-          participants: [...participants.filter(({ name }) => name !== joined.name), joined],
-          news: this.#news("joined", joined) ?? this.state.news,
-        });
         break;
-      }
-      case "participantLeft": {
-        const gone = message.value.participant;
-        this.encryption?.rotate();
-        this.#change({
-          participants: participants.filter(({ name }) => name !== gone),
-          tracks: tracks.filter(({ participant }) => participant !== gone),
-          news: this.#news("left", participants.find(({ name }) => name === gone)) ?? this.state.news,
-        });
-        break;
-      }
       case "trackPublished":
-      case "trackUpdated": {
-        const track = message.value.track;
-        if (track === undefined) break;
-        this.encryption?.published(track);
-        this.#change({ tracks: [...tracks.filter(({ id }) => id !== track.id), track] });
-        break;
-      }
-      case "trackUnpublished": {
-        const gone = message.value.trackId;
-        this.#change({ tracks: tracks.filter(({ id }) => id !== gone) });
-        break;
-      }
-      case "speakersChanged":
-        this.#change({ speakers: new Set(message.value.speakers) });
+      case "trackUpdated":
+        if (message.value.track !== undefined) this.encryption?.published(message.value.track);
         break;
       case "subscribeOffer":
-        this.#subscriber?.offered(message.value);
+        this.#plane.offered(message.value);
+        break;
+      case "layersWanted":
+        this.#plane.watched(message.value.trackId, message.value.rids);
         break;
       case "mediaReset":
-        this.#change({ tracks: [], speakers: new Set(), received: new Map() });
         void this.buildMedia();
+        break;
+      case "mediaMoving":
+        void this.#plane.move(message.value.notice === undefined ? 0 : durationMs(message.value.notice));
         break;
       case "meetingEnded":
         this.#change({ ending: "ended" });
@@ -239,31 +172,37 @@ export class Call {
     }
   }
 
-  #news(kind: News["kind"], participant: Participant | undefined): News | undefined {
-    if (participant === undefined || participant.name === this.state.me) return undefined;
-    return { kind, displayName: participant.displayName, count: (this.state.news?.count ?? 0) + 1 };
-  }
-
   #over(error: ConnectError | undefined): void {
-    removeEventListener("online", this.#online);
+    this.#unwatch();
     removeEventListener("pagehide", this.#leaving);
-    this.#building++;
-    this.#publisher?.close();
-    this.#subscriber?.close();
+    this.wishes.stop();
+    this.#plane.close();
     this.encryption?.close();
     this.#change({ phase: "over", error, ending: this.state.ending ?? (this.state.me === "" ? "failed" : "lost") });
   }
 
-  readonly #online = (): void => this.#signaling.hurry();
+  #online(): void {
+    this.#signaling.hurry();
+    this.#plane.restart();
+  }
+
+  /** Browsers tell of any change of speed, too: only where the path is broken is that taken for another network. */
+  #networkChanged(certain: boolean): void {
+    if (certain || this.#plane.isBroken) this.#plane.restart();
+  }
+
   readonly #leaving = (): void => this.leave();
 
   #change(change: Partial<CallState>): void {
     this.state = { ...this.state, ...change };
+    if (change.tracks !== undefined || change.media !== undefined) this.#attune();
     for (const listener of [...this.#listeners]) listener();
   }
-}
 
-/** The track of a participant that a tile shows or plays. */
-export function trackOf(state: CallState, participant: string, kind: TrackKind): Track | undefined {
-  return state.tracks.find((track) => track.participant === participant && track.kind === kind);
+  /** Have the wishes follow the tracks of the others, and the way by which they come. */
+  #attune(): void {
+    const pictures = newest(this.state).filter((track) => kindOf(sourceOf(track)) === "video");
+    this.wishes.of(pictures.filter(({ participant }) => participant !== this.state.me).map(({ id }) => id));
+    this.wishes.setReady(this.state.media === "up" || this.state.media === "interrupted");
+  }
 }

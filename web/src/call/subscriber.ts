@@ -3,28 +3,32 @@ import type { SubscribeOffer } from "../gen/parley/signaling/v1/signaling_pb";
 import type { Signaling } from "./signaling";
 
 const RECOVER_MS = 3_000;
+/** What has come within this time is coming. A screen that stands still sends a picture a second. */
+const FRESH_MS = 2_000;
 
-/** What happens on the connection. */
-export interface Receiver {
-  /** Tracks that arrive, by their ids in the room. */
-  received(tracks: Map<string, MediaStreamTrack>): void;
-  /** A receiver is there for a track, before its section is answered; it may have been another track's. */
-  arrived(trackId: string, receiver: RTCRtpReceiver): void;
+export interface SubscriberListener {
+  /** Tracks have arrived or gone. */
+  received(): void;
   /** The connection's state is another one. */
   moved(): void;
+  /** A receiver is there for a track, before its section is answered; it may have been another track's. */
+  arrived?(trackId: string, receiver: RTCRtpReceiver): void;
 }
 
 export class Subscriber {
+  /** Tracks that arrive, by their ids in the room. */
+  received: ReadonlyMap<string, MediaStreamTrack> = new Map();
   readonly #connection: RTCPeerConnection;
   #trackIds = new Map<string, string>();
   #answering: Promise<void> = Promise.resolve();
   #recovering: ReturnType<typeof setTimeout> | undefined;
+  #retired = false;
   #closed = false;
 
   constructor(
     private readonly signaling: Signaling,
     iceServers: RTCIceServer[],
-    private readonly receiver: Receiver,
+    private readonly listener: SubscriberListener,
   ) {
     this.#connection = new RTCPeerConnection({ iceServers, bundlePolicy: "max-bundle" });
     this.#connection.addEventListener("connectionstatechange", () => this.#watch());
@@ -38,19 +42,50 @@ export class Subscriber {
     this.#answering = this.#answering.then(() => this.#answer(offer)).catch(() => this.#recover());
   }
 
+  /** Look for a path anew, at once (ICE restart). */
+  restart(): void {
+    clearTimeout(this.#recovering);
+    if (this.#closed || this.#retired) return;
+    this.signaling
+      .ask({ case: "restartIce", value: { $typeName: "parley.signaling.v1.RestartIce" } })
+      .catch(() => this.#recover());
+  }
+
+  /** Go on receiving, but say nothing to the server any more: it listens elsewhere now. */
+  retire(): void {
+    this.#retired = true;
+    clearTimeout(this.#recovering);
+  }
+
   close(): void {
     this.#closed = true;
     clearTimeout(this.#recovering);
     this.#connection.close();
   }
 
+  getStats(): Promise<RTCStatsReport> {
+    return this.#connection.getStats();
+  }
+
+  /** The ids of the tracks of which sound or whole pictures come at this moment (W3C webrtc-stats §8.4). */
+  async delivering(): Promise<Set<string>> {
+    const coming = new Set<string>();
+    const stats = (await this.#connection.getStats()) as ReadonlyMap<string, RTCInboundRtpStreamStats>;
+    for (const report of stats.values()) {
+      if (report.type !== "inbound-rtp") continue;
+      const count = report.kind === "video" ? report.framesDecoded : report.packetsReceived;
+      const isFresh = (report.lastPacketReceivedTimestamp ?? Infinity) > Date.now() - FRESH_MS;
+      if ((count ?? 0) > 0 && isFresh) coming.add(report.trackIdentifier);
+    }
+    return new Set([...this.received].filter(([, track]) => coming.has(track.id)).map(([trackId]) => trackId));
+  }
+
   async #answer(offer: SubscribeOffer): Promise<void> {
-    if (this.#closed) return;
+    if (this.#closed || this.#retired) return;
     this.#trackIds = new Map(offer.tracks.map(({ mid, trackId }) => [mid, trackId]));
     await this.#connection.setRemoteDescription({ type: "offer", sdp: offer.sdp });
-    for (const [trackId, receiver] of this.#receivers()) this.receiver.arrived(trackId, receiver);
+    this.#collect();
     await this.#connection.setLocalDescription();
-    this.#tell();
     await this.signaling.ask({
       case: "subscribeAnswer",
       value: {
@@ -61,32 +96,28 @@ export class Subscriber {
     });
   }
 
-  #tell(): void {
-    this.receiver.received(new Map([...this.#receivers()].map(([trackId, { track }]) => [trackId, track])));
-  }
-
-  /** The receivers of what is offered, by track id. */
-  *#receivers(): Generator<[string, RTCRtpReceiver]> {
+  #collect(): void {
+    const before = this.received;
+    const received = new Map<string, MediaStreamTrack>();
     for (const { mid, receiver } of this.#connection.getTransceivers()) {
       const trackId = this.#trackIds.get(mid ?? "");
-      if (trackId !== undefined) yield [trackId, receiver];
+      if (trackId === undefined) continue;
+      received.set(trackId, receiver.track);
+      if (!before.has(trackId)) this.listener.arrived?.(trackId, receiver);
     }
+    this.received = received;
+    this.listener.received();
   }
 
   #watch(): void {
     clearTimeout(this.#recovering);
-    this.receiver.moved();
+    this.listener.moved();
     if (this.state === "disconnected" || this.state === "failed") this.#recover();
   }
 
   /** Have the server offer anew, in a while: the path is lost, or an answer did not get through. */
   #recover(): void {
     clearTimeout(this.#recovering);
-    if (this.#closed) return;
-    this.#recovering = setTimeout(() => {
-      this.signaling
-        .ask({ case: "restartIce", value: { $typeName: "parley.signaling.v1.RestartIce" } })
-        .catch(() => this.#recover());
-    }, RECOVER_MS);
+    if (!this.#closed && !this.#retired) this.#recovering = setTimeout(() => this.restart(), RECOVER_MS);
   }
 }

@@ -2,13 +2,21 @@
 import { useCallback, useEffect, useState, useSyncExternalStore } from "react";
 import { meetings } from "../api/client";
 import type { Call, CallState } from "../call/call";
+import { type Content, canShare } from "../call/screen";
 import type { Meeting } from "../gen/parley/meeting/v1/meeting_pb";
+import { ConnectionQuality } from "../gen/parley/signaling/v1/signaling_pb";
 import { useI18n } from "../i18n";
 import type { Device } from "./devices";
 import { Icon } from "./icons";
 import { People } from "./people";
 import { Confirm, ControlButton, Problem } from "./parts";
+import { type ScreenShare, useScreenShare } from "./screens";
+import { useShortcuts } from "./shortcuts";
+import { Sounds } from "./sounds";
 import { Stage } from "./stage";
+import { Statistics } from "./statistics";
+
+const NEWS = { joined: "newsJoined", left: "newsLeft", presenting: "presenting" } as const;
 
 interface CallViewProps {
   call: Call;
@@ -26,6 +34,8 @@ export function CallView({ call, meeting, isHost, audio, video }: CallViewProps)
   const [copied, setCopied] = useState(false);
   const [isEnding, setEnding] = useState(false);
   const [isListed, setListed] = useState(false);
+  const [isCounted, setCounted] = useState(false);
+  const screen = useScreenShare(call);
   /** What was wrong before the call has been said there. */
   const [known] = useState([audio.problem, video.problem]);
   const muted = silenced || !audio.on;
@@ -33,15 +43,18 @@ export function CallView({ call, meeting, isHost, audio, video }: CallViewProps)
   const attempt = useCallback(
     (work: Promise<unknown>) => {
       setProblem("");
-      work.catch((error: unknown) => setProblem(explain(error)));
+      work.catch((error: unknown) => {
+        console.warn(error);
+        setProblem(explain(error));
+      });
     },
     [explain],
   );
-  useEffect(() => attempt(call.setOwn("audio", audio.track)), [attempt, call, audio.track]);
-  useEffect(() => attempt(call.setOwn("video", video.track)), [attempt, call, video.track]);
+  useEffect(() => attempt(call.setOwn("microphone", audio.track)), [attempt, call, audio.track]);
+  useEffect(() => attempt(call.setOwn("camera", video.track)), [attempt, call, video.track]);
 
   const toggleMicrophone = () => {
-    if (audio.on) attempt(call.mute("audio", !silenced));
+    if (audio.on) attempt(call.mute("microphone", !silenced));
     else void audio.turnOn();
     setSilenced(audio.on && !silenced);
   };
@@ -49,11 +62,22 @@ export function CallView({ call, meeting, isHost, audio, video }: CallViewProps)
     if (video.on) video.turnOff();
     else void video.turnOn();
   };
+  const toggleScreen = () => {
+    if (canShare()) attempt(screen.toggle());
+  };
   const toggleList = () => setListed(!isListed);
+  const toggleStatistics = () => setCounted(!isCounted);
   const leave = () => call.leave();
-  useShortcuts({ m: toggleMicrophone, v: toggleCamera, p: toggleList, "shift+l": leave });
+  useShortcuts({
+    m: toggleMicrophone,
+    v: toggleCamera,
+    s: toggleScreen,
+    p: toggleList,
+    n: toggleStatistics,
+    "shift+l": leave,
+  });
 
-  const share = async () => {
+  const invite = async () => {
     // Only secure contexts have a clipboard; elsewhere the link is shown to be copied by hand.
     if (!("clipboard" in navigator)) return void prompt(t("copyLink"), location.href);
     await navigator.clipboard.writeText(location.href);
@@ -70,8 +94,11 @@ export function CallView({ call, meeting, isHost, audio, video }: CallViewProps)
       <Banner state={state} rebuild={() => void call.buildMedia()} />
       <Problem text={problem} />
       {trouble !== undefined && <Problem text={t(`media.${trouble.problem}.${trouble.kind}`)} />}
+      {screen.on && <Sharing screen={screen} stop={toggleScreen} />}
       <div className="middle">
-        <Stage state={state} own={video.track} ownMuted={muted} />
+        <Stage state={state} wishes={call.wishes} own={video.track} ownMuted={muted} />
+        <Sounds state={state} />
+        {isCounted && <Statistics call={call} state={state} close={toggleStatistics} />}
         {isListed && <People state={state} ownMuted={muted} close={toggleList} />}
       </div>
       {state.participants.length === 1 && <p className="faint center-text">{t("alone")}</p>}
@@ -97,7 +124,16 @@ export function CallView({ call, meeting, isHost, audio, video }: CallViewProps)
             off={!video.on}
             onClick={toggleCamera}
           />
-          <ControlButton icon="link" label={copied ? t("copied") : t("copyLink")} onClick={() => attempt(share())} />
+          {canShare() && (
+            <ControlButton
+              icon={screen.on ? "screenOff" : "screen"}
+              label={screen.on ? t("stopSharing") : t("share")}
+              shortcut="S"
+              pressed={screen.on}
+              onClick={toggleScreen}
+            />
+          )}
+          <ControlButton icon="link" label={copied ? t("copied") : t("copyLink")} onClick={() => attempt(invite())} />
           <ControlButton
             icon="people"
             label={t("people", { count: state.participants.length })}
@@ -109,6 +145,17 @@ export function CallView({ call, meeting, isHost, audio, video }: CallViewProps)
           <ControlButton icon="leave" label={t("leave")} shortcut="Shift+L" danger onClick={leave} />
         </div>
         <span className="end">
+          <button
+            type="button"
+            className="quiet"
+            aria-label={t("statistics")}
+            aria-expanded={isCounted}
+            aria-keyshortcuts="N"
+            title={`${t("statistics")} (N)`}
+            onClick={toggleStatistics}
+          >
+            <Icon name="statistics" />
+          </button>
           {isHost && (
             <button type="button" className="quiet" onClick={() => setEnding(true)}>
               {t("endForAll")}
@@ -148,7 +195,8 @@ function Banner({ state, rebuild }: { state: CallState; rebuild: () => void }) {
     if (state.phase === "joining") return t("joining");
     if (state.phase === "reconnecting") return t("reconnecting");
     if (state.media === "interrupted") return t("mediaInterrupted");
-    return state.media === "failed" ? t("mediaFailed") : "";
+    if (state.media === "failed") return t("mediaFailed");
+    return isPoor(state.qualities.get(state.me)) ? t("connectionPoor") : "";
   };
   return (
     <div className="banner" role="status">
@@ -162,28 +210,44 @@ function Banner({ state, rebuild }: { state: CallState; rebuild: () => void }) {
   );
 }
 
-/** Tells those who can't see the stage who comes and goes. */
+/** Tells whoever shows a screen that they do, and how to stop. */
+function Sharing({ screen, stop }: { screen: ScreenShare; stop: () => void }) {
+  const { t } = useI18n();
+  const contents: readonly Content[] = ["detail", "motion"];
+  return (
+    <div className="sharing" role="status">
+      <span>{t("sharing")}</span>
+      <span className="choice" role="group" aria-label={t("optimizeFor")}>
+        {contents.map((content) => (
+          <button
+            key={content}
+            type="button"
+            aria-pressed={screen.content === content}
+            onClick={() => screen.setContent(content)}
+          >
+            {t(`content.${content}`)}
+          </button>
+        ))}
+      </span>
+      <button type="button" className="primary danger" onClick={stop}>
+        {t("stopSharing")}
+      </button>
+    </div>
+  );
+}
+
+/** Tells those who can't see the stage who comes and goes, and who shows a screen. */
 function Announcer({ state: { news } }: { state: CallState }) {
   const { t } = useI18n();
   return (
     <p className="unseen" aria-live="polite">
-      {news !== undefined && (
-        <span key={news.count}>{t(news.kind === "joined" ? "newsJoined" : "newsLeft", { name: news.displayName })}</span>
-      )}
+      {news !== undefined && <span key={news.count}>{t(NEWS[news.kind], { name: news.displayName })}</span>}
     </p>
   );
 }
 
-function useShortcuts(shortcuts: Record<string, () => void>): void {
-  useEffect(() => {
-    const press = (event: KeyboardEvent) => {
-      const typing = event.target instanceof HTMLInputElement || event.target instanceof HTMLSelectElement;
-      if (typing || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
-      shortcuts[(event.shiftKey ? "shift+" : "") + event.key.toLowerCase()]?.();
-    };
-    addEventListener("keydown", press);
-    return () => removeEventListener("keydown", press);
-  });
+function isPoor(quality: ConnectionQuality | undefined): boolean {
+  return quality === ConnectionQuality.POOR || quality === ConnectionQuality.LOST;
 }
 
 function subscribeToNetwork(listener: () => void): () => void {

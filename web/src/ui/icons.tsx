@@ -8,6 +8,13 @@ const PATHS = {
   link: "M10 14a4 4 0 0 0 6 .4l3-3a4 4 0 0 0-6-6l-1 1M14 10a4 4 0 0 0-6-.4l-3 3a4 4 0 0 0 6 6l1-1",
   lock: "M6 11h12a1 1 0 0 1 1 1v7a1 1 0 0 1-1 1H6a1 1 0 0 1-1-1v-7a1 1 0 0 1 1-1zM8 11V8a4 4 0 0 1 8 0v3",
   people: "M9 11a3.5 3.5 0 1 0 0-7 3.5 3.5 0 0 0 0 7zM2.5 20a6.5 6.5 0 0 1 13 0M16 4.3a3.5 3.5 0 0 1 0 6.4M18 14.5a6.5 6.5 0 0 1 3.5 5.5",
+  screen: "M3 5h18v11H3zM9 20h6M12 16v4M12 13V8M9.5 10.5 12 8l2.5 2.5",
+  screenOff: "M3 5h18v11H3zM9 20h6M12 16v4M9.5 8l5 5M14.5 8l-5 5",
+  pin: "M9 3h6l-1 6 3 3v2H7v-2l3-3zM12 14v7",
+  statistics: "M4 20h16M7 16v-5M12 16V5M17 16V9",
+  previous: "M15 5l-7 7 7 7",
+  next: "M9 5l7 7-7 7",
+  starved: "M3 9a14 14 0 0 1 18 0M6.5 12.5a9 9 0 0 1 11 0M10 16a4 4 0 0 1 4 0M4 20 20 4",
 } as const;
 
 export type IconName = keyof typeof PATHS;

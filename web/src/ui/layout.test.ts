@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { layoutOf, ratioOf } from "./layout";
+import { capacityOf, layoutOf, ratioOf, stripOf } from "./layout";
 
 const STAGES = [
   [1100, 560],
@@ -26,4 +26,19 @@ test("two tiles stand side by side on a desk and one above the other on a phone"
 
 test("a stage that has no size yet is no trouble", () => {
   expect(layoutOf(4, 0, 0, 10)).toEqual({ columns: 1, width: 0 });
+});
+
+test("a page has nine tiles on a desk, fewer on a phone, and never none", () => {
+  expect(capacityOf(1100, 560, 10)).toBe(9);
+  expect(capacityOf(360, 560, 10)).toBeLessThan(9);
+  expect(capacityOf(0, 0, 10)).toBe(1);
+});
+
+test("the tiles beside a large one fit beside it", () => {
+  for (const [width, height] of STAGES) {
+    const strip = stripOf(width, height, 10);
+    const length = width < height ? strip.width : strip.width / ratioOf(width, height);
+    expect(strip.capacity * length + 10 * (strip.capacity - 1)).toBeLessThanOrEqual(Math.max(width, height));
+    expect(strip.capacity).toBeGreaterThan(1);
+  }
 });

@@ -60,7 +60,7 @@ export function MeetingPage({ code, user }: { code: string; user: User }) {
       throw new Complaint(t(secret === undefined ? "keyMissing" : "notEncrypted"));
     }
     const encryption = secret === undefined ? undefined : new Encryption(secret, admission.participant?.name ?? "");
-    const joining = new Call(signaling, admission, { audio: audio.track, video: video.track }, encryption);
+    const joining = new Call(signaling, admission, { microphone: audio.track, camera: video.track }, encryption);
     joining.subscribe(() => {
       const { phase, ending: how, error } = joining.state;
       if (phase !== "over") return;

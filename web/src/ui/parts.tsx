@@ -92,7 +92,9 @@ export function ControlButton({
   shortcut,
   off = false,
   expanded,
+  pressed,
   danger = false,
+  disabled = false,
   onClick,
 }: {
   icon: IconName;
@@ -104,7 +106,10 @@ export function ControlButton({
   off?: boolean;
   /** Whether what the button opens is open. */
   expanded?: boolean;
+  /** Whether what the button switches is on. */
+  pressed?: boolean;
   danger?: boolean;
+  disabled?: boolean;
   onClick: () => void;
 }) {
   return (
@@ -113,8 +118,10 @@ export function ControlButton({
       className={danger ? "control danger" : off ? "control off" : "control"}
       aria-label={label}
       aria-expanded={expanded}
+      aria-pressed={pressed}
       aria-keyshortcuts={shortcut}
       title={shortcut === undefined ? label : `${label} (${shortcut})`}
+      disabled={disabled}
       onClick={onClick}
     >
       <Icon name={icon} />
@@ -148,7 +155,16 @@ export function Confirm({ text, action, done }: { text: string; action: string; 
 }
 
 /** Plays a track: pictures in place, sound without a trace, unless the browser wants a click first. */
-export function Playing({ track, mirrored = false }: { track: MediaStreamTrack; mirrored?: boolean }) {
+export function Playing({
+  track,
+  mirrored = false,
+  silent = false,
+}: {
+  track: MediaStreamTrack;
+  mirrored?: boolean;
+  /** Whether sound is played, but not heard. */
+  silent?: boolean;
+}) {
   const { t } = useI18n();
   const [blocked, setBlocked] = useState(false);
   const element = useRef<HTMLVideoElement & HTMLAudioElement>(null);
@@ -173,7 +189,7 @@ export function Playing({ track, mirrored = false }: { track: MediaStreamTrack; 
     <video ref={element} className={mirrored ? "mirrored" : ""} autoPlay playsInline muted />
   ) : (
     <>
-      <audio ref={element} autoPlay />
+      <audio ref={element} autoPlay muted={silent} />
       {blocked && (
         <p className="toast" role="alert">
           {t("soundBlocked")}

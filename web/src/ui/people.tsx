@@ -1,14 +1,15 @@
 /** The list of those who are in the call, beside the stage. */
-import { type CallState, trackOf } from "../call/call";
+import type { CallState } from "../call/call";
+import { trackOf } from "../call/room";
 import { ParticipantRole } from "../gen/parley/meeting/v1/meeting_pb";
-import { TrackKind } from "../gen/parley/signaling/v1/signaling_pb";
 import { useI18n } from "../i18n";
 import { Icon } from "./icons";
+import { Bars } from "./quality";
 
 export function People({ state, ownMuted, close }: { state: CallState; ownMuted: boolean; close: () => void }) {
   const { t } = useI18n();
   const isMuted = (name: string): boolean =>
-    name === state.me ? ownMuted : (trackOf(state, name, TrackKind.AUDIO)?.muted ?? true);
+    name === state.me ? ownMuted : (trackOf(state, name, "microphone")?.muted ?? true);
   return (
     <aside className="people card" aria-label={t("people", { count: state.participants.length })}>
       <h2>
@@ -25,11 +26,14 @@ export function People({ state, ownMuted, close }: { state: CallState; ownMuted:
               {name === state.me && ` (${t("you")})`}
               {role === ParticipantRole.HOST && <span className="faint"> · {t("host")}</span>}
             </span>
-            {isMuted(name) && (
-              <span role="img" aria-label={t("muted")}>
-                <Icon name="micOff" />
-              </span>
-            )}
+            <span className="marks">
+              {isMuted(name) && (
+                <span role="img" aria-label={t("muted")}>
+                  <Icon name="micOff" />
+                </span>
+              )}
+              <Bars quality={state.qualities.get(name)} />
+            </span>
           </li>
         ))}
       </ul>
