@@ -239,14 +239,21 @@ def table(outcomes: Sequence[Outcome]) -> str:
 def _row(outcome: Outcome, sight: quality.Sight) -> tuple[str, ...]:
     case = outcome.case + (" (void)" if outcome.void else "")
     picture, sound = sight.picture, sight.sound
-    seen = ("–",) * 10
+    seen: tuple[str, ...] = ("–",) * 10
     if picture is not None:
-        values = (picture.freezes, picture.frozen_seconds, picture.still_seconds, picture.height)
-        values += (picture.frames_per_second, picture.bitrate_kbps, picture.lost_percent)
-        seen = tuple(
-            f"{value:g}"
-            for value in (*values, picture.nacks, picture.keyframe_requests, picture.retransmitted)
+        values = (
+            picture.freezes,
+            picture.frozen_seconds,
+            picture.still_seconds,
+            picture.height,
+            picture.frames_per_second,
+            picture.bitrate_kbps,
+            picture.lost_percent,
+            picture.nacks,
+            picture.keyframe_requests,
+            picture.retransmitted,
         )
+        seen = tuple(f"{value:g}" for value in values)
     heard = "–" if sound is None else f"{sound.concealed_percent:g}"
     return (case, f"{outcome.lateness_ms:.0f}", f"{sight.who} ← {sight.whom}", *seen, heard)
 

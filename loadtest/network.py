@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 from loadtest.link import CLEAN, Conditions, Link
 
@@ -189,7 +190,8 @@ class _Router:
         while True:
             due = min(self._waiting[0][0], self._beat_at) if self._waiting else self._beat_at
             wait = max(0.0, due - time.monotonic())
-            ready, _, _ = select.select([*sources, self._control], [], [], wait)
+            waited: list[Any] = [*sources, self._control]
+            ready, _, _ = select.select(waited, [], [], wait)
             self._beat(time.monotonic())
             for each in ready:
                 if each is self._control:
@@ -204,14 +206,14 @@ class _Router:
                 self._lateness.append(now - self._beat_at)
             self._beat_at = now + BEAT_SECONDS
 
-    def _answer(self, question: str, *given: object) -> None:
+    def _answer(self, question: str, *given: Any) -> None:
         if question == "report":
             self._control.send(self._report())
             return
         address, up, down = given
-        packed = IPv4Address(address).packed  # type: ignore[arg-type]  # as `change` sends it
-        self._up[packed].change(up)  # type: ignore[arg-type]
-        self._down[packed].change(down)  # type: ignore[arg-type]
+        packed = IPv4Address(address).packed
+        self._up[packed].change(up)
+        self._down[packed].change(down)
         self._control.send(None)
 
     def _read(self, descriptor: int, up: Link) -> None:

@@ -24,7 +24,7 @@ function report(seconds: number): RTCStatsReport {
       ...counted,
     },
   ];
-  return new Map(reports.map((each) => [each.id, each])) as unknown as RTCStatsReport;
+  return new Map(reports.map((each) => [each.id, each]));
 }
 
 test("bitrate and loss are those since the reading before", () => {
