@@ -35,7 +35,7 @@ class Hall(Listener):
 
     def _answer(self, participant: str, offer: Offer) -> None:
         client = self.clients[participant]
-        if client.downlink is not None:
+        if client.downlink is not None and participant in self.room.peers:  # it may close meanwhile
             answer = client.downlink.answer(offer.sdp)
             self.room.peer(participant).subscriber.answer(answer, offer.revision)
 
