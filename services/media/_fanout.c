@@ -27,6 +27,7 @@
 
 enum {
     SENT = 4096,              /* as fanout.SENT */
+    MAX_ASKED = 1 << 16,      /* more than one feedback can tell of */
     MIN_HEADER = 12,
     TRANSPORT_SEQUENCE_AT = 17, /* as rtp.TRANSPORT_SEQUENCE_AT */
     MAX_PACKET = 1500,
@@ -138,15 +139,40 @@ static PyObject *outlet_get_srtp(Outlet *self, void *closure)
     return Py_NewRef(self->srtp);
 }
 
-static PyObject *outlet_sent(Outlet *self, PyObject *argument)
+static PyObject *outlet_sent(Outlet *self, PyObject *arguments)
 {
-    long long number = PyLong_AsLongLong(argument);
+    long long first;
+    Py_ssize_t count;
+    PyObject *times, *sizes;
 
-    if (number == -1 && PyErr_Occurred())
+    if (!PyArg_ParseTuple(arguments, "Ln", &first, &count))
         return NULL;
-    if (number < 0 || number >= self->number || number < self->number - SENT)
-        Py_RETURN_NONE;
-    return Py_BuildValue("dH", self->at[number % SENT], self->size[number % SENT]);
+    if (count < 0 || count > MAX_ASKED) {
+        PyErr_SetString(PyExc_ValueError, "of so many packets at once nothing can be told");
+        return NULL;
+    }
+    times = PyList_New(count);
+    sizes = PyList_New(count);
+    for (Py_ssize_t i = 0; times != NULL && sizes != NULL && i < count; i++) {
+        long long number = first + i;
+        int known = number >= 0 && number < self->number && number >= self->number - SENT;
+        PyObject *at = PyFloat_FromDouble(known ? self->at[number % SENT] : 0.0);
+        PyObject *size = PyLong_FromLong(known ? self->size[number % SENT] : 0);
+        if (at == NULL || size == NULL) {
+            Py_XDECREF(at);
+            Py_XDECREF(size);
+            Py_CLEAR(times);
+            break;
+        }
+        PyList_SET_ITEM(times, i, at);
+        PyList_SET_ITEM(sizes, i, size);
+    }
+    if (times == NULL || sizes == NULL) {
+        Py_XDECREF(times);
+        Py_XDECREF(sizes);
+        return NULL;
+    }
+    return Py_BuildValue("NN", times, sizes);
 }
 
 static void outlet_dealloc(Outlet *self)
@@ -169,7 +195,7 @@ static PyGetSetDef outlet_properties[] = {
     {NULL, NULL, NULL, NULL, NULL},
 };
 static PyMethodDef outlet_methods[] = {
-    {"sent", (PyCFunction)outlet_sent, METH_O, NULL},
+    {"sent", (PyCFunction)outlet_sent, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 static PyTypeObject OutletType = {

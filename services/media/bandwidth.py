@@ -10,7 +10,7 @@ Loss that stays the same whatever is sent is the network's own, as on bad radio:
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from services.media.rtcp import TransportFeedback
@@ -31,8 +31,10 @@ DECREASE = 0.85
 RATE_SECONDS = 0.5
 LOSS_SECONDS = 1.0
 LOSS_HIGH, LOSS_LOW = 0.10, 0.02
-INHERENT_SECONDS = 6
-"""So many seconds' least loss is the network's own."""
+INHERENT_SECONDS = 3
+"""Loss that stays about the same for so long, whatever is sent, is the network's own…"""
+INHERENT_SPREAD = 1.5
+"""…the same: the most is at most so many times the least."""
 MAX_INHERENT = 0.30
 SILENCE_SECONDS = 2.0
 PROBE_SECONDS = (0.3, 3.0, 20.0)
@@ -40,6 +42,9 @@ PROBE_SECONDS = (0.3, 3.0, 20.0)
 PROBE_FACTOR = 2.0
 PROBE_LENGTH_SECONDS = 0.025
 MIN_PROBE_PACKETS = 8
+
+
+Sent = Callable[[int, int], tuple[Sequence[float], Sequence[int]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +56,13 @@ class Probe:
 
 
 @dataclass(slots=True)
-class _Group:
+class Group:
     """Packets that left within GROUP_SECONDS; times in milliseconds."""
 
     first_sent: float
     sent: float
     arrived: float
+    octets: int
 
 
 class Trend:
@@ -64,8 +70,7 @@ class Trend:
 
     def __init__(self) -> None:
         self.state = 0
-        self._group: _Group | None = None
-        self._before: _Group | None = None
+        self._before: Group | None = None
         self._delay = self._smoothed = 0.0
         self._points: deque[tuple[float, float]] = deque(maxlen=WINDOW)
         self._count = 0
@@ -73,20 +78,18 @@ class Trend:
         self._slope = 0.0
         self._over_since: float | None = None
 
-    def receive(self, sent_ms: float, arrived_ms: float) -> None:
-        """Take a packet, in the order of sending."""
-        group = self._group
-        if group is None:
-            self._group = _Group(sent_ms, sent_ms, arrived_ms)
-        elif sent_ms - group.first_sent <= 1000 * GROUP_SECONDS:
-            group.sent = max(group.sent, sent_ms)
-            group.arrived = max(group.arrived, arrived_ms)
-        else:
+    def receive(self, groups: Sequence[Group]) -> None:
+        """Take groups, in the order of sending."""
+        since = self._points[-1][0] if self._points else 0.0
+        for group in groups:
             if self._before is not None:
                 self._compare(self._before, group)
-            self._before, self._group = group, _Group(sent_ms, sent_ms, arrived_ms)
+            self._before = group
+        if len(self._points) == WINDOW and self._points[-1][0] > since:
+            latest = self._points[-1][0]
+            self._detect(_slope(self._points), latest - since if since else 0.0, latest)
 
-    def _compare(self, before: _Group, group: _Group) -> None:
+    def _compare(self, before: Group, group: Group) -> None:
         sent, arrived = group.sent - before.sent, group.arrived - before.arrived
         if (
             arrived < -1000 or sent > 2000
@@ -97,8 +100,6 @@ class Trend:
         self._delay += arrived - sent
         self._smoothed = SMOOTHING * self._smoothed + (1 - SMOOTHING) * self._delay
         self._points.append((group.arrived, self._smoothed))
-        if len(self._points) == WINDOW:
-            self._detect(_slope(self._points), sent, group.arrived)
 
     def _detect(self, slope: float, sent_ms: float, now_ms: float) -> None:
         modified = self._count * slope * GAIN
@@ -121,10 +122,16 @@ class Trend:
 
 def _slope(points: deque[tuple[float, float]]) -> float:
     """Fit a line (least squares); its slope has no unit: milliseconds of delay by milliseconds."""
-    mean_x = sum(x for x, _ in points) / len(points)
-    mean_y = sum(y for _, y in points) / len(points)
-    spread = sum((x - mean_x) ** 2 for x, _ in points)
-    return sum((x - mean_x) * (y - mean_y) for x, y in points) / spread if spread else 0.0
+    count, origin = len(points), points[0][0]
+    sum_x = sum_y = sum_xx = sum_xy = 0.0
+    for at, y in points:
+        x = at - origin
+        sum_x += x
+        sum_y += y
+        sum_xx += x * x
+        sum_xy += x * y
+    spread = count * sum_xx - sum_x * sum_x
+    return (count * sum_xy - sum_x * sum_y) / spread if spread else 0.0
 
 
 class Losses:
@@ -150,8 +157,10 @@ class Losses:
             return False
         self.fraction = self._lost / (self._received + self._lost)
         self._seconds.append(self.fraction)
-        if len(self._seconds) == INHERENT_SECONDS:
-            self.inherent = min(MAX_INHERENT, *self._seconds)
+        least, most = min(self._seconds), max(self._seconds)
+        if len(self._seconds) == INHERENT_SECONDS and most <= INHERENT_SPREAD * least:
+            self.inherent = min(MAX_INHERENT, least)
+        self.inherent = min(self.inherent, most)
         self._received = self._lost = 0
         self._since = now
         return True
@@ -160,16 +169,17 @@ class Losses:
 class Estimator:
     """`estimate_bps` is None until feedback has come: the subscriber may not send any, and then nothing is known.
 
-    `sent(number)` tells when a packet was sent (seconds) and its size, or None.
+    `sent(first, count)` tells of packets when they were sent (seconds) and their sizes; 0 where that is not known.
     """
 
-    def __init__(self, sent: Callable[[int], tuple[float, int] | None]) -> None:
+    def __init__(self, sent: Sent) -> None:
         self.estimate_bps: float | None = None
         self.losses = Losses()
-        self.acknowledged_bps = 0.0
         self._sent = sent
         self._trend = Trend()
+        self._open: Group | None = None
         self._recent: deque[tuple[float, int]] = deque()
+        self._recent_octets = 0
         self._next = 0
         self._fed_at = 0.0
         self._grown_at = 0.0
@@ -183,33 +193,54 @@ class Estimator:
         """Tell whether the way is being filled faster than it empties."""
         return self._trend.state > 0
 
+    @property
+    def acknowledged_bps(self) -> float:
+        """What arrives, over the last RATE_SECONDS of the receiver's clock."""
+        if not self._recent:
+            return 0.0
+        span = max((self._recent[-1][0] - self._recent[0][0]) / 1000, RATE_SECONDS / 2)
+        return 8 * self._recent_octets / span
+
     def feedback(self, feedback: TransportFeedback, highest: int, now: float) -> None:
         """Take a feedback; `highest` is the transport-wide number sent last, unwrapped."""
         base = highest - (highest - feedback.base & 0xFFFF)
-        received = lost = 0
-        arrived: list[tuple[int, float, int, int]] = []
-        for number, arrival in enumerate(feedback.arrivals, base):
-            if (sent := self._sent(number)) is None:
-                continue
-            if arrival is not None:
-                received += 1
-                arrived.append((number, sent[0], arrival, sent[1]))
-            elif number >= self._next:
-                lost += 1
+        end = base + len(feedback.arrivals)
+        sent_at, sizes = self._sent(base, end - base)
+        groups, received = self._gather(feedback.arrivals, sent_at, sizes)
         if not received:
             return
-        self._next = max(self._next, base + len(feedback.arrivals))
+        lost = feedback.arrivals[max(0, self._next - base) :].count(None)
+        self._next = max(self._next, end)
         self._fed_at = now
         if self.estimate_bps is None:
             self.estimate_bps, self._grown_at = START_BPS, now
-        for _, sent_at, arrival, size in arrived:
-            self._trend.receive(1000 * sent_at, arrival / 1000)
-            self._recent.append((arrival / 1e6, size))
-        self._measure()
-        self._learn_from_probe(arrived)
+        self._trend.receive(groups)
+        self._remember(groups)
+        self._learn_from_probe(feedback.arrivals, base, sizes)
         if self.losses.count(received, lost, now):
             self._weigh_losses()
         self._adapt(now)
+
+    def _gather(
+        self, arrivals: Sequence[int | None], sent_at: Sequence[float], sizes: Sequence[int]
+    ) -> tuple[list[Group], int]:
+        """Gather what has arrived by groups; the last stays open for what comes by the next feedback."""
+        groups: list[Group] = []
+        group, received = self._open, 0
+        for arrival, sent, size in zip(arrivals, sent_at, sizes, strict=True):
+            if arrival is None or not size:
+                continue
+            received += 1
+            if group is None or sent - group.first_sent / 1000 > GROUP_SECONDS:
+                if group is not None:
+                    groups.append(group)
+                group = Group(1000 * sent, 1000 * sent, arrival / 1000, size)
+                continue
+            group.octets += size
+            group.sent = max(group.sent, 1000 * sent)
+            group.arrived = max(group.arrived, arrival / 1000)
+        self._open = group
+        return groups, received
 
     def tick(self, now: float) -> None:
         """Do what is due: no feedback for long is a bad sign."""
@@ -237,28 +268,33 @@ class Estimator:
         if self._probe is not None:
             self._probe = (self._probe[0], end) if end > self._probe[0] else None
 
-    def _measure(self) -> None:
-        """Measure what arrives, over the last RATE_SECONDS of the receiver's clock."""
-        latest = self._recent[-1][0]
-        while self._recent and self._recent[0][0] < latest - RATE_SECONDS:
-            self._recent.popleft()
-        octets = sum(size for _, size in self._recent)
-        span = max(latest - self._recent[0][0], RATE_SECONDS / 2)
-        self.acknowledged_bps = 8 * octets / span
+    def _remember(self, groups: Sequence[Group]) -> None:
+        recent = self._recent
+        for group in groups:
+            recent.append((group.arrived, group.octets))
+            self._recent_octets += group.octets
+        while recent and recent[0][0] < recent[-1][0] - 1000 * RATE_SECONDS:
+            self._recent_octets -= recent.popleft()[1]
 
-    def _learn_from_probe(self, arrived: list[tuple[int, float, int, int]]) -> None:
+    def _learn_from_probe(
+        self, arrivals: Sequence[int | None], base: int, sizes: Sequence[int]
+    ) -> None:
         if self._probe is None or self._probe[1] < 0 or self.estimate_bps is None:
             return
         first, end = self._probe
         if self._next < end:
             return
         self._probe = None
-        of_it = [each for each in arrived if first <= each[0] < end]
-        span = max(a for _, _, a, _ in of_it) - min(a for _, _, a, _ in of_it) if of_it else 0
+        of_it = [
+            (arrival, size)
+            for number, (arrival, size) in enumerate(zip(arrivals, sizes, strict=True), base)
+            if arrival is not None and first <= number < end
+        ]
+        span = max(at for at, _ in of_it) - min(at for at, _ in of_it) if of_it else 0
         if len(of_it) < max(MIN_PROBE_PACKETS, (end - first) // 2) or span <= 0:
             self._wait_longer()
             return
-        octets = sum(size for _, _, _, size in of_it[1:])
+        octets = sum(size for _, size in of_it[1:])
         measured = min(8e6 * octets / span, self.estimate_bps * PROBE_FACTOR)
         if measured > self.estimate_bps * 1.05:
             self._probe_wait = PROBE_SECONDS[0]
@@ -290,4 +326,4 @@ class Estimator:
         self.estimate_bps = max(MIN_BPS, min(MAX_BPS, bps))
 
 
-__all__ = ["Estimator", "Losses", "Probe", "Trend"]
+__all__ = ["Estimator", "Losses", "Probe"]

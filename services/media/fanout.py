@@ -48,11 +48,26 @@ class Outlet:
         self._at = array("d", bytes(8 * SENT))
         self._size = array("H", bytes(2 * SENT))
 
-    def sent(self, number: int) -> tuple[float, int] | None:
-        """Tell when a packet was sent (as `now` was) and its size in bytes; None when that is not known any more."""
-        if not max(0, self.number - SENT) <= number < self.number:
-            return None
-        return self._at[number % SENT], self._size[number % SENT]
+    def sent(self, first: int, count: int) -> tuple[Sequence[float], Sequence[int]]:
+        """Tell of `count` packets from `first` on when they were sent (as `now` was) and their sizes in bytes.
+
+        Both are 0 where that is not known: not sent yet, or too long ago.
+        """
+        begin, end = first % SENT, first % SENT + count
+        if max(0, self.number - SENT) <= first and first + count <= self.number and end <= SENT:
+            return self._at[begin:end], self._size[begin:end]
+        known = [max(0, self.number - SENT) <= n < self.number for n in range(first, first + count)]
+        numbers = range(first, first + count)
+        return (
+            [
+                self._at[n % SENT] if is_known else 0.0
+                for n, is_known in zip(numbers, known, strict=True)
+            ],
+            [
+                self._size[n % SENT] if is_known else 0
+                for n, is_known in zip(numbers, known, strict=True)
+            ],
+        )
 
 
 class Lane:

@@ -178,9 +178,11 @@ async def test_transport_wide_numbers_count_per_peer_and_are_remembered(stand: S
         [rtp.find_extension(each, 3)[1] for each in peer.received()] for peer in (one, other)
     ]
     assert numbers == [[0, 1, 2, 3], [0, 1]]
-    assert one.outlet.sent(1) == (2.0, len(packet()))
-    assert one.outlet.sent(3) == (9.0, len(again))
-    assert [one.outlet.sent(number) for number in (-1, 4, 70_000)] == [None] * 3
+    times, sizes = one.outlet.sent(-1, 6)
+    assert list(times) == [0.0, 1.0, 2.0, 3.0, 9.0, 0.0]
+    assert list(sizes) == [0, *[len(packet())] * 3, len(again), 0]
+    assert [list(each) for each in one.outlet.sent(1, 2)] == [[2.0, 3.0], [len(packet())] * 2]
+    assert [list(each) for each in one.outlet.sent(70_000, 1)] == [[0.0], [0]]
     assert (one.outlet.number, one.outlet.packets, one.outlet.failed) == (4, 4, 0)
 
 
@@ -192,8 +194,10 @@ async def test_what_was_sent_long_ago_is_forgotten(stand: Stand) -> None:
         if sequence % 50 == 0:
             await turn()
             peer.received()
-    assert peer.outlet.sent(1) is None
-    assert peer.outlet.sent(2) == (2.0, len(packet(b"x")))
+    size = len(packet(b"x"))
+    assert [list(each) for each in peer.outlet.sent(1, 3)] == [[0.0, 2.0, 3.0], [0, size, size]]
+    times, sizes = peer.outlet.sent(SENT - 1, 3)
+    assert (list(times), list(sizes)) == ([SENT - 1.0, SENT, SENT + 1.0], [size] * 3)
 
 
 async def test_nothing_goes_to_who_is_not_there_or_to_before_the_beginning(stand: Stand) -> None:

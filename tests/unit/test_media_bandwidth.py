@@ -42,13 +42,15 @@ class Sender:
         self.link = link
         self.wanted_bps = wanted_bps
         self.sent: list[tuple[float, int]] = []
-        self.estimator = Estimator(
-            lambda number: self.sent[number] if 0 <= number < len(self.sent) else None
-        )
+        self.estimator = Estimator(self.told)
         self.lost = 0
         self._arrivals: list[float | None] = []
         self._reported = 0
         self._credit = 0.0
+
+    def told(self, first: int, count: int) -> tuple[list[float], list[int]]:
+        known = self.sent[first : first + count]
+        return [at for at, _ in known], [size for _, size in known]
 
     @property
     def estimate_bps(self) -> float:
@@ -99,7 +101,7 @@ class Sender:
 
 
 def test_without_feedback_nothing_is_known() -> None:
-    assert Estimator(lambda _number: None).estimate_bps is None
+    assert Estimator(lambda _first, _count: ([], [])).estimate_bps is None
 
 
 @pytest.mark.parametrize("capacity_bps", [250_000, 600_000, 2_000_000])
@@ -142,6 +144,25 @@ def test_loss_that_is_the_networks_own_does_not_bring_the_picture_down(loss: flo
     sender = Sender(Link(10_000_000, loss=loss), 1_500_000)
     sender.run(0.0, 30.0)
     assert sender.estimate_bps > 1_000_000
+
+
+def test_own_loss_is_known_before_the_picture_has_to_stop() -> None:
+    sender = Sender(Link(10_000_000), 1_500_000)
+    sender.run(0.0, 8.0)
+    sender.link.loss = 0.2
+    least = sender.estimate_bps
+    for second in range(8, 20):
+        sender.run(float(second), 1.0)
+        least = min(least, sender.estimate_bps)
+    assert least > 600_000
+
+
+def test_what_a_policer_drops_is_no_loss_of_the_networks_own() -> None:
+    sender = Sender(Link(300_000, queue_seconds=0.01), 1_500_000)
+    sender.run(0.0, 30.0)
+    before, lost = len(sender.sent), sender.lost
+    sender.run(30.0, 20.0)
+    assert sender.lost - lost < 0.15 * (len(sender.sent) - before)
 
 
 def test_jitter_alone_is_no_congestion() -> None:
