@@ -81,8 +81,13 @@ class People:
     async def hold(self, room: int) -> None:
         """Begin a meeting again and again, each after the one before has ended; until cancelled."""
         while True:
-            token = await parley.sign_up(self._channel)
-            (name,) = await parley.create_meetings(self._channel, token, 1, PEOPLE * ROOMS)
+            try:
+                token = await parley.sign_up(self._channel)
+                (name,) = await parley.create_meetings(self._channel, token, 1, PEOPLE * ROOMS)
+            except grpc.aio.AioRpcError as error:
+                self._soak.complaints.append(f"{error.code().name}: {error.details()}")
+                await asyncio.sleep(1)
+                continue
             self._meetings[room] = (name, token)
             self._soak.rooms += 1
             try:
