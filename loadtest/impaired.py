@@ -241,19 +241,10 @@ def _row(outcome: Outcome, sight: quality.Sight) -> tuple[str, ...]:
     picture, sound = sight.picture, sight.sound
     seen: tuple[str, ...] = ("–",) * 10
     if picture is not None:
-        values = (
-            picture.freezes,
-            picture.frozen_seconds,
-            picture.still_seconds,
-            picture.height,
-            picture.frames_per_second,
-            picture.bitrate_kbps,
-            picture.lost_percent,
-            picture.nacks,
-            picture.keyframe_requests,
-            picture.retransmitted,
-        )
-        seen = tuple(f"{value:g}" for value in values)
+        values: list[float] = [picture.freezes, picture.frozen_seconds, picture.still_seconds]
+        values += [picture.height, picture.frames_per_second, picture.bitrate_kbps]
+        values += [picture.lost_percent, picture.nacks, picture.keyframe_requests]
+        seen = tuple(f"{value:g}" for value in (*values, picture.retransmitted))
     heard = "–" if sound is None else f"{sound.concealed_percent:g}"
     return (case, f"{outcome.lateness_ms:.0f}", f"{sight.who} ← {sight.whom}", *seen, heard)
 

@@ -25,7 +25,6 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
 
 from loadtest.link import CLEAN, Conditions, Link
 
@@ -190,11 +189,11 @@ class _Router:
         while True:
             due = min(self._waiting[0][0], self._beat_at) if self._waiting else self._beat_at
             wait = max(0.0, due - time.monotonic())
-            waited: list[Any] = [*sources, self._control]
-            ready, _, _ = select.select(waited, [], [], wait)
+            control = self._control.fileno()
+            ready, _, _ = select.select([*sources, control], [], [], wait)
             self._beat(time.monotonic())
             for each in ready:
-                if each is self._control:
+                if each == control:
                     self._answer(*self._control.recv())
                 else:
                     self._read(each, self._up[sources[each]])
@@ -206,14 +205,14 @@ class _Router:
                 self._lateness.append(now - self._beat_at)
             self._beat_at = now + BEAT_SECONDS
 
-    def _answer(self, question: str, *given: Any) -> None:
+    def _answer(self, question: str, *given: object) -> None:
         if question == "report":
             self._control.send(self._report())
             return
         address, up, down = given
-        packed = IPv4Address(address).packed
-        self._up[packed].change(up)
-        self._down[packed].change(down)
+        packed = IPv4Address(str(address)).packed
+        self._up[packed].change(up)  # type: ignore[arg-type]
+        self._down[packed].change(down)  # type: ignore[arg-type]
         self._control.send(None)
 
     def _read(self, descriptor: int, up: Link) -> None:

@@ -144,12 +144,12 @@ def _seconds(reports: Sequence[Mapping[str, Any]]) -> float:
 
 
 def _bitrate(reports: Sequence[Mapping[str, Any]]) -> float:
-    return float(round(8 * _grown(reports, "bytesReceived") / 1000 / _seconds(reports), 1))
+    return round(float(8 * _grown(reports, "bytesReceived")) / 1000 / _seconds(reports), 1)
 
 
 def _lost(reports: Sequence[Mapping[str, Any]]) -> float:
     lost, received = _grown(reports, "packetsLost"), _grown(reports, "packetsReceived")
-    return float(round(100 * max(0, lost) / max(1, lost + received), 2))
+    return round(float(100 * max(0, lost)) / max(1, lost + received), 2)
 
 
 __all__ = ["Picture", "Sight", "Sound", "limited_by_cpu", "sample", "sights"]
