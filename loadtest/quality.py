@@ -149,7 +149,7 @@ def _bitrate(reports: Sequence[Mapping[str, Any]]) -> float:
 
 def _lost(reports: Sequence[Mapping[str, Any]]) -> float:
     lost, received = _grown(reports, "packetsLost"), _grown(reports, "packetsReceived")
-    return round(float(100 * max(0, lost)) / max(1, lost + received), 2)
+    return float(round(float(100 * max(0, lost)) / max(1, lost + received), 2))
 
 
 __all__ = ["Picture", "Sight", "Sound", "limited_by_cpu", "sample", "sights"]
