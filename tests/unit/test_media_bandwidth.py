@@ -158,7 +158,7 @@ def test_own_loss_is_known_before_the_picture_has_to_stop() -> None:
 
 
 def test_what_a_policer_drops_is_no_loss_of_the_networks_own() -> None:
-    sender = Sender(Link(300_000, queue_seconds=0.01), 1_500_000)
+    sender = Sender(Link(300_000, queue_seconds=0.1), 1_500_000)
     sender.run(0.0, 30.0)
     before, lost = len(sender.sent), sender.lost
     sender.run(30.0, 20.0)
