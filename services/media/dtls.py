@@ -60,7 +60,11 @@ class Certificate:
 
 
 class Scratch:
-    """The one buffer in which packets are protected in place, with fewer copies than pylibsrtp makes."""
+    """The one buffer in which packets are protected in place, with fewer copies than pylibsrtp makes.
+
+    `srtp_protect(pointer, cdata, length)` protects the RTP packet of `length[0]` bytes, at most MAX_SRTP_PACKET, that lies
+    in `buffer`, and says in `length[0]` how long it is then; what it returns is 0 unless it failed.
+    """
 
     def __init__(self) -> None:
         self.cdata = ffi.new("char[]", 2048)
@@ -72,25 +76,21 @@ scratch = Scratch()
 
 
 class OutboundSrtp:
-    """Protects what goes to one peer. Its contexts are not thread-safe: one thread for all."""
+    """Protects what goes to one peer. Its contexts are not thread-safe: one thread for all.
 
-    __slots__ = ("_session", "_srtp")
+    `pointer` is what `srtp_protect` takes; it lives as long as this does.
+    """
+
+    __slots__ = ("_session", "pointer")
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._srtp = session._srtp[0]  # noqa: SLF001
+        self.pointer = session._srtp[0]  # noqa: SLF001
 
     @property
     def context(self) -> int:
-        """Get the address of libsrtp's own object, for the compiled fan-out; it lives as long as this does."""
-        return int(ffi.cast("intptr_t", self._srtp))
-
-    def protect_scratch(self, size: int) -> bytes:
-        """Protect the RTP packet of `size` bytes, at most MAX_SRTP_PACKET, in the scratch buffer. Raises SrtpError."""
-        scratch.length[0] = size
-        if error := srtp_protect(self._srtp, scratch.cdata, scratch.length):
-            raise SrtpError(error)
-        return scratch.buffer[: scratch.length[0]]  # type: ignore[no-any-return]  # a slice of it is a copy
+        """Get the pointer as a number, for the compiled fan-out."""
+        return int(ffi.cast("intptr_t", self.pointer))
 
     def protect_rtcp(self, packet: bytes) -> bytes:
         """Protect an RTCP packet. Raises SrtpError."""
@@ -223,5 +223,6 @@ __all__ = [
     "Session",
     "SrtpError",
     "scratch",
+    "srtp_protect",
     "srtp_protect_address",
 ]

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from struct import Struct
 from typing import Protocol
 
-from services.media.dtls import OutboundSrtp, SrtpError, scratch, srtp_protect_address
+from services.media.dtls import OutboundSrtp, scratch, srtp_protect, srtp_protect_address
 from services.media.ice import Address
 from services.media.outbox import Outbox, unsent
 from services.media.payload import NO_NUMBERS, Vp8Numbers
@@ -26,6 +26,7 @@ SENT = 4096
 
 _SEQUENCE_TIMESTAMP_SSRC = Struct("!HLL").pack_into
 _WORD = Struct("!H").pack_into
+_BYTES = tuple(bytes([value]) for value in range(256))
 
 Send = Callable[[bytes, Address], None]
 
@@ -149,13 +150,13 @@ class PythonFanout:
         now: float,
     ) -> None:
         """Send a packet along lanes."""
-        size = len(packet)
-        payload_size = size - MIN_HEADER
+        size, send = len(packet), self._send
         picture_at, is_wide, tl0_at = numbers
-        buffer = scratch.buffer
-        for lane in lanes:
+        buffer, cdata, length = scratch.buffer, scratch.cdata, scratch.length
+        for lane in lanes:  # the innermost loop of all: nothing here is a call that need not be one
             outlet = lane.outlet
-            if extended < lane.begin or outlet.srtp is None or outlet.address is None:
+            srtp, address = outlet.srtp, outlet.address
+            if extended < lane.begin or srtp is None or address is None:
                 continue
             buffer[0:size] = packet
             _SEQUENCE_TIMESTAMP_SSRC(
@@ -168,34 +169,28 @@ class PythonFanout:
             if picture_at:
                 _move_picture(packet, picture_at, is_wide, lane.picture_offset)
             if tl0_at:
-                buffer[tl0_at] = bytes([packet[tl0_at] + lane.tl0_offset & 0xFF])
+                buffer[tl0_at] = _BYTES[packet[tl0_at] + lane.tl0_offset & 0xFF]
+            number = outlet.number
+            _WORD(buffer, TRANSPORT_SEQUENCE_AT, number & 0xFFFF)
             lane.packets += 1
-            lane.octets += payload_size
-            self._leave(outlet, size, now)
+            lane.octets += size - MIN_HEADER
+            length[0] = size
+            if srtp_protect(srtp.pointer, cdata, length):
+                outlet.failed += 1
+                continue
+            outlet.number = number + 1
+            outlet._at[number % SENT] = now  # noqa: SLF001
+            outlet._size[number % SENT] = size  # noqa: SLF001
+            sealed = length[0]
+            outlet.packets += 1
+            outlet.octets += sealed
+            send(buffer[0:sealed], address)
 
     def send(self, outlet: Outlet, packet: bytes, now: float) -> None:
         """Send a packet to one peer."""
-        if outlet.srtp is not None and outlet.address is not None:
-            scratch.buffer[0 : len(packet)] = packet
-            self._leave(outlet, len(packet), now)
-
-    def _leave(self, outlet: Outlet, size: int, now: float) -> None:
-        """Number, protect and queue what is in the scratch buffer."""
-        assert outlet.srtp is not None
-        assert outlet.address is not None
-        number = outlet.number
-        _WORD(scratch.buffer, TRANSPORT_SEQUENCE_AT, number & 0xFFFF)
-        try:
-            protected = outlet.srtp.protect_scratch(size)
-        except SrtpError:
-            outlet.failed += 1
-            return
-        outlet.number = number + 1
-        outlet._at[number % SENT] = now  # noqa: SLF001
-        outlet._size[number % SENT] = size  # noqa: SLF001
-        outlet.packets += 1
-        outlet.octets += len(protected)
-        self._send(protected, outlet.address)
+        only = Lane(outlet, int.from_bytes(packet[8:12], "big"))
+        sequence, timestamp = (int.from_bytes(part, "big") for part in (packet[2:4], packet[4:8]))
+        self.forward(bytearray(packet), sequence, timestamp, NO_NUMBERS, (only,), now)
 
 
 def _move_picture(packet: bytearray, at: int, is_wide: bool, offset: int) -> None:
@@ -203,7 +198,7 @@ def _move_picture(packet: bytearray, at: int, is_wide: bool, offset: int) -> Non
         picture = (packet[at] << 8 | packet[at + 1]) + offset
         _WORD(scratch.buffer, at, 0x8000 | picture & 0x7FFF)
     else:
-        scratch.buffer[at] = bytes([packet[at] + offset & 0x7F])
+        scratch.buffer[at] = _BYTES[packet[at] + offset & 0x7F]
 
 
 class FanoutMissing(RuntimeError):
