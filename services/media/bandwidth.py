@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from services.media.rtcp import TransportFeedback
 
-START_BPS = 800_000
+START_BPS = 2_000_000
 MIN_BPS = 60_000
 MAX_BPS = 50_000_000
 GROUP_SECONDS = 0.005
@@ -31,10 +31,9 @@ DECREASE = 0.85
 RATE_SECONDS = 0.5
 LOSS_SECONDS = 1.0
 LOSS_HIGH, LOSS_LOW = 0.10, 0.02
-INHERENT_SECONDS = 3
-"""Loss that stays about the same for so long, whatever is sent, is the network's own…"""
-INHERENT_SPREAD = 1.5
-"""…the same: the most is at most so many times the least."""
+REMEMBERED_SECONDS = 4
+LESS_SENT = 1.2
+"""So many times less must have been sent than some seconds before, to tell whose the loss is."""
 MAX_INHERENT = 0.30
 SILENCE_SECONDS = 2.0
 PROBE_SECONDS = (0.3, 3.0, 20.0)
@@ -135,35 +134,47 @@ def _slope(points: deque[tuple[float, float]]) -> float:
 
 
 class Losses:
-    """What share of packets is lost, a second at a time, and how much of that is the network's own."""
+    """What share of packets is lost, a second at a time, and how much of that is the network's own.
+
+    Where the way is too narrow, sending less loses less. Loss that stays when less is sent is the network's own.
+    """
 
     def __init__(self) -> None:
         self.fraction = 0.0
         self.inherent = 0.0
-        self._received = self._lost = 0
+        self._received = self._lost = self._octets = 0
         self._since = 0.0
-        self._seconds: deque[float] = deque(maxlen=INHERENT_SECONDS)
+        self._seconds: deque[tuple[float, float]] = deque(maxlen=REMEMBERED_SECONDS)
 
     @property
     def excess(self) -> float:
         """The share that our own sending may have caused."""
         return max(0.0, self.fraction - self.inherent)
 
-    def count(self, received: int, lost: int, now: float) -> bool:
-        """Take a feedback's counts; returns whether `fraction` is a new one."""
+    def count(self, received: int, lost: int, octets: int, now: float) -> bool:
+        """Take a feedback's counts, and the bytes that were sent; returns whether `fraction` is a new one."""
         self._received += received
         self._lost += lost
-        if now - self._since < LOSS_SECONDS or self._received + self._lost < 10:
+        self._octets += octets
+        elapsed = now - self._since
+        if elapsed < LOSS_SECONDS or self._received + self._lost < 10:
             return False
         self.fraction = self._lost / (self._received + self._lost)
-        self._seconds.append(self.fraction)
-        least, most = min(self._seconds), max(self._seconds)
-        if len(self._seconds) == INHERENT_SECONDS and most <= INHERENT_SPREAD * least:
-            self.inherent = min(MAX_INHERENT, least)
-        self.inherent = min(self.inherent, most)
-        self._received = self._lost = 0
+        rate = self._octets / elapsed
+        for before, fraction in self._seconds:
+            if before >= LESS_SENT * rate:
+                self._blame(fraction, before / rate)
+        self.inherent = min(self.inherent, 1.5 * self.fraction)
+        self._seconds.append((rate, self.fraction))
+        self._received = self._lost = self._octets = 0
         self._since = now
         return True
+
+    def _blame(self, before: float, less: float) -> None:
+        """Tell by what was lost before, when `less` times as much was sent, whose the loss is now."""
+        if_narrow = max(0.0, 1 - (1 - before) * less)
+        if self.fraction > (if_narrow + before) / 2:
+            self.inherent = min(MAX_INHERENT, self.fraction)
 
 
 class Estimator:
@@ -217,7 +228,7 @@ class Estimator:
         self._trend.receive(groups)
         self._remember(groups)
         self._learn_from_probe(feedback.arrivals, base, sizes)
-        if self.losses.count(received, lost, now):
+        if self.losses.count(received, lost, sum(sizes), now):
             self._weigh_losses()
         self._adapt(now)
 
