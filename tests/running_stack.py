@@ -86,8 +86,13 @@ class RunningStack:
 
     @property
     def udp_ports(self) -> tuple[int, ...]:
-        """List the media workers' UDP ports."""
-        return tuple(worker.ports["udp"] for worker in self.layout.media_workers)
+        """List the media workers' UDP ports, in whichever seats they are."""
+        return tuple(each.ports["udp"] for each in self.status.processes if "udp" in each.ports)
+
+    def worker_at(self, udp_port: int) -> str:
+        """Name the media worker that has a UDP port: after a restart it sits in another seat."""
+        processes = self.status.processes
+        return next(each.name for each in processes if each.ports.get("udp") == udp_port)
 
     @property
     def status(self) -> StackStatus:

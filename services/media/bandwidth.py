@@ -28,6 +28,9 @@ THRESHOLD_START_MS = 12.5
 THRESHOLD_MS = (6.0, 600.0)
 GROWTH_PER_SECOND = 1.08
 DECREASE = 0.85
+STRETCH = 1.15
+"""What arrives over so many times as long as it was sent in was held up on the way. Where less than that is, a reader
+may just have been busy for a moment."""
 RATE_SECONDS = 0.5
 LOSS_SECONDS = 1.0
 LOSS_HIGH, LOSS_LOW = 0.10, 0.02
@@ -189,7 +192,7 @@ class Estimator:
         self._sent = sent
         self._trend = Trend()
         self._open: Group | None = None
-        self._recent: deque[tuple[float, int]] = deque()
+        self._recent: deque[Group] = deque()
         self._recent_octets = 0
         self._next = 0
         self._fed_at = 0.0
@@ -209,8 +212,16 @@ class Estimator:
         """What arrives, over the last RATE_SECONDS of the receiver's clock."""
         if not self._recent:
             return 0.0
-        span = max((self._recent[-1][0] - self._recent[0][0]) / 1000, RATE_SECONDS / 2)
+        span = max((self._recent[-1].arrived - self._recent[0].arrived) / 1000, RATE_SECONDS / 2)
         return 8 * self._recent_octets / span
+
+    @property
+    def _is_held_up(self) -> bool:
+        """Tell whether what was sent of late arrives more slowly than it was sent."""
+        if len(self._recent) < 2:
+            return False
+        first, last = self._recent[0], self._recent[-1]
+        return last.arrived - first.arrived > STRETCH * (last.sent - first.sent)
 
     def feedback(self, feedback: TransportFeedback, highest: int, now: float) -> None:
         """Take a feedback; `highest` is the transport-wide number sent last, unwrapped."""
@@ -282,10 +293,10 @@ class Estimator:
     def _remember(self, groups: Sequence[Group]) -> None:
         recent = self._recent
         for group in groups:
-            recent.append((group.arrived, group.octets))
+            recent.append(group)
             self._recent_octets += group.octets
-        while recent and recent[0][0] < recent[-1][0] - 1000 * RATE_SECONDS:
-            self._recent_octets -= recent.popleft()[1]
+        while recent and recent[0].arrived < recent[-1].arrived - 1000 * RATE_SECONDS:
+            self._recent_octets -= recent.popleft().octets
 
     def _learn_from_probe(
         self, arrivals: Sequence[int | None], base: int, sizes: Sequence[int]
@@ -327,7 +338,8 @@ class Estimator:
         if self._trend.state > 0:
             if now - self._cut_at > 0.3:
                 self._cut_at = now
-                self._set(min(self.estimate_bps, max(DECREASE * self.acknowledged_bps, MIN_BPS)))
+                carried = self.acknowledged_bps if self._is_held_up else self.estimate_bps
+                self._set(DECREASE * min(self.estimate_bps, carried))
         elif self._trend.state == 0 and self.losses.excess < LOSS_LOW:
             most = 1.5 * self.acknowledged_bps + 10_000
             if self.estimate_bps < most:

@@ -7,6 +7,7 @@ lanes that its encoding feeds. Downlinks that wait for an encoding come over whe
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from services.media import payload, rtcp, rtp
 from services.media.downlink import Downlink
@@ -23,22 +24,26 @@ LEVEL_SECONDS = 0.3
 _LEVEL_ID = FORWARDED_EXTENSIONS[AUDIO_LEVEL]
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How a publisher writes: its payload types and header extensions' ids, each with what we make of it.
+
+    `transport_extension` is its id for the transport-wide sequence number, or 0.
+    """
+
+    payload_types: Mapping[int, int]
+    extensions: Mapping[int, int]
+    transport_extension: int = 0
+
+
 class Forwarder:
     """A published track.
 
-    `payload_types` maps the publisher's to ours, `extensions` its header extensions' ids; `transport_extension` is its
-    id for the transport-wide sequence number, or 0. `request` sends RTCP to the publisher. `on_audio` gets each Opus
-    packet. `level` is that of the last sound, in -dBov.
+    `request` sends RTCP to the publisher. `on_audio` gets each Opus packet. `level` is that of the last sound, in -dBov.
     """
 
     def __init__(
-        self,
-        codec: Codec,
-        payload_types: Mapping[int, int],
-        extensions: Mapping[int, int],
-        transport_extension: int,
-        fanout: Fanout,
-        request: Callable[[bytes], None],
+        self, codec: Codec, terms: Terms, fanout: Fanout, request: Callable[[bytes], None]
     ) -> None:
         self.codec = codec
         self.encodings: list[Encoding] = []
@@ -46,9 +51,7 @@ class Forwarder:
         self.on_audio: Callable[[bytes], None] | None = None
         self.level = SILENCE
         self._muted = False
-        self._payload_types = payload_types
-        self._extensions = extensions
-        self._transport_extension = transport_extension
+        self._terms = terms
         self._fanout = fanout
         self._request = request
 
@@ -69,6 +72,10 @@ class Forwarder:
         is_heard = any(now - each.last_at < LEVEL_SECONDS for each in self.encodings)
         return self.level if is_heard else SILENCE
 
+    def renegotiate(self, terms: Terms) -> None:
+        """Read what comes by other terms from now on."""
+        self._terms = terms
+
     def encode(self, ssrc: int, rid: str, rank: int) -> Encoding:
         """Note a source (SSRC) of the track; it takes the place of an older one of the same rank."""
         encoding = Encoding(self.codec, ssrc, rid, rank, self._request)
@@ -81,10 +88,11 @@ class Forwarder:
     def receive(self, datagram: bytes, encoding: Encoding, now: float) -> int:
         """Forward a packet of an encoding; returns its transport-wide sequence number, or -1. Raises PacketInvalid."""
         codec = self.codec
-        if (payload_type := self._payload_types.get(datagram[1] & 0x7F)) is None:
+        terms = self._terms
+        if (payload_type := terms.payload_types.get(datagram[1] & 0x7F)) is None:
             raise rtp.PacketInvalid
         packet, transport, at = rtp.rebuild(
-            datagram, self._extensions, self._transport_extension, payload_type
+            datagram, terms.extensions, terms.transport_extension, payload_type
         )
         if len(packet) + RTX_OVERHEAD > MAX_SRTP_PACKET:
             raise rtp.PacketInvalid
@@ -168,4 +176,4 @@ class Forwarder:
             downlink.begin(encoding, kept, now)
 
 
-__all__ = ["SILENCE", "Forwarder"]
+__all__ = ["SILENCE", "Forwarder", "Terms"]

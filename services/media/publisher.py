@@ -13,7 +13,7 @@ from services.media.data import DataChannels
 from services.media.domain import MAX_TRACKS_PER_PEER, NotGranted, SdpInvalid, TooManyTracks
 from services.media.encoding import Encoding
 from services.media.fanout import Fanout
-from services.media.forwarder import Forwarder
+from services.media.forwarder import Forwarder, Terms
 from services.media.sources import Sources
 from services.media.track import PublishedTrack
 from services.media.transport import Transport, rejected
@@ -78,18 +78,24 @@ class Publisher:
         accepted = self._accepted(offer, wanted)
         if self.transport.set_remote(offer.remote):
             self.transport.ice.restart()
-        removed = [track for mid, track in self.tracks.items() if mid not in accepted]
+        removed = [
+            track
+            for mid, track in self.tracks.items()
+            if mid not in accepted or accepted[mid][1] is not track.forwarder.codec
+        ]
+        for track in removed:
+            self._forget(track)
         added = []
         for section in offer.sections:
-            if section.mid in accepted and section.mid not in self.tracks:
+            if section.mid not in accepted:
+                continue
+            if (known := self.tracks.get(section.mid)) is not None:
+                known.section, known.payload_type = section, accepted[section.mid][0]
+                known.forwarder.renegotiate(_terms(section, accepted[section.mid]))
+            else:
                 track = self._new_track(section, accepted[section.mid], wanted.get(section.mid))
                 self.tracks[section.mid] = track
                 added.append(track)
-        for track in removed:
-            self._forget(track)
-        for section in offer.sections:
-            if (known := self.tracks.get(section.mid)) is not None:
-                known.section, known.payload_type = section, accepted[section.mid][0]
         data = [section.mid for section in offer.sections if section.is_data and section.is_active][
             :1
         ]
@@ -149,21 +155,8 @@ class Publisher:
         self, section: sdp.Section, chosen: tuple[int, sdp.Codec], wanted: Wanted | None
     ) -> PublishedTrack:
         payload_type, codec = chosen
-        extensions = {
-            section.extensions[uri]: identifier
-            for uri, identifier in sdp.FORWARDED_EXTENSIONS.items()
-            if uri in section.extensions
-        }
-        payload_types = {payload_type: codec.payload_type}
-        if codec is sdp.OPUS and (red := section.redundancy()):
-            payload_types[red] = sdp.RED_PAYLOAD_TYPE
         forwarder = Forwarder(
-            codec,
-            payload_types,
-            extensions,
-            section.extensions.get(sdp.TRANSPORT_SEQUENCE, 0),
-            self._fanout,
-            self.transport.send_rtcp,
+            codec, _terms(section, chosen), self._fanout, self.transport.send_rtcp
         )
         forwarder.muted = wanted is not None and wanted.muted
         track = PublishedTrack(
@@ -227,6 +220,19 @@ class Publisher:
         ]
         if blocks:
             self.transport.send_rtcp(rtcp.receiver_report(1, blocks))
+
+
+def _terms(section: sdp.Section, chosen: tuple[int, sdp.Codec]) -> Terms:
+    payload_type, codec = chosen
+    payload_types = {payload_type: codec.payload_type}
+    if codec is sdp.OPUS and (red := section.redundancy()):
+        payload_types[red] = sdp.RED_PAYLOAD_TYPE
+    extensions = {
+        section.extensions[uri]: identifier
+        for uri, identifier in sdp.FORWARDED_EXTENSIONS.items()
+        if uri in section.extensions
+    }
+    return Terms(payload_types, extensions, section.extensions.get(sdp.TRANSPORT_SEQUENCE, 0))
 
 
 def _source(section: sdp.Section, wanted: Wanted | None) -> str:

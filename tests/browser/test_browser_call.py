@@ -110,8 +110,8 @@ async def test_the_call_comes_back_when_its_media_worker_is_killed(
     async with call(browser, stack) as (ann, bob):
         received = await sees_and_hears(ann, bob)
         port = next(iter(received.ports))
-        worker = next(each for each in stack.layout.media_workers if each.ports["udp"] == port)
-        stack.wait_until_back(worker.name, stack.kill(worker.name))
+        worker = stack.worker_at(port)
+        stack.wait_until_back(worker, stack.kill(worker))
         await asyncio.gather(sees_and_hears(ann, bob), sees_and_hears(bob, ann))
 
 

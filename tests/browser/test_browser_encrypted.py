@@ -91,8 +91,8 @@ async def test_mute_the_camera_and_a_lost_media_worker_change_nothing(
         await bob.button("Turn camera on").click()
         await sees_and_hears(ann, bob)
         port = next(iter((await ann.received()).ports))
-        worker = next(each for each in stack.layout.media_workers if each.ports["udp"] == port)
-        stack.wait_until_back(worker.name, stack.kill(worker.name))
+        worker = stack.worker_at(port)
+        stack.wait_until_back(worker, stack.kill(worker))
         await asyncio.gather(sees_and_hears(ann, bob), sees_and_hears(bob, ann))
         await expect(ann.page.get_by_text(UNREADABLE)).to_have_count(0)
 

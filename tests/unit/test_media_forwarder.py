@@ -22,7 +22,7 @@ from services.media.encoding import (
     Encoding,
 )
 from services.media.fanout import PythonFanout
-from services.media.forwarder import Forwarder
+from services.media.forwarder import Forwarder, Terms
 from services.media.payload import vp8_numbers
 from services.media.publisher import Publisher
 from services.media.transport import Transport
@@ -60,14 +60,8 @@ class Track:
     ) -> None:
         self.asked: list[bytes] = []
         self.network = Network()
-        self.forwarder = Forwarder(
-            codec,
-            {101: codec.payload_type, 63: sdp.RED_PAYLOAD_TYPE},
-            {1: 1},
-            0,
-            self.network.fanout,
-            self.asked.append,
-        )
+        terms = Terms({101: codec.payload_type, 63: sdp.RED_PAYLOAD_TYPE}, {1: 1})
+        self.forwarder = Forwarder(codec, terms, self.network.fanout, self.asked.append)
         self.layers = [
             self.forwarder.encode(SOURCE + rank, "qhf"[rank] if layers > 1 else "", rank)
             for rank in range(layers)

@@ -177,6 +177,14 @@ def test_a_track_that_is_no_longer_offered_is_gone() -> None:
     assert [track.source for track in ann.tracks.values()] == ["microphone"]
 
 
+def test_another_codec_in_a_section_is_another_track() -> None:
+    ann = publisher("camera")
+    (before,) = ann.negotiate(HEAD + VIDEO, {}).added
+    published = ann.negotiate(HEAD + VIDEO.replace("VP8/90000", "VP9/90000"), {})
+    assert published.removed == [before]
+    assert [track.forwarder.codec.name for track in published.added] == ["VP9"]
+
+
 def test_new_credentials_of_the_client_restart_ours() -> None:
     ann = publisher("microphone", "camera")
     ann.negotiate(OFFER, {})

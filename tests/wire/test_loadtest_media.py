@@ -98,7 +98,7 @@ async def test_what_one_sends_the_others_get_unchanged() -> None:
         assert ann.uplink is not None
         ann.uplink.stop()
     figures = used.figures
-    assert figures.corrupt == figures.lost == figures.duplicates == figures.thinned == 0
+    assert figures.corrupt == figures.lost == figures.duplicates == 0
     assert figures.tracks == 2 * 2
     assert figures.silent == 0
     assert figures.keyframes >= 1
