@@ -61,7 +61,7 @@ UNTIL_LAYERS = """async (wanted) => {
     .flatMap(({ sender }) => sender.getParameters().encodings)
     .filter(({ active }) => active)
     .map(({ rid }) => rid);
-  while (sent().join() !== wanted) await new Promise((resolve) => setTimeout(resolve, 100));
+  while (!wanted.includes(sent().join())) await new Promise((resolve) => setTimeout(resolve, 100));
 }"""
 UNTIL_MORE = f"""async ([frames, energy]) => {{
   const received = {RECEIVED};
@@ -141,10 +141,10 @@ class Person:
         """Find the tile with somebody's screen."""
         return self.page.get_by_role("listitem", name=f"{other.name} is presenting")
 
-    async def sends_layers(self, *rids: str) -> None:
-        """Wait until the page sends these layers of its camera, smallest first, and no others. Raises TimeoutError."""
+    async def sends_layers(self, *wanted: str) -> None:
+        """Wait until the page sends just these layers of its camera, or those: `q,h`. Raises TimeoutError."""
         async with asyncio.timeout(PATIENCE_MS / 1000):
-            await self.page.evaluate(UNTIL_LAYERS, ",".join(rids))
+            await self.page.evaluate(UNTIL_LAYERS, list(wanted))
 
     async def received(self) -> Received:
         """Read what the page has received until now, over its open connections."""

@@ -116,6 +116,7 @@ async def test_the_whole_link_is_asked_for_and_a_link_of_another_kind_is_not_ent
         await ann.button("Home").click()
         open_code = await ann.start_meeting("For everybody")
         await ann.button("Leave").click()
+        await ann.button("Home").click()
         await ann.page.goto(f"{stack.http}/m/{open_code}#key={key}")
         await expect(ann.page.get_by_text("the server says that it isn't one")).to_be_visible()
         await expect(ann.button("Join now")).to_have_count(0)
