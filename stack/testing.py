@@ -14,7 +14,7 @@ from stack import web
 from stack.errors import StackError
 
 ROOT = Path(__file__).resolve().parent.parent
-FOLDERS = ("unit", "contracts", "wire", "system", "gateway", "browser")
+FOLDERS = ("unit", "contracts", "wire", "system", "browser")
 """The quick ones first."""
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM_VARIABLE = "PARLEY_CHROMIUM"
