@@ -7,16 +7,13 @@ Keeps what has come for those who lose it, asks the publisher for what has not, 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, Protocol
 
 from services.media import payload, rtcp
 from services.media.fanout import Lane
 from services.media.payload import NO_NUMBERS, Vp8Numbers
 from services.media.reception import Reception
 from services.media.sdp import OPUS, RED_PAYLOAD_TYPE, Codec
-
-if TYPE_CHECKING:
-    from services.media.downlink import Downlink
 
 HISTORY = 512
 """Packets kept for retransmission: some three seconds of video at 1.5 Mbit/s."""
@@ -53,6 +50,14 @@ class Kept(NamedTuple):
         return head + payload.red_primary(bytes(self.packet[self.payload_at :]))
 
 
+class Waiting(Protocol):
+    """Who waits for an encoding's next keyframe."""
+
+    def begin(self, encoding: Encoding, kept: Kept, now: float) -> None:
+        """It is here."""
+        ...
+
+
 class Encoding:
     """`rank` orders a track's encodings, 0 the smallest. `request` sends RTCP to the publisher."""
 
@@ -67,7 +72,7 @@ class Encoding:
         self.reception = Reception(codec.clock_rate)
         self.lanes: list[Lane] = []
         self.plain_lanes: list[Lane] = []
-        self.waiting: list[Downlink] = []
+        self.waiting: list[Waiting] = []
         self.height = 0
         self.packets = 0
         self.octets = 0
