@@ -58,7 +58,8 @@ class Quota:
     """`outside` are tracks beyond the room's last N; `cap` is the highest rank that the worker can bear.
 
     `on_delivery` hears, by track, when its delivery or the rid that comes is another one; `starvations` counts, by
-    track, how often its picture stopped for lack of bandwidth; `desired` has the rank that would be watched, -1 for none.
+    track, how often its picture stopped for lack of bandwidth; `desired` has the rank that would be watched, -1 for none,
+    and `on_more_desired` hears when one has risen.
     """
 
     def __init__(self, outlet: Outlet) -> None:
@@ -68,6 +69,7 @@ class Quota:
         self.cap = ALL
         self.desired: dict[str, int] = {}
         self.on_delivery: Callable[[PublishedTrack, Delivery, str], None] = lambda *_: None
+        self.on_more_desired: Callable[[], None] = lambda: None
         self._outlet = outlet
         self.starvations: dict[str, int] = {}
         self._told: dict[str, tuple[Delivery, str]] = {}
@@ -132,17 +134,23 @@ class Quota:
         want = self.wants.get(track.id, ANY)
         encodings = track.forwarder.encodings
         is_wanted = not want.paused and not self._is_outside(track, want)
-        if not is_wanted or not encodings:
-            self.desired[track.id] = NONE
+        if not is_wanted or not encodings:  # of what has not come yet, all layers
+            self._desire(track.id, ALL if is_wanted else NONE)
             return Wish(track.id, ())
         heights = {each.rank: each.height or _typical_height(each) for each in encodings}
         desired = min(wanted_rank(heights, want.height), max(self.cap, encodings[0].rank))
-        self.desired[track.id] = desired
+        self._desire(track.id, desired)
         suiting = [each for each in encodings if each.rank <= desired]
         active = [each for each in suiting if each.is_active(now)] or suiting
         choices = [Choice(each.rank, each.bitrate_bps) for each in active]
         priority = want.priority + (SCREEN_PRIORITY if track.source == "screen" else 0)
         return Wish(track.id, choices, downlink.rank, priority)
+
+    def _desire(self, track_id: str, rank: int) -> None:
+        before = self.desired.get(track_id, NONE)
+        self.desired[track_id] = rank
+        if rank > before:
+            self.on_more_desired()
 
     def _is_outside(self, track: PublishedTrack, want: Want) -> bool:
         return track.id in self.outside and not want.priority

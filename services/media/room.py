@@ -129,6 +129,7 @@ class Room:
         publisher.on_audio = self.listener.audio
         subscriber = Subscriber(receiving, fanout, lambda: self.port.local(receiving), on_offer)
         peer = self.peers[participant] = Peer(participant, grants, publisher, subscriber)
+        subscriber.quota.on_more_desired = self._review_soon
         subscriber.quota.on_delivery = lambda *delivery: self._delivered(peer, *delivery)
         publisher.data.on_message = lambda label, data: self._relay(participant, label, data)
         subscriber.tick(time.monotonic())
@@ -229,6 +230,10 @@ class Room:
             self._loud = loud
             self.listener.loud(loud)
 
+    def _review_soon(self) -> None:
+        """Review at this tick's end: a layer that somebody waits for must not wait too."""
+        self._reviewed_at = -REVIEW_SECONDS
+
     def _review(self, now: float) -> None:
         """Look at what need not be looked at so often: the last N, the layers that are watched, how good it is."""
         cap = next((rank for above, rank in PRESSURE_CAPS if self.pressure >= above), ALL)
@@ -239,7 +244,7 @@ class Room:
             if peer.verdict.update(peer.signs(now), now):
                 self.listener.quality(peer.participant, peer.verdict.quality)
         for track in self.tracks():
-            if len(track.section.rids) > 1:
+            if len(track.section.rids) > 1 and track.forwarder.encodings:
                 self._review_layers(track, now)
 
     def _outside_last_n(self) -> frozenset[str]:
@@ -256,6 +261,7 @@ class Room:
             default=-1,
         )
         rids = track.section.rids
+        watched = min(watched, len(rids) - 1)
         layers = self._layers.setdefault(track.id, LayersWanted(len(rids)))
         if layers.update(watched, now):
             self.listener.layers_wanted(track, rids[: layers.rank + 1])
