@@ -21,6 +21,9 @@ from tests.running_stack import RunningStack
 PATIENCE_SECONDS = 60.0
 
 
+RETRY_SECONDS = 0.5
+
+
 class Caller:
     """A program that signs up, joins a meeting and publishes; `heard` are the kinds of all messages.
 
@@ -29,6 +32,7 @@ class Caller:
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self.rtc = RtcClient()
+        self._asked: set[str] = set()
         self.older: list[RtcClient] = []
         self.rebuilds = True
         self.heard: list[str] = []
@@ -71,12 +75,14 @@ class Caller:
         await self.start_media()
 
     async def start_media(self) -> None:
-        await self.say(start_media=signaling_pb2.StartMedia())
+        self._asked = {await self.say(start_media=signaling_pb2.StartMedia())}
         offer = await self.rtc.offer()
-        await self.say(publish_offer=signaling_pb2.PublishOffer(sdp=offer))
+        self._asked.add(await self.say(publish_offer=signaling_pb2.PublishOffer(sdp=offer)))
 
-    async def say(self, **message: Any) -> None:
-        await self._stream.write(ClientMessage(id=secrets.token_hex(4), **message))
+    async def say(self, **message: Any) -> str:
+        mark = secrets.token_hex(4)
+        await self._stream.write(ClientMessage(id=mark, **message))
+        return mark
 
     async def _listen(self) -> None:
         while (said := await self._stream.read()) is not grpc.aio.EOF:
@@ -100,9 +106,16 @@ class Caller:
                 )
                 await self.say(subscribe_answer=answer)
             case "media_moving" | "media_reset" if self.rebuilds:
-                self.older.append(self.rtc)
-                self.rtc = RtcClient()
-                await self.start_media()
+                await self._rebuild()
+            case "refused" if self.rebuilds and said.reply_to in self._asked:
+                self._asked = set()
+                await asyncio.sleep(RETRY_SECONDS)  # no node is there just now
+                await self._rebuild()
+
+    async def _rebuild(self) -> None:
+        self.older.append(self.rtc)
+        self.rtc = RtcClient()
+        await self.start_media()
 
     async def hears(self, kind: str) -> None:
         async with asyncio.timeout(PATIENCE_SECONDS):

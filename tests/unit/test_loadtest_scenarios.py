@@ -147,7 +147,7 @@ def test_a_scenario_is_named_and_set_up_like_the_others(path: Path) -> None:
 def test_a_scenario_shows_the_token_that_its_method_asks_for(path: Path) -> None:
     scenario, method = opened(path)
     who = accesses()[method.descriptor.full_name]
-    assert scenario.tags == {"access": Access.Name(who).removeprefix("ACCESS_").lower()}
+    assert scenario.tags["access"] == Access.Name(who).removeprefix("ACCESS_").lower()
     shown = Requests(Scenario(path, metadata=scenario.metadata), method, {}).variables
     assert shown <= TOKENS.get(who, set())
     assert bool(shown) == (who in TOKENS)
