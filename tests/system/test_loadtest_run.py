@@ -220,8 +220,12 @@ def test_every_scenario_runs(stack: RunningStack) -> None:
     files = sorted(map(str, SCENARIOS.iterdir()))
     token = {**os.environ, "LOAD_ADMIN_TOKEN": administrator(stack)}
     arguments = ("--host", stack.grpc_target, "--total", "2", "--format", "json")
-    done = loadtest("run", *files, *arguments, environment=token)
-    reports = {report["options"]["call"]: report for report in json.loads(done.stdout)}
+    refused = [path for path in files if "status" in load(Path(path)).tags]
+    done = loadtest("run", *(set(files) - set(refused)), *arguments, environment=token)
+    also = loadtest("run", *refused, *arguments, environment=token)
+    assert len(refused) == 1, "one report is told as it is, not in a list"
+    both = [*json.loads(done.stdout), json.loads(also.stdout)]
+    reports = {report["options"]["call"]: report for report in both}
     assert len(reports) == len(files)
     for path in files:
         scenario = load(Path(path))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import grpc
 import pytest
 from parley.signaling.v1 import signaling_pb2, signaling_pb2_grpc
@@ -42,8 +44,12 @@ async def test_a_killed_media_worker_is_replaced_and_clients_are_told(stack: Run
         for name, pid in killed.items():
             stack.wait_until_back(name, pid)
         ann.heard.clear()
-        await ann.say(start_media=signaling_pb2.StartMedia())
-        await ann.hears("accepted")
+        async with asyncio.timeout(60):
+            while (
+                "accepted" not in ann.heard
+            ):  # refused, with RetryInfo, until a node has its lease again
+                await ann.say(start_media=signaling_pb2.StartMedia())
+                await asyncio.sleep(0.5)
 
 
 async def test_a_ticket_that_is_none_is_refused(stack: RunningStack) -> None:
