@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import socket
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -21,7 +22,7 @@ LOOPBACK = "127.0.0.1"
 MAX_DATAGRAM = 2_048
 
 
-class Ground:
+class Ground(ABC):
     """Where a test's call takes place: the server's port, and places for clients, by name."""
 
     port: Port
@@ -40,13 +41,13 @@ class Ground:
         """Get the address of a client's place."""
         return LOOPBACK
 
+    @abstractmethod
     def worsen(self, conditions: Conditions) -> None:
         """Make every client's link bad, both ways."""
-        raise NotImplementedError
 
+    @abstractmethod
     def lost(self) -> int:
         """Count the packets that were lost on the way since the last time."""
-        raise NotImplementedError
 
 
 class Namespaces(Ground):

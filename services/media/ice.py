@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import secrets
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -34,13 +35,13 @@ class StreamAddress(Address):
 
     __hash__ = object.__hash__
 
+    @abstractmethod  # without ABC: its instance checks would cost on the hot path
     def send(self, datagrams: Sequence[bytes]) -> None:
         """Send datagrams through the connection."""
-        raise NotImplementedError
 
+    @abstractmethod
     def close(self, why: str = "") -> None:
         """End the connection, if it has not ended."""
-        raise NotImplementedError
 
 
 class CheckInvalid(Exception):

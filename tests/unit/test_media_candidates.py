@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from services.media import sdp
 from services.media.ice import StreamAddress, new_credentials
 
@@ -47,9 +49,19 @@ def test_a_browser_that_hides_its_addresses_is_understood() -> None:
     assert hidden.remote == ("abcd", "0123456789012345678901", ("sha-256", "AA:BB"))
 
 
+class Stream(StreamAddress):
+    """A connection that leads nowhere."""
+
+    def send(self, datagrams: Sequence[bytes]) -> None:
+        """Nobody is there."""
+
+    def close(self, why: str = "") -> None:
+        """It was never open."""
+
+
 def test_a_tcp_connection_is_nobodys_udp_address() -> None:
     udp = ("192.0.2.1", 5000)
-    first, second = StreamAddress(udp), StreamAddress(udp)
+    first, second = Stream(udp), Stream(udp)
     assert first != second
     assert first != udp
     assert {udp: "datagrams", first: "a stream"} == {first: "a stream", udp: "datagrams"}
