@@ -1,4 +1,4 @@
-"""The wheel's build hook: compiles the fan-out into it where there is a compiler; without, the wheel is pure Python."""
+"""The wheel's build hook: compiles the media service's hot path into it where there is a compiler; without, the wheel is pure Python."""
 
 from __future__ import annotations
 

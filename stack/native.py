@@ -1,4 +1,4 @@
-"""Builds what is compiled: the media service's fan-out, in place, where the machine has a C compiler.
+"""Builds what is compiled: the media service's hot path, in place, where the machine has a C compiler.
 
 `./parley` runs this after it has made the environment; the wheel's build (hatch_build.py) too. Without a compiler or
 Python's headers nothing is lost but speed: the same is there in pure Python.
@@ -13,23 +13,24 @@ import sysconfig
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-SOURCE = ROOT / "services" / "media" / "_fanout.c"
+MEDIA = ROOT / "services" / "media"
+SOURCES = tuple(sorted((MEDIA / "native").glob("*.c")))
 FLAGS = ("-O3", "-fPIC", "-shared", "-Wall", "-Wextra")
 
 
 def target() -> Path:
     """Name the module that this Python loads."""
     suffix = sysconfig.get_config_var("EXT_SUFFIX")
-    return SOURCE.with_name(f"{SOURCE.stem}{suffix}")
+    return MEDIA / f"_native{suffix}"
 
 
 def build() -> Path | None:
-    """Compile the fan-out for this Python; None, and a line that says why, where that can't be done."""
+    """Compile it for this Python; None, and a line that says why, where that can't be done."""
     compiler = shlex.split(sysconfig.get_config_var("CC") or "cc")[0]
     includes = {sysconfig.get_path("include"), sysconfig.get_path("platinclude")}
     output = target()
     fresh = output.with_suffix(".new")
-    command = [compiler, *FLAGS, *(f"-I{each}" for each in sorted(includes)), str(SOURCE)]
+    command = [compiler, *FLAGS, *(f"-I{each}" for each in sorted(includes)), *map(str, SOURCES)]
     try:
         done = subprocess.run(
             [*command, "-o", str(fresh)], capture_output=True, text=True, check=False

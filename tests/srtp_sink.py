@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import socket
+
 from pylibsrtp import Policy, Session
 
 from services.media import rtp
 from services.media.dtls import OutboundSrtp
-from services.media.fanout import Outlet, PythonFanout
+from services.media.fanout import Outlet, PythonFanout, Send
 from services.media.ice import Address
 
 KEY = bytes(range(44))
+
+
+def fanout_to(send: Send) -> PythonFanout:
+    """A fan-out whose datagrams go to `send`, and that is not read."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as unread:
+        return PythonFanout(unread, send, lambda _datagram, _source, _now: None)
 
 
 def session(direction: int) -> Session:
@@ -22,7 +30,7 @@ class Network:
 
     def __init__(self) -> None:
         self._sinks: dict[Address, Sink] = {}
-        self.fanout = PythonFanout(self.send)
+        self.fanout = fanout_to(self.send)
 
     def send(self, datagram: bytes, address: Address) -> None:
         self._sinks[address].receive(datagram)

@@ -13,8 +13,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from services.media import rtcp, rtp
-from services.media.encoding import Encoding, Kept
+from services.media.encoding import Encoding
 from services.media.fanout import Fanout, Lane, Outlet
+from services.media.stream import Kept
 
 STRETCHES = 8
 """Stretches between seams of which lost packets can still be sent again."""
@@ -84,11 +85,13 @@ class Downlink:
             return
         if self.target is not None and self in self.target.waiting:
             self.target.waiting.remove(self)
+            self.target.watch()
         self.target = encoding
         if encoding is None:
             self._leave()
         elif encoding is not self.current:
             encoding.waiting.append(self)
+            encoding.watch()
             encoding.request_keyframe()
 
     def begin(self, encoding: Encoding, kept: Kept, now: float) -> None:
@@ -112,6 +115,7 @@ class Downlink:
         lane.begin = kept.extended
         self.current = encoding
         self._lanes(encoding).append(lane)
+        encoding.watch()
         self._stretches.append(
             _Stretch(
                 encoding,
@@ -128,12 +132,12 @@ class Downlink:
         """Remember where the line is, while the encoding that feeds it still knows."""
         if (encoding := self.current) is None:
             return
-        lane = self.lane
-        self._highest = encoding.reception.highest + lane.offset
-        self._timestamp = encoding.timestamp + lane.timestamp_offset & 0xFFFFFFFF
-        self._picture = encoding.picture + lane.picture_offset
-        self._tl0 = encoding.tl0 + lane.tl0_offset
-        self._at = encoding.last_at
+        lane, stream = self.lane, encoding.stream
+        self._highest = stream.highest + lane.offset
+        self._timestamp = stream.timestamp + lane.timestamp_offset & 0xFFFFFFFF
+        self._picture = stream.picture + lane.picture_offset
+        self._tl0 = stream.tl0 + lane.tl0_offset
+        self._at = stream.last_at
 
     def resend(self, lost: Sequence[int], now: float) -> None:
         """Send again, by RTX, what the subscriber has lost, by its own sequence numbers, as far as the histories go.
@@ -191,13 +195,14 @@ class Downlink:
         self.aim(None)
 
     def _lanes(self, encoding: Encoding) -> list[Lane]:
-        return encoding.lanes if self._accepted.red else encoding.plain_lanes
+        return encoding.stream.lanes if self._accepted.red else encoding.plain_lanes
 
     def _leave(self) -> None:
         if self.current is None:
             return
         self.note_highest()
         self._lanes(self.current).remove(self.lane)
+        self.current.watch()
         self.current = None
 
     def _continued(self, encoding: Encoding, timestamp: int, now: float) -> int:
@@ -219,10 +224,11 @@ class Downlink:
 
     def _find(self, sequence: int) -> tuple[Kept, _Stretch] | None:
         for stretch in reversed(self._stretches):
-            highest = stretch.encoding.reception.highest
+            stream = stretch.encoding.stream
+            highest = stream.highest
             back = (highest + stretch.offset - sequence) & 0xFFFF
             extended = highest - back
-            if extended >= stretch.begin and (kept := stretch.encoding.kept(extended)) is not None:
+            if extended >= stretch.begin and (kept := stream.kept(extended)) is not None:
                 return kept, stretch
         return None
 

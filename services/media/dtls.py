@@ -30,8 +30,16 @@ MAX_SRTP_PACKET = 1356
 SrtpError = pylibsrtp.Error
 
 srtp_protect = lib.srtp_protect
-srtp_protect_address = int(ffi.cast("intptr_t", ffi.addressof(lib, "srtp_protect")))
-"""Where libsrtp's function is, for the compiled fan-out, which so needs no libsrtp of its own."""
+
+
+def srtp_addresses() -> tuple[int, int, int]:
+    """Tell where libsrtp's srtp_protect, srtp_unprotect and srtp_unprotect_rtcp are.
+
+    They are for the compiled fan-out, which so needs no libsrtp of its own.
+    """
+    names = ("srtp_protect", "srtp_unprotect", "srtp_unprotect_rtcp")
+    one, two, three = (int(ffi.cast("intptr_t", ffi.addressof(lib, name))) for name in names)
+    return one, two, three
 
 
 class DtlsState(Enum):
@@ -97,6 +105,22 @@ class OutboundSrtp:
         return self._session.protect_rtcp(packet)
 
 
+class InboundSrtp:
+    """Takes the protection off what comes from one peer, and refuses what is not the peer's or came before."""
+
+    __slots__ = ("_session", "unprotect", "unprotect_rtcp")
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.unprotect = session.unprotect
+        self.unprotect_rtcp = session.unprotect_rtcp
+
+    @property
+    def context(self) -> int:
+        """Get the pointer to it as a number, for the compiled fan-out."""
+        return int(ffi.cast("intptr_t", self._session._srtp[0]))  # noqa: SLF001
+
+
 class Dtls:
     """One handshake, and the SRTP sessions that come of it. `received` gathers application data, for whoever takes it.
 
@@ -107,7 +131,7 @@ class Dtls:
         self._ssl = certificate.connection()
         self._fingerprint = fingerprint
         self.state = DtlsState.HANDSHAKING
-        self.inbound: Session | None = None
+        self.inbound: InboundSrtp | None = None
         self.outbound: OutboundSrtp | None = None
         self.received: list[bytes] = []
 
@@ -196,7 +220,7 @@ class Dtls:
             return False
         length = 2 * (profile.key_length + profile.salt_length)
         material = self._ssl.export_keying_material(b"EXTRACTOR-dtls_srtp", length)
-        self.inbound = _session(profile, material, 0, Policy.SSRC_ANY_INBOUND)
+        self.inbound = InboundSrtp(_session(profile, material, 0, Policy.SSRC_ANY_INBOUND))
         self.outbound = OutboundSrtp(_session(profile, material, 1, Policy.SSRC_ANY_OUTBOUND))
         return True
 
@@ -218,11 +242,12 @@ __all__ = [
     "Certificate",
     "Dtls",
     "DtlsState",
+    "InboundSrtp",
     "OutboundSrtp",
     "Scratch",
     "Session",
     "SrtpError",
     "scratch",
+    "srtp_addresses",
     "srtp_protect",
-    "srtp_protect_address",
 ]

@@ -1,22 +1,20 @@
 """One stream of RTP from a publisher: a simulcast layer, or all that there is of a track.
 
-Keeps what has come for those who lose it, asks the publisher for what has not, and knows which lanes it feeds:
-`plain_lanes` are those of subscribers that take no redundant audio.
+Asks the publisher for what has not come, and for keyframes. Its stream counts, keeps and forwards what has come, along
+the lanes that it feeds; `plain_lanes` are those of subscribers that take no redundant audio.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
-from services.media import payload, rtcp
-from services.media.fanout import Lane
-from services.media.payload import NO_NUMBERS, Vp8Numbers
+from services.media import rtcp
+from services.media.fanout import Fanout, Lane
 from services.media.reception import Reception
-from services.media.sdp import OPUS, RED_PAYLOAD_TYPE, Codec
+from services.media.sdp import Codec
+from services.media.stream import Kept
 
-HISTORY = 512
-"""Packets kept for retransmission: some three seconds of video at 1.5 Mbit/s."""
 KEYFRAME_INTERVAL_SECONDS = 0.35
 """Between two keyframe requests to one source; a request that comes sooner is deferred, never dropped.
 libwebrtc drops those that come within 300 ms of one another."""
@@ -32,24 +30,6 @@ TYPICAL_BPS = (150_000, 500_000, 1_700_000)
 """What layers cost that have not been seen yet, by rank."""
 
 
-class Kept(NamedTuple):
-    """A packet as it was forwarded, but for what differs from lane to lane."""
-
-    extended: int
-    packet: bytearray
-    payload_at: int
-    timestamp: int
-    numbers: Vp8Numbers
-
-    def plain(self) -> bytearray:
-        """Make the packet without redundant audio, for those who can't read that."""
-        if self.packet[1] & 0x7F != RED_PAYLOAD_TYPE:
-            return bytearray(self.packet)
-        head = self.packet[: self.payload_at]
-        head[1] = head[1] & 0x80 | OPUS.payload_type
-        return head + payload.red_primary(bytes(self.packet[self.payload_at :]))
-
-
 class Waiting(Protocol):
     """Who waits for an encoding's next keyframe."""
 
@@ -59,41 +39,50 @@ class Waiting(Protocol):
 
 
 class Encoding:
-    """`rank` orders a track's encodings, 0 the smallest. `request` sends RTCP to the publisher."""
+    """`rank` orders a track's encodings, 0 the smallest. `request` sends RTCP to the publisher.
+
+    `stream` is what is received of it; `on_packet` gets of that what `Stream` says, and all while it is looked for a
+    keyframe or `is_tapped`.
+    """
 
     def __init__(
-        self, codec: Codec, ssrc: int, rid: str, rank: int, request: Callable[[bytes], None]
+        self,
+        codec: Codec,
+        ssrc: int,
+        rid: str,
+        rank: int,
+        fanout: Fanout,
+        request: Callable[[bytes], None],
+        on_packet: Callable[[Encoding, Kept, int, float], None],
     ) -> None:
         self.codec = codec
         self.ssrc = ssrc
         self.rid = rid
         self.rank = rank
         self.rtx_ssrc = 0
-        self.reception = Reception(codec.clock_rate)
-        self.lanes: list[Lane] = []
+        self.stream = fanout.stream(
+            codec.clock_rate,
+            codec.name == "VP8",
+            lambda kept, before, now: on_packet(self, kept, before, now),
+            -IDLE_SECONDS,
+        )
+        self.reception = Reception(self.stream, codec.clock_rate)
         self.plain_lanes: list[Lane] = []
         self.waiting: list[Waiting] = []
         self.height = 0
-        self.packets = 0
-        self.octets = 0
-        self.frames = 0
-        self.keyframes = 0
+        self.is_tapped = False
         self.keyframe_requests = 0
         self.nacks = 0
         self.recovered = 0
-        self.timestamp = 0
-        self.picture = 0
-        self.tl0 = 0
-        self.last_at = -IDLE_SECONDS
         self.report: rtcp.SenderReport | None = None
         self._request = request
-        self._history: list[Kept | None] = [None] * HISTORY
         self._missing: dict[int, tuple[int, float]] = {}
         self._asked_at = -KEYFRAME_INTERVAL_SECONDS
         self._keyframe_wanted = False
         self._bitrate_bps = 0.0
         self._metered_at = 0.0
         self._metered_octets = 0
+        self.watch()
 
     @property
     def bitrate_bps(self) -> int:
@@ -104,23 +93,14 @@ class Encoding:
 
     def is_active(self, now: float) -> bool:
         """Tell whether it is being sent."""
-        return now - self.last_at < IDLE_SECONDS
+        return now - self.stream.last_at < IDLE_SECONDS
 
-    def keep(self, kept: Kept, now: float) -> None:
-        """Note a packet that goes out, whose place among the others is `kept.extended`."""
-        self._history[kept.extended % HISTORY] = kept
-        self.last_at = now
-        self.packets += 1
-        self.octets += len(kept.packet) - kept.payload_at
-        if kept.extended == self.reception.highest:
-            self.frames += kept.timestamp != self.timestamp
-            self.timestamp = kept.timestamp
-            self._note_numbers(kept)
-
-    def kept(self, extended: int) -> Kept | None:
-        """Find a packet that went out; None when it is too old, or never came."""
-        found = self._history[extended % HISTORY]
-        return found if found is not None and found.extended == extended else None
+    def watch(self) -> None:
+        """See anew whether each packet is to be looked at: call when anything that decides on it has changed."""
+        is_sized = self.codec.name != "VP8" or self.height
+        self.stream.is_watched = bool(
+            self.waiting or self.plain_lanes or self.is_tapped or not is_sized
+        )
 
     def note_gap(self, extended: int, before: int, now: float) -> None:
         """Ask the publisher for what was skipped between `before`, the highest so far, and a packet that has come."""
@@ -141,7 +121,7 @@ class Encoding:
 
     def tick(self, now: float) -> None:
         """Do what is due: keyframe requests and NACKs to the publisher. Call some twenty times a second."""
-        if not self.packets:
+        if not self.stream.packets:
             return
         if self._keyframe_wanted and now - self._asked_at >= KEYFRAME_INTERVAL_SECONDS:
             self._keyframe_wanted = bool(self.waiting)  # those who wait must not wait for ever
@@ -153,17 +133,10 @@ class Encoding:
         if now - self._metered_at >= METER_SECONDS:
             self._meter(now)
 
-    def _note_numbers(self, kept: Kept) -> None:
-        picture_at, is_wide, tl0_at = kept.numbers
-        if picture_at:
-            wide = int.from_bytes(kept.packet[picture_at : picture_at + 2], "big") & 0x7FFF
-            self.picture = wide if is_wide else kept.packet[picture_at] & 0x7F
-        if tl0_at:
-            self.tl0 = kept.packet[tl0_at]
-
     def _meter(self, now: float) -> None:
         elapsed, self._metered_at = now - self._metered_at, now
-        octets, self._metered_octets = self.octets - self._metered_octets, self.octets
+        total = self.stream.octets
+        octets, self._metered_octets = total - self._metered_octets, total
         if octets and elapsed < 4 * METER_SECONDS:  # what is off keeps the figure that it had
             measured = 8 * octets / elapsed
             self._bitrate_bps += (measured - self._bitrate_bps) * (0.5 if self._bitrate_bps else 1)
@@ -181,4 +154,4 @@ class Encoding:
             self._request(rtcp.nack(1, self.ssrc, due))
 
 
-__all__ = ["HISTORY", "NO_NUMBERS", "Encoding", "Kept"]
+__all__ = ["Encoding"]

@@ -1,4 +1,4 @@
-"""The fan-out: one packet to many peers, in pure Python. `_fanout.c` does the same, compiled; one contract suite runs both.
+"""The fan-out: one packet to many peers, in pure Python. `native/` does the same, compiled; one contract suite runs both.
 
 A packet comes laid out by `rtp.rebuild`. For each lane (one track to one peer) its running numbers and SSRC are
 written over, the peer's transport-wide sequence number too, then it is protected for that peer and queued to leave
@@ -10,19 +10,26 @@ from __future__ import annotations
 import asyncio
 import importlib
 import socket
+import time
 from array import array
 from collections.abc import Callable, Sequence
 from struct import Struct
 from typing import Protocol
 
-from services.media.dtls import OutboundSrtp, scratch, srtp_protect, srtp_protect_address
+from services.media.dtls import OutboundSrtp, scratch, srtp_addresses, srtp_protect
 from services.media.ice import Address
+from services.media.inlet import Inlet, ignore
 from services.media.outbox import Outbox, unsent
 from services.media.payload import NO_NUMBERS, Vp8Numbers
-from services.media.rtp import MIN_HEADER, TRANSPORT_SEQUENCE_AT
+from services.media.rtp import MIN_HEADER, TRANSPORT_SEQUENCE_AT, PacketInvalid
+from services.media.stream import Kept, OnPacket, Stream
 
 SENT = 4096
 """Packets of which a peer's congestion feedback can still be told when they were sent: two seconds at 20 Mbit/s."""
+
+BURST = 64
+"""Datagrams read before other work gets its turn."""
+MAX_DATAGRAM = 2048
 
 _SEQUENCE_TIMESTAMP_SSRC = Struct("!HLL").pack_into
 _WORD = Struct("!H").pack_into
@@ -98,8 +105,32 @@ class Lane:
         self.octets = 0
 
 
+Route = Callable[[bytes, Address, float], None]
+"""Gets a datagram, where it came from, and when."""
+
+
 class Fanout(Protocol):
-    """What both ways offer."""
+    """The hot path: what both ways offer, from the socket by inlet, stream and lane to outlet and socket."""
+
+    def read(self) -> None:
+        """Read what the socket has, BURST datagrams at most: SRTP of who is known by their inlet, the rest by `route`."""
+        ...
+
+    def know(self, address: Address, inlet: Inlet) -> None:
+        """Have SRTP from an address go to an inlet."""
+        ...
+
+    def forget(self, address: Address) -> None:
+        """Know an address no more, if it was known."""
+        ...
+
+    def inlet(self) -> Inlet:
+        """Make a peer's way in."""
+        ...
+
+    def stream(self, clock_rate: int, is_vp8: bool, on_packet: OnPacket, last_at: float) -> Stream:
+        """Make a source's way through."""
+        ...
 
     def outlet(self) -> Outlet:
         """Make a peer's way out."""
@@ -129,8 +160,43 @@ class Fanout(Protocol):
 class PythonFanout:
     """The fan-out in pure Python: always there. `send` queues a protected packet."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, udp: socket.socket, send: Send, route: Route) -> None:
+        self._socket = udp
         self._send = send
+        self._route = route
+        self._inlets: dict[Address, Inlet] = {}
+
+    def read(self) -> None:
+        """Read what the socket has."""
+        now = time.monotonic()
+        for _ in range(BURST):
+            try:
+                datagram, source = self._socket.recvfrom(MAX_DATAGRAM)
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError:  # an ICMP error of an earlier send
+                continue
+            inlet = self._inlets.get(source[:2])
+            if inlet is not None and len(datagram) >= MIN_HEADER and 128 <= datagram[0] <= 191:
+                inlet.receive(datagram, now)
+            elif datagram:
+                self._route(datagram, source[:2], now)
+
+    def know(self, address: Address, inlet: Inlet) -> None:
+        """Have SRTP from an address go to an inlet."""
+        self._inlets[address] = inlet
+
+    def forget(self, address: Address) -> None:
+        """Know an address no more."""
+        self._inlets.pop(address, None)
+
+    def inlet(self) -> Inlet:
+        """Make a peer's way in."""
+        return Inlet()
+
+    def stream(self, clock_rate: int, is_vp8: bool, on_packet: OnPacket, last_at: float) -> Stream:
+        """Make a source's way through."""
+        return Stream(self, clock_rate, is_vp8, on_packet, last_at)
 
     def outlet(self) -> Outlet:
         """Make a peer's way out."""
@@ -205,33 +271,49 @@ class FanoutMissing(RuntimeError):
     """The compiled fan-out was asked for and is not built."""
 
 
-def choose(kind: str, udp: socket.socket, outbox: Outbox) -> Fanout:
-    """Make a fan-out that sends through a socket: `compiled`, `python`, or `auto`, compiled where that is built.
+def choose(kind: str, udp: socket.socket, outbox: Outbox, route: Route) -> Fanout:
+    """Make a fan-out on a socket: `compiled`, `python`, or `auto`, compiled where that is built.
 
-    Raises FanoutMissing.
+    `route` gets what is no SRTP of anybody known. Raises FanoutMissing.
     """
     if kind != "python":
         try:
-            return _compiled(udp, outbox)
+            return _compiled(udp, outbox, route)
         except ImportError as error:
             if kind == "compiled":
                 raise FanoutMissing(f"the compiled fan-out is not built: {error}") from error
-    return PythonFanout(outbox.add)
+    return PythonFanout(udp, outbox.add, route)
 
 
-def _compiled(udp: socket.socket, outbox: Outbox) -> Fanout:
-    native = importlib.import_module("services.media._fanout")
+def _compiled(udp: socket.socket, outbox: Outbox, route: Route) -> Fanout:
+    native = importlib.import_module("services.media._native")
 
     def flush() -> None:
-        if left := fanout.flush():
-            unsent.inc(left)
+        fanout.flush()
 
     def schedule() -> None:
         asyncio.get_running_loop().call_soon(flush)
 
-    fanout = native.Fanout(udp.fileno(), srtp_protect_address, outbox.add, schedule)
+    fanout = native.Fanout(
+        udp.fileno(),
+        srtp_addresses(),
+        outbox.add,
+        schedule,
+        route,
+        unsent.inc,
+        _kept,
+        ignore,
+        PacketInvalid,
+    )
     made: Fanout = fanout
     return made
+
+
+def _kept(extended: int, packet: bytearray, payload_at: int, timestamp: int, *numbers: int) -> Kept:
+    picture_at, is_wide, tl0_at = numbers
+    return Kept(
+        extended, packet, payload_at, timestamp, Vp8Numbers(picture_at, bool(is_wide), tl0_at)
+    )
 
 
 __all__ = [

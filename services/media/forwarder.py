@@ -1,7 +1,7 @@
 """Forwarding: one published track to its subscribers, undecoded.
 
-A packet is laid out once as all subscribers get it, kept for those who lose it, and handed to the fan-out with the
-lanes that its encoding feeds. Downlinks that wait for an encoding come over when a keyframe of it begins.
+A stream (stream.py) lays each packet out once as all subscribers get it, keeps it for those who lose it, and sends it
+along the lanes that its encoding feeds. Downlinks that wait for an encoding come over when a keyframe of it begins.
 """
 
 from __future__ import annotations
@@ -9,19 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from services.media import payload, rtcp, rtp
+from services.media import payload, rtcp
 from services.media.downlink import Downlink
-from services.media.dtls import MAX_SRTP_PACKET
-from services.media.encoding import NO_NUMBERS, Encoding, Kept
+from services.media.encoding import Encoding
 from services.media.fanout import Fanout
-from services.media.sdp import AUDIO_LEVEL, FORWARDED_EXTENSIONS, Codec
+from services.media.payload import NO_NUMBERS
+from services.media.sdp import Codec
+from services.media.stream import SILENCE, Kept
 
-RTX_OVERHEAD = 2
-SILENCE = 127
-"""The audio level of silence, in -dBov (RFC 6464 §3)."""
 LEVEL_SECONDS = 0.3
 """How long a level holds when nothing follows it."""
-_LEVEL_ID = FORWARDED_EXTENSIONS[AUDIO_LEVEL]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +36,7 @@ class Terms:
 class Forwarder:
     """A published track.
 
-    `request` sends RTCP to the publisher. `on_audio` gets each Opus packet. `level` is that of the last sound, in -dBov.
+    `request` sends RTCP to the publisher.
     """
 
     def __init__(
@@ -48,8 +45,7 @@ class Forwarder:
         self.codec = codec
         self.encodings: list[Encoding] = []
         self.downlinks: list[Downlink] = []
-        self.on_audio: Callable[[bytes], None] | None = None
-        self.level = SILENCE
+        self._on_audio: Callable[[bytes], None] | None = None
         self._muted = False
         self._terms = terms
         self._fanout = fanout
@@ -63,53 +59,55 @@ class Forwarder:
     @muted.setter
     def muted(self, muted: bool) -> None:
         self._muted = muted
-        self.level = SILENCE
+        for encoding in self.encodings:
+            encoding.stream.level = SILENCE
         for downlink in self.downlinks:
             self.choose(downlink, downlink.rank)
 
+    @property
+    def on_audio(self) -> Callable[[bytes], None] | None:
+        """Get who hears each Opus packet, without redundancy; None: nobody."""
+        return self._on_audio
+
+    @on_audio.setter
+    def on_audio(self, heard: Callable[[bytes], None] | None) -> None:
+        self._on_audio = heard
+        for encoding in self.encodings:
+            encoding.is_tapped = heard is not None
+            encoding.watch()
+
     def source_level(self, now: float) -> int:
         """Tell how loud it is now, in -dBov: a source that sends nothing (muted, DTX) is silent."""
-        is_heard = any(now - each.last_at < LEVEL_SECONDS for each in self.encodings)
-        return self.level if is_heard else SILENCE
+        if self._muted:
+            return SILENCE
+        streams = [each.stream for each in self.encodings]
+        return min((s.level for s in streams if now - s.last_at < LEVEL_SECONDS), default=SILENCE)
 
     def renegotiate(self, terms: Terms) -> None:
         """Read what comes by other terms from now on."""
         self._terms = terms
+        for encoding in self.encodings:
+            self._instruct(encoding)
 
     def encode(self, ssrc: int, rid: str, rank: int) -> Encoding:
         """Note a source (SSRC) of the track; it takes the place of an older one of the same rank."""
-        encoding = Encoding(self.codec, ssrc, rid, rank, self._request)
+        encoding = Encoding(self.codec, ssrc, rid, rank, self._fanout, self._request, self._look)
+        encoding.is_tapped = self._on_audio is not None
+        self._instruct(encoding)
         others = [each for each in self.encodings if each.rank != rank]
         self.encodings = sorted([*others, encoding], key=lambda each: each.rank)
         for downlink in self.downlinks:
             self.choose(downlink, downlink.rank)
         return encoding
 
-    def receive(self, datagram: bytes, encoding: Encoding, now: float) -> int:
+    def receive(self, packet: bytes, encoding: Encoding, now: float) -> int:
         """Forward a packet of an encoding; returns its transport-wide sequence number, or -1. Raises PacketInvalid."""
-        codec = self.codec
+        return encoding.stream.receive(packet, now)
+
+    def _instruct(self, encoding: Encoding) -> None:
         terms = self._terms
-        if (payload_type := terms.payload_types.get(datagram[1] & 0x7F)) is None:
-            raise rtp.PacketInvalid
-        packet, transport, at = rtp.rebuild(
-            datagram, terms.extensions, terms.transport_extension, payload_type
-        )
-        if len(packet) + RTX_OVERHEAD > MAX_SRTP_PACKET:
-            raise rtp.PacketInvalid
-        before, timestamp = encoding.reception.highest, rtp.timestamp(packet)
-        extended = encoding.reception.receive(rtp.sequence_number(packet), timestamp, now)
-        numbers = payload.vp8_numbers(packet, at) if codec.name == "VP8" else NO_NUMBERS
-        kept = Kept(extended, packet, at, timestamp, numbers)
-        encoding.keep(kept, now)
-        if codec.kind == "audio":
-            self._hear(encoding, kept, now)
-        else:
-            encoding.note_gap(extended, before, now)
-            if encoding.waiting or not encoding.height:
-                self._look_for_keyframe(encoding, kept, now)
-        if encoding.lanes:
-            self._fanout.forward(packet, extended, timestamp, numbers, encoding.lanes, now)
-        return transport
+        encoding.stream.read_by(terms.payload_types, terms.extensions, terms.transport_extension)
+        encoding.watch()
 
     def add(self, downlink: Downlink) -> None:
         """Take a subscriber on. What feeds it, `choose` says."""
@@ -140,7 +138,7 @@ class Forwarder:
     def request_keyframe(self) -> None:
         """Ask the publisher for a keyframe of whatever anybody watches or waits for."""
         for encoding in self.encodings:
-            if encoding.lanes or encoding.waiting:
+            if encoding.stream.lanes or encoding.waiting:
                 encoding.request_keyframe()
 
     def tick(self, now: float) -> None:
@@ -150,6 +148,16 @@ class Forwarder:
         for encoding in self.encodings:
             encoding.tick(now)
 
+    def _look(self, encoding: Encoding, kept: Kept, before: int, now: float) -> None:
+        """Look at a packet before it goes on, where `Stream` hands it over."""
+        if self.codec.kind == "audio":
+            self._take_waiting(encoding, kept, now)
+            self._hear(encoding, kept, now)
+            return
+        encoding.note_gap(kept.extended, before, now)
+        if encoding.stream.is_watched:
+            self._look_for_keyframe(encoding, kept, now)
+
     def _look_for_keyframe(self, encoding: Encoding, kept: Kept, now: float) -> None:
         begun = bytes(kept.packet[kept.payload_at : kept.payload_at + 64])
         if not payload.begins_keyframe(self.codec.name, begun):
@@ -158,22 +166,21 @@ class Forwarder:
         self._take_waiting(encoding, kept, now)
 
     def _hear(self, encoding: Encoding, kept: Kept, now: float) -> None:
-        self._take_waiting(encoding, kept, now)
-        if found := rtp.find_extension(kept.packet, _LEVEL_ID):
-            self.level = SILENCE if self._muted else found[0] & 0x7F
-        if encoding.plain_lanes or self.on_audio is not None:
-            plain = kept.plain()
-            if encoding.plain_lanes:
-                self._fanout.forward(
-                    plain, kept.extended, kept.timestamp, NO_NUMBERS, encoding.plain_lanes, now
-                )
-            if self.on_audio is not None and not self._muted:
-                self.on_audio(bytes(plain))
+        if not encoding.plain_lanes and self.on_audio is None:
+            return
+        plain = kept.plain()
+        if encoding.plain_lanes:
+            self._fanout.forward(
+                plain, kept.extended, kept.timestamp, NO_NUMBERS, encoding.plain_lanes, now
+            )
+        if self.on_audio is not None and not self._muted:
+            self.on_audio(bytes(plain))
 
     def _take_waiting(self, encoding: Encoding, kept: Kept, now: float) -> None:
         waiting, encoding.waiting = encoding.waiting, []
         for downlink in waiting:
             downlink.begin(encoding, kept, now)
+        encoding.watch()
 
 
-__all__ = ["SILENCE", "Forwarder", "Terms"]
+__all__ = ["Forwarder", "Terms"]

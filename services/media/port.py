@@ -15,16 +15,13 @@ import time
 
 from chassis import telemetry
 from services.media.dtls import Certificate
-from services.media.fanout import choose
+from services.media.fanout import BURST, choose
 from services.media.ice import Address, CheckInvalid, StreamAddress, read_check, respond
 from services.media.outbox import Outbox
 from services.media.sdp import Local
 from services.media.tcp import TcpPort
 from services.media.transport import Transport, rejected
 
-BURST = 64
-"""Datagrams read before other work gets its turn."""
-MAX_DATAGRAM = 2048
 BUFFER_BYTES = 4 * 1024 * 1024
 PROBE_UFRAG = "probe"
 """Who checks this one, with the probe secret for its password, wants to know whether the port is reached at all."""
@@ -56,7 +53,7 @@ class Port:
         self._advertise = advertise
         self._probe_secret = probe_secret
         self._outbox = Outbox(self._socket)
-        self.fanout = choose(fanout, self._socket, self._outbox)
+        self.fanout = choose(fanout, self._socket, self._outbox, self._route)
         self._certificate = Certificate()
         self._by_ufrag: dict[str, Transport] = {}
         self._by_address: dict[Address, Transport] = {}
@@ -74,7 +71,8 @@ class Port:
 
     def new_transport(self) -> Transport:
         """Make a transport on this port."""
-        transport = Transport(self._certificate, self._outbox.send, self.fanout.outlet())
+        inlet, outlet = self.fanout.inlet(), self.fanout.outlet()
+        transport = Transport(self._certificate, self._outbox.send, inlet, outlet)
         self.register(transport)
         return transport
 
@@ -105,6 +103,8 @@ class Port:
             del self._by_address[address]
             if isinstance(address, StreamAddress):
                 address.close()
+            else:
+                self.fanout.forget(address)
 
     def _drop_ufrags(self, transport: Transport) -> None:
         for ufrag in [key for key, value in self._by_ufrag.items() if value is transport]:
@@ -117,16 +117,17 @@ class Port:
         return Local(transport.ice.local, self._certificate.fingerprint, candidates)
 
     def _read(self) -> None:
-        now = time.monotonic()
+        if time.monotonic() <= self.asleep_after:
+            self.fanout.read()
+            return
         for _ in range(BURST):
             try:
-                datagram, source = self._socket.recvfrom(MAX_DATAGRAM)
-            except (BlockingIOError, InterruptedError):
+                self._socket.recv(1)
+            except BlockingIOError:
                 return
             except OSError:  # an ICMP error of an earlier send
                 continue
-            if datagram:
-                self._route(datagram, source[:2], now)
+            rejected.labels("asleep").inc()
 
     def _route(self, datagram: bytes, source: Address, now: float) -> None:
         if now > self.asleep_after:
@@ -134,7 +135,7 @@ class Port:
         elif datagram[0] <= 3:
             self._check(datagram, source, now)
         elif (transport := self._by_address.get(source)) is not None:
-            transport.receive(datagram)
+            transport.receive(datagram, now)
         else:
             rejected.labels("stranger").inc()
 
@@ -156,6 +157,8 @@ class Port:
         for address in set(known) - set(transport.ice.addresses):
             self._drop_address(address, transport)
         self._by_address[source] = transport
+        if not isinstance(source, StreamAddress):
+            self.fanout.know(source, transport.inlet)
 
     def _is_proved(self, address: Address) -> bool:
         return address in self._by_address

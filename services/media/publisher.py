@@ -64,12 +64,12 @@ class Publisher:
         self._fanout = fanout
         self._local = local
         self.data = DataChannels(transport.send_data)
-        self._sources = Sources(self.tracks)
+        self._sources = Sources(self.tracks, transport.inlet)
         self._arrivals = Arrivals()
         self._reported_at = 0.0
         self._now = 0.0
-        transport.on_rtp = self._receive_rtp
-        transport.on_rtcp = self._receive_rtcp
+        transport.inlet.on_rtp = self._receive_rtp
+        transport.inlet.on_rtcp = self._receive_rtcp
         transport.on_data = self.data.receive
 
     def negotiate(self, text: str, wanted: Mapping[str, Wanted]) -> Published:
@@ -121,6 +121,9 @@ class Publisher:
         self._now = now
         for track in self.tracks.values():
             track.forwarder.tick(now)
+        for number, at in self.transport.inlet.take_arrivals():
+            if full := self._arrivals.note(number, at, self._sources.any_ssrc):
+                self.transport.send_rtcp(full)
         if (feedback := self._arrivals.due(now, self._sources.any_ssrc)) is not None:
             self.transport.send_rtcp(feedback)
         if now - self._reported_at >= REPORT_SECONDS:
@@ -177,6 +180,7 @@ class Publisher:
         self._sources.forget(track)
 
     def _receive_rtp(self, packet: bytes) -> None:
+        """Take the first packet of a source, or a retransmission: all else goes from the inlet to its stream."""
         now = self._now = time.monotonic()
         try:
             source = self._sources.find(packet)
@@ -187,8 +191,8 @@ class Publisher:
         except rtp.PacketInvalid:
             rejected.labels("rtp").inc()
             return
-        if number >= 0 and (full := self._arrivals.note(number, now, self._sources.any_ssrc)):
-            self.transport.send_rtcp(full)
+        if number >= 0:
+            self.transport.inlet.note_arrival(number, now)
 
     def _receive_repair(
         self, track: PublishedTrack, packet: bytes, encoding: Encoding, now: float

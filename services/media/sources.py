@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from services.media import rtp, sdp
 from services.media.encoding import Encoding
+from services.media.inlet import Inlet
 from services.media.track import PublishedTrack
 
 
@@ -23,10 +24,11 @@ class Source(NamedTuple):
 
 
 class Sources:
-    """The sources of a publisher's `tracks` (by mid)."""
+    """The sources of a publisher's `tracks` (by mid), whose streams are connected to `inlet`."""
 
-    def __init__(self, tracks: Mapping[str, PublishedTrack]) -> None:
+    def __init__(self, tracks: Mapping[str, PublishedTrack], inlet: Inlet) -> None:
         self._tracks = tracks
+        self._inlet = inlet
         self._known: dict[int, Source] = {}
 
     @property
@@ -45,7 +47,7 @@ class Sources:
 
     def forget(self, track: PublishedTrack) -> None:
         """A track is gone."""
-        self._known = {ssrc: each for ssrc, each in self._known.items() if each.track is not track}
+        self._keep({ssrc: it for ssrc, it in self._known.items() if it.track is not track})
 
     def _track(self, packet: bytes, ssrc: int) -> PublishedTrack | None:
         tracks = self._tracks.values()
@@ -72,12 +74,20 @@ class Sources:
         if section.rids and rid not in section.rids:
             raise rtp.PacketInvalid
         encoding = forwarder.encode(ssrc, rid, section.rids.index(rid) if rid else 0)
-        self._known = {
-            key: each
-            for key, each in self._known.items()
-            if each.encoding in each.track.forwarder.encodings
-        }
+        self._keep(
+            {
+                key: each
+                for key, each in self._known.items()
+                if each.encoding in each.track.forwarder.encodings
+            }
+        )
+        self._inlet.connect(ssrc, encoding.stream)
         return Source(track, encoding)
+
+    def _keep(self, known: dict[int, Source]) -> None:
+        for ssrc in self._known.keys() - known.keys():
+            self._inlet.connect(ssrc, None)
+        self._known = known
 
     def _repair(self, track: PublishedTrack, repaired: list[Encoding]) -> Source:
         if len(repaired) != 1:

@@ -32,8 +32,8 @@ def _published(track: PublishedTrack, now: float) -> media_pb2.PublishedTrackSta
     encodings = track.forwarder.encodings
     return media_pb2.PublishedTrackStats(
         track=messages.track(track),
-        packets=sum(each.packets for each in encodings),
-        bytes=sum(each.octets for each in encodings),
+        packets=sum(each.stream.packets for each in encodings),
+        bytes=sum(each.stream.octets for each in encodings),
         packets_lost=sum(each.reception.lost for each in encodings),
         keyframe_requests=sum(each.keyframe_requests for each in encodings),
         codec=track.forwarder.codec.name,
@@ -47,12 +47,12 @@ def _encoding(encoding: Encoding, now: float) -> media_pb2.EncodingStats:
         rid=encoding.rid,
         active=encoding.is_active(now),
         bitrate_bps=encoding.bitrate_bps,
-        packets=encoding.packets,
+        packets=encoding.stream.packets,
         packets_lost=reception.lost,
         packets_recovered=encoding.recovered,
         fraction_lost=reception.fraction_lost,
         jitter=_duration(reception.jitter_seconds),
-        frames=encoding.frames,
+        frames=encoding.stream.frames,
         height=encoding.height,
         keyframe_requests=encoding.keyframe_requests,
     )

@@ -62,7 +62,7 @@ class Subscriber:
         self._offered_at: float | None = None
         self._changed = False
         self._now = 0.0
-        transport.on_rtcp = self._receive_rtcp
+        transport.inlet.on_rtcp = self._receive_rtcp
         transport.on_connected = self._request_keyframes
 
     def add(self, tracks: Sequence[PublishedTrack]) -> None:

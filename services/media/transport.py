@@ -7,12 +7,13 @@ counted and dropped.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from chassis import telemetry
-from services.media import rtp
-from services.media.dtls import MAX_SRTP_PACKET, Certificate, Dtls, Session, SrtpError
+from services.media.dtls import MAX_SRTP_PACKET, Certificate, Dtls
 from services.media.fanout import Outlet
 from services.media.ice import Address, Check, CheckInvalid, IceLite
+from services.media.inlet import Inlet
 
 CONSENT_SECONDS = 30.0
 """Without a check for this long the peer counts as gone (RFC 7675 §5.1) and gets no more packets."""
@@ -23,32 +24,53 @@ rejected = telemetry.counter(
 _packets = telemetry.counter("media_packets", "SRTP packets that went by.", ("direction",))
 _bytes = telemetry.counter("media_bytes", "Bytes of SRTP packets that went by.", ("direction",))
 
-MAX_SOURCES = 64
-"""SSRCs that one peer may send from in a transport's life: SRTP keeps state of each."""
-
 Send = Callable[[bytes, Address], None]
 
 
-class Transport:
-    """`on_rtp`, `on_rtcp` and `on_data` (DTLS application data) get what was authenticated; `on_connected` is called when DTLS is done.
+class _Counts(NamedTuple):
+    """What has passed a transport: RTP packets and their bytes, and what was refused, by `rejected`'s kinds."""
 
-    RTP leaves by `outlet`, through the fan-out, from when the handshake is done.
+    packets_in: int
+    octets_in: int
+    packets_out: int
+    octets_out: int
+    early: int
+    srtp: int
+    srtcp: int
+    rtp: int
+
+    @classmethod
+    def of(cls, inlet: Inlet, outlet: Outlet) -> _Counts:
+        """Read them."""
+        return cls(
+            inlet.packets,
+            inlet.octets,
+            outlet.packets,
+            outlet.octets,
+            inlet.early,
+            inlet.unprotected,
+            inlet.unprotected_rtcp,
+            inlet.invalid,
+        )
+
+
+class Transport:
+    """`on_data` gets DTLS application data; `on_connected` is called when DTLS is done.
+
+    From then on RTP comes by `inlet` and leaves by `outlet`, both the fan-out's; `inlet` has who listens to it.
     """
 
-    def __init__(self, certificate: Certificate, send: Send, outlet: Outlet) -> None:
+    def __init__(self, certificate: Certificate, send: Send, inlet: Inlet, outlet: Outlet) -> None:
         self.ice = IceLite()
+        self.inlet = inlet
         self.outlet = outlet
-        self.on_rtp: Callable[[bytes], None] = _ignore
-        self.on_rtcp: Callable[[bytes], None] = _ignore
         self.on_data: Callable[[bytes], None] = _ignore
         self.on_connected: Callable[[], None] = _nothing
         self._certificate = certificate
         self._send = send
         self._remote: tuple[str, str, tuple[str, str]] | None = None
         self._dtls: Dtls | None = None
-        self._sources: set[int] = set()
-        self._packets_in = self._bytes_in = 0
-        self._packets_out = self._bytes_out = 0
+        self._counted = _Counts(0, 0, 0, 0, 0, 0, 0, 0)
 
     @property
     def is_connected(self) -> bool:
@@ -60,7 +82,7 @@ class Transport:
         before, self._remote = self._remote, remote
         if before is None or before[2] != remote[2]:
             self._dtls = Dtls(self._certificate, remote[2])
-            self.outlet.srtp = None
+            self.inlet.srtp = self.outlet.srtp = None
         return before is not None and before[:2] != remote[:2]
 
     def receive_check(self, check: Check, source: Address, now: float) -> None:
@@ -75,13 +97,12 @@ class Transport:
         self.ice.lose(address)
         self.outlet.address = self.ice.address
 
-    def receive(self, datagram: bytes) -> None:
+    def receive(self, datagram: bytes, now: float) -> None:
         """Take a DTLS, SRTP or SRTCP datagram from an address that checks have proved."""
-        first = datagram[0]
-        if 20 <= first <= 63:
+        if 20 <= datagram[0] <= 63:
             self._receive_dtls(datagram)
-        elif 128 <= first <= 191 and len(datagram) >= 12 and self._dtls is not None:
-            self._receive_srtp(datagram, self._dtls)
+        elif is_srtp(datagram):
+            self.inlet.receive(datagram, now)
         else:
             rejected.labels("unknown").inc()
 
@@ -114,15 +135,17 @@ class Transport:
 
         Returns how many packets that was, in and out.
         """
-        outlet = self.outlet
-        packets = self._packets_in + outlet.packets - self._packets_out
-        _packets.labels("in").inc(self._packets_in)
-        _bytes.labels("in").inc(self._bytes_in)
-        _packets.labels("out").inc(outlet.packets - self._packets_out)
-        _bytes.labels("out").inc(outlet.octets - self._bytes_out)
-        self._packets_in = self._bytes_in = 0
-        self._packets_out, self._bytes_out = outlet.packets, outlet.octets
-        return packets
+        before = self._counted
+        now = self._counted = _Counts.of(self.inlet, self.outlet)
+        gained = _Counts(*(new - old for new, old in zip(now, before, strict=True)))
+        _packets.labels("in").inc(gained.packets_in)
+        _bytes.labels("in").inc(gained.octets_in)
+        _packets.labels("out").inc(gained.packets_out)
+        _bytes.labels("out").inc(gained.octets_out)
+        for kind in ("early", "srtp", "srtcp", "rtp"):
+            if count := getattr(gained, kind):
+                rejected.labels(kind).inc(count)
+        return gained.packets_in + gained.packets_out
 
     def close(self) -> None:
         """Say goodbye."""
@@ -143,43 +166,20 @@ class Transport:
 
     def _note_handshake(self, dtls: Dtls) -> None:
         if dtls.is_connected:
-            self.outlet.srtp = dtls.outbound
+            self.inlet.srtp, self.outlet.srtp = dtls.inbound, dtls.outbound
             self.on_connected()
         elif dtls.is_closed:
             rejected.labels("dtls").inc()
-
-    def _receive_srtp(self, datagram: bytes, dtls: Dtls) -> None:
-        if dtls.inbound is None:
-            rejected.labels("early").inc()
-        elif rtp.is_rtcp(datagram):
-            try:
-                compound = dtls.inbound.unprotect_rtcp(datagram)
-            except (SrtpError, ValueError):
-                rejected.labels("srtcp").inc()
-            else:
-                self.on_rtcp(compound)
-        else:
-            self._receive_rtp(datagram, dtls.inbound)
-
-    def _receive_rtp(self, datagram: bytes, session: Session) -> None:
-        source = rtp.ssrc(datagram)
-        if source not in self._sources and len(self._sources) >= MAX_SOURCES:
-            rejected.labels("rtp").inc()
-            return
-        try:
-            packet = session.unprotect(datagram)
-        except (SrtpError, ValueError):
-            rejected.labels("srtp").inc()
-            return
-        self._sources.add(source)
-        self._packets_in += 1
-        self._bytes_in += len(packet)
-        self.on_rtp(packet)
 
     def _flush(self, datagrams: list[bytes]) -> None:
         if (address := self.ice.address) is not None:
             for datagram in datagrams:
                 self._send(datagram, address)
+
+
+def is_srtp(datagram: bytes) -> bool:
+    """Tell SRTP and SRTCP from what else comes by one port (RFC 7983 §7)."""
+    return 128 <= datagram[0] <= 191 and len(datagram) >= 12
 
 
 def _ignore(_packet: bytes) -> None:
@@ -190,4 +190,4 @@ def _nothing() -> None:
     """Nobody listens yet."""
 
 
-__all__ = ["Transport", "rejected"]
+__all__ = ["Transport", "is_srtp", "rejected"]

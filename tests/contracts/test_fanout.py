@@ -21,7 +21,7 @@ from services.media.payload import NO_NUMBERS, Vp8Numbers
 from tests.srtp_sink import session
 
 KINDS = ["python"]
-if importlib.util.find_spec("services.media._fanout") is not None:
+if importlib.util.find_spec("services.media._native") is not None:
     KINDS.append("compiled")  # where the machine has a C compiler: ./parley builds it
 
 PICTURE = bytes.fromhex("90c08123 45 00")
@@ -79,7 +79,8 @@ class Stand:
         self._host = host
         self.udp = self._socket()
         self.outbox = Diverting(self.udp)
-        self.fanout: Fanout = choose(kind, self.udp, self.outbox)
+        self.routed: list[tuple[bytes, Address]] = []
+        self.fanout: Fanout = choose(kind, self.udp, self.outbox, self.route)
         self.peers: list[Peer] = []
 
     def _socket(self) -> socket.socket:
@@ -87,6 +88,9 @@ class Stand:
         udp.setblocking(False)
         udp.bind((self._host, 0))
         return udp
+
+    def route(self, datagram: bytes, source: Address, _now: float) -> None:
+        self.routed.append((datagram, source))
 
     def peer(self) -> Peer:
         peer = Peer(self.fanout.outlet(), self._socket())

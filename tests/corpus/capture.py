@@ -15,6 +15,7 @@ from pathlib import Path
 from playwright.async_api import Page
 
 from loadtest.browser import ALLOW_DEVICES, chromium
+from services.media.inlet import Inlet
 from services.media.port import Port
 from services.media.room import Room
 from services.media.subscriber import Offer
@@ -80,7 +81,8 @@ class Corpus:
 
     def watch(self, transport: Transport) -> None:
         """Keep what a transport hands on, too."""
-        on_rtp, on_rtcp = transport.on_rtp, transport.on_rtcp
+        inlet = transport.inlet
+        on_rtp, on_rtcp = inlet.on_rtp, inlet.on_rtcp
 
         def rtp(packet: bytes) -> None:
             self.keep("rtp", packet)
@@ -90,7 +92,7 @@ class Corpus:
             self.keep("rtcp", packet)
             on_rtcp(packet)
 
-        transport.on_rtp, transport.on_rtcp = rtp, rtcp
+        inlet.on_rtp, inlet.on_rtcp = rtp, rtcp
 
 
 def _shape(kind: str, data: bytes) -> tuple[object, ...]:
@@ -137,13 +139,13 @@ def record(port: Port, corpus: Corpus) -> None:
             corpus.keep("stun" if datagram[0] <= 3 else "dtls", datagram)
         route(datagram, source, now)
 
-    port._route = kept  # type: ignore[method-assign]
+    port.fanout._route = kept  # type: ignore[attr-defined]  # the pure one
 
 
 async def by_chromium(page: Page, codec: str, *, simulcast: bool) -> None:
     """Have a page publish by a codec, with aiortc's Ann in the room."""
     corpus = Corpus()
-    async with a_room() as (room, told):
+    async with a_room(port=watched_port()) as (room, told):
         record(room.port, corpus)
         room.listener = Captured(told, corpus, page)
         await join(room, told, "ann", publish=True)
@@ -166,7 +168,7 @@ async def by_chromium(page: Page, codec: str, *, simulcast: bool) -> None:
 async def by_aiortc() -> None:
     """Have aiortc publish to aiortc."""
     corpus = Corpus()
-    async with a_room() as (room, told):
+    async with a_room(port=watched_port()) as (room, told):
         record(room.port, corpus)
         ann = await join(room, told, "ann", publish=True)
         bob = await join(room, told, "bob", publish=False)
@@ -178,6 +180,11 @@ async def by_aiortc() -> None:
     corpus.write("aiortc")
 
 
+def watched_port() -> Port:
+    """A port of pure Python, which lets itself be watched."""
+    return Port("127.0.0.1:0", ("127.0.0.1",), "python")
+
+
 def watched(room: Room, corpus: Corpus) -> None:
     """Keep what everybody sends."""
     for peer in room.peers.values():
@@ -187,6 +194,7 @@ def watched(room: Room, corpus: Corpus) -> None:
 
 async def main() -> None:
     """Capture all."""
+    Inlet.connect = lambda *_: None  # type: ignore[method-assign]  # all packets go to `on_rtp`
     await by_aiortc()
     async with chromium(ALLOW_DEVICES) as browser:
         for codec, simulcast in WAYS:

@@ -15,18 +15,16 @@ from services.media.arrivals import FEEDBACK_SECONDS
 from services.media.downlink import RESENDS_PER_TICK, Accepted, Downlink
 from services.media.dtls import MAX_SRTP_PACKET, Certificate
 from services.media.encoding import (
-    HISTORY,
     KEYFRAME_INTERVAL_SECONDS,
     NACK_RETRY_SECONDS,
     NACK_TRIES,
-    Encoding,
 )
-from services.media.fanout import PythonFanout
 from services.media.forwarder import Forwarder, Terms
 from services.media.payload import vp8_numbers
 from services.media.publisher import Publisher
+from services.media.stream import HISTORY
 from services.media.transport import Transport
-from tests.srtp_sink import Network, Sink
+from tests.srtp_sink import Network, Sink, fanout_to
 
 SOURCE = 0xABCD
 KEYFRAME = b"\x10\x00\x00\x00\x9d\x01\x2a\x80\x02\x68\x01"
@@ -82,7 +80,7 @@ class Track:
         """The first of all packets begins a keyframe."""
         encoding = self.layers[layer]
         for sequence in sequences:
-            payload = DELTA if encoding.packets else KEYFRAME
+            payload = DELTA if encoding.stream.packets else KEYFRAME
             self.receive(packet(sequence, sequence * 10, encoding.ssrc, payload), now, layer)
 
     def again(self, sink: int) -> list[int]:
@@ -279,7 +277,7 @@ def test_after_a_mute_of_any_length_the_line_goes_on_without_a_gap(withheld: int
     track.forwarder.muted = True
     encoding = track.layers[0]
     for number in range(501, 501 + withheld):
-        encoding.reception.receive(number & 0xFFFF, number * 10 & 0xFFFFFFFF, 1.0)
+        encoding.stream._count(number & 0xFFFF, number * 10 & 0xFFFFFFFF, 1.0)
     track.forwarder.muted = False
     track.publish([501 + withheld, 502 + withheld])
     assert track.sinks[0].sequence == [500, 501, 502]
@@ -455,8 +453,8 @@ def with_transport_number(sequence: int, number: int) -> bytes:
 def test_whatever_transport_numbers_a_publisher_makes_up_feedback_fits_a_datagram(
     stride: int,
 ) -> None:
-    fanout = PythonFanout(nowhere)
-    transport = Transport(Certificate(), nowhere, fanout.outlet())
+    fanout = fanout_to(nowhere)
+    transport = Transport(Certificate(), nowhere, fanout.inlet(), fanout.outlet())
     sent: list[bytes] = []
     transport.send_rtcp = sent.append  # type: ignore[method-assign,assignment]  # there is no peer
     publisher = Publisher(
@@ -468,12 +466,12 @@ def test_whatever_transport_numbers_a_publisher_makes_up_feedback_fits_a_datagra
     )
     publisher.negotiate(OFFER, {})
     for number in range(700):
-        transport.on_rtp(with_transport_number(number, number * stride))
+        transport.inlet.on_rtp(with_transport_number(number, number * stride))
     publisher.tick(FEEDBACK_SECONDS * 1e9)
     assert [each for each in sent if each[1] == rtcp.RTPFB]
     assert max(map(len, sent)) <= 1_200
 
 
 def test_an_encoding_that_is_off_costs_what_it_cost_before() -> None:
-    encoding = Encoding(sdp.VP8, SOURCE, "f", 2, lambda _packet: None)
+    encoding = Track(layers=3).layers[2]
     assert encoding.bitrate_bps == 1_700_000

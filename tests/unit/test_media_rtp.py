@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import struct
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.media import rtp
 from services.media.reception import Reception
+from tests.srtp_sink import fanout_to
 
 # Version 2, extension, payload type 111, sequence 7, timestamp 960, SSRC 0xABCD; one-byte extensions 1 (one byte), 3
 # (two bytes, transport-wide sequence number 0x1234), padding, 5 (three bytes); payload "opus".
@@ -110,9 +113,12 @@ def test_whatever_comes_is_read_or_refused(data: bytes, like_rtp: bool) -> None:
 
 
 def test_loss_is_counted_and_late_packets_are_not_lost() -> None:
-    reception = Reception(48_000)
+    fanout = fanout_to(lambda _datagram, _address: None)
+    stream = fanout.stream(48_000, False, lambda *_packet: None, 0.0)
+    stream.read_by({96: 96}, {}, 0)
+    reception = Reception(stream, 48_000)
     for number in (65_534, 65_535, 2, 1):
-        reception.receive(number, 0, 0.0)
+        stream.receive(struct.pack("!BBHLL", 0x80, 96, number, 0, 1), 0.0)
     assert reception.lost == 1
     block = reception.block(1, 1.0)
     assert block.highest_sequence == 65_538

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from services.media import sdp
 from services.media.domain import NotGranted, SdpInvalid, TooManyTracks
 from services.media.dtls import Certificate
-from services.media.fanout import PythonFanout
 from services.media.ice import new_credentials
 from services.media.publisher import Publisher, Wanted
 from services.media.transport import Transport
+from tests.srtp_sink import fanout_to
 
 FINGERPRINT = ":".join(["AB"] * 32)
 HEAD = """v=0
@@ -78,8 +78,8 @@ def nowhere(_datagram: bytes, _address: tuple[str, int]) -> None:
 
 
 def publisher(*granted: str) -> Publisher:
-    fanout = PythonFanout(nowhere)
-    transport = Transport(Certificate(), nowhere, fanout.outlet())
+    fanout = fanout_to(nowhere)
+    transport = Transport(Certificate(), nowhere, fanout.inlet(), fanout.outlet())
     name = "meetings/a/participants/b"
     return Publisher(name, frozenset(granted), transport, fanout, lambda: LOCAL)
 

@@ -7,13 +7,16 @@ import random
 import socket
 import struct
 
+import pytest
+
 from services.media import rtcp
 from services.media.downlink import Downlink
 from services.media.fanout import PythonFanout
 from services.media.ice import Address
+from services.media.inlet import MAX_SOURCES
 from services.media.port import Port
 from services.media.room import Room
-from services.media.transport import MAX_SOURCES, rejected
+from services.media.transport import rejected
 from tests.media_room import MEETING, a_room, join, until
 from tests.rtc import RtcClient
 from tests.stun_checks import check
@@ -131,7 +134,8 @@ async def test_a_publisher_that_sends_nonsense_under_its_own_key_harms_nobody() 
         await until(lambda: all(refused(kind) > before[kind] for kind in before))
         for _ in range(5):
             await bob.frame("video")
-        assert len(room.peer(EVE).publisher.transport._sources) <= MAX_SOURCES
+        with pytest.raises(ValueError, match="too many sources"):
+            room.peer(EVE).publisher.transport.inlet.connect(1, None)
 
 
 async def test_a_subscriber_that_asks_for_everything_again_harms_nobody() -> None:

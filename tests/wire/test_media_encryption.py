@@ -76,7 +76,7 @@ async def a_worker() -> AsyncIterator[tuple[Worker, Notes]]:
 
 def received(room: Room) -> int:
     """Count the packets that have come."""
-    return sum(each.packets for track in room.tracks() for each in track.forwarder.encodings)
+    return sum(each.stream.packets for track in room.tracks() for each in track.forwarder.encodings)
 
 
 @asynccontextmanager

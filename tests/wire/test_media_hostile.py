@@ -68,10 +68,10 @@ async def test_media_and_reports_that_are_authentic_and_nonsense_harm_nobody() -
     async with a_room() as (room, told):
         bob, eve = await call(room, told)
         sinks: list[Callable[[bytes], None]] = [
-            eve.publisher.transport.on_rtp,
-            eve.publisher.transport.on_rtcp,
-            eve.subscriber.transport.on_rtp,
-            eve.subscriber.transport.on_rtcp,
+            eve.publisher.transport.inlet.on_rtp,
+            eve.publisher.transport.inlet.on_rtcp,
+            eve.subscriber.transport.inlet.on_rtp,
+            eve.subscriber.transport.inlet.on_rtcp,
         ]
         ssrcs = [d.ssrc for _, d in eve.subscriber.downlinks()]
         ssrcs += [eve.publisher._sources.any_ssrc]

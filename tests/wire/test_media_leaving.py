@@ -69,7 +69,7 @@ def hold_a_meeting(port: Port) -> None:
         prove(port, peer.subscriber.transport, 2 * number + 1)
         peer.subscriber.restart_ice()
         room.tick(time.monotonic())
-        peer.publisher.transport.on_rtp(datagrams("rtp")[0])
+        peer.publisher.transport.inlet.on_rtp(datagrams("rtp")[0])
     room.start_peer(f"{MEETING}/participants/ann", ALL)  # again, without leaving
     room.remove_peer(f"{MEETING}/participants/bob")
     room.close()

@@ -44,8 +44,8 @@ async def test_a_muted_track_stops_and_goes_on() -> None:
         room.set_muted(ann, camera.id, muted=True)
         sent = camera.forwarder.downlinks[0].lane.packets
         (encoding,) = camera.forwarder.encodings
-        received = encoding.packets
-        await until(lambda: encoding.packets >= received + 10)
+        received = encoding.stream.packets
+        await until(lambda: encoding.stream.packets >= received + 10)
         assert camera.forwarder.downlinks[0].lane.packets == sent
         room.set_muted(ann, camera.id, muted=False)
         await bob.frame("video")

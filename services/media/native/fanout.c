@@ -1,22 +1,13 @@
-/* The fan-out, compiled: what fanout.py does in Python, to the same contract (tests/contracts/test_fanout.py).
+/* The fan-out: what fanout.py does in Python, to the same contract (tests/contracts/test_fanout.py).
  *
- * One call per received packet rewrites and protects it for all lanes, with the GIL released, into one arena; what has
- * gathered by the end of the event loop's turn leaves by sendmmsg, the packets of one peer as segments of one send
- * (UDP GSO) where the system can. libsrtp is not linked: its srtp_protect comes as an address, from pylibsrtp.
- *
- * Everything here belongs to the event loop's thread. Nothing is allocated per packet.
+ * A packet is rewritten and protected for all its lanes, with the GIL released, into one arena; what has gathered by the
+ * end of the event loop's turn leaves by sendmmsg, the packets of one peer as segments of one send (UDP GSO) where the
+ * system can. Nothing is allocated per packet.
  */
-#define PY_SSIZE_T_CLEAN
-#define _GNU_SOURCE
-#include <Python.h>
-#include <structmember.h>
+#include "native.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
-#include <stdint.h>
-#include <string.h>
-#include <sys/socket.h>
 
 #ifndef UDP_SEGMENT
 #define UDP_SEGMENT 103
@@ -25,39 +16,11 @@
 #define SOL_UDP 17
 #endif
 
-enum {
-    SENT = 4096,              /* as fanout.SENT */
-    MAX_ASKED = 1 << 16,      /* more than one feedback can tell of */
-    MIN_HEADER = 12,
-    TRANSPORT_SEQUENCE_AT = 17, /* as rtp.TRANSPORT_SEQUENCE_AT */
-    MAX_PACKET = 1500,
-    TRAILER = 144,            /* SRTP_MAX_TRAILER_LEN */
-    ARENA = 1 << 20,
-    MAX_QUEUED = 2048,        /* packets that wait for the end of the turn */
-    MAX_SEGMENTS = 44,        /* in one send: of 1,472 bytes each they fit its 64 KiB */
-    MESSAGES = 64,            /* in one sendmmsg */
-    NONE = -1,
-};
-
-typedef int (*protect_t)(void *context, void *packet, int *length);
+enum { MAX_ASKED = 1 << 16 }; /* more than one feedback can tell of */
 
 /* ---- One peer's way out. */
 
-typedef struct {
-    PyObject_HEAD
-    PyObject *address;  /* as Python sees it: None, (host, port), or what `send` is to be called with */
-    PyObject *srtp;     /* keeps `context` alive */
-    void *context;
-    struct sockaddr_storage to;
-    socklen_t to_length; /* 0: no datagram address */
-    long long number;
-    unsigned long long packets, octets, failed;
-    int head, tail;     /* its queued packets, NONE when there are none */
-    double at[SENT];
-    uint16_t size[SENT];
-} Outlet;
-
-static int read_address(PyObject *value, struct sockaddr_storage *to, socklen_t *length)
+int read_address(PyObject *value, struct sockaddr_storage *to, socklen_t *length)
 {
     struct sockaddr_in *four = (struct sockaddr_in *)to;
     struct sockaddr_in6 *six = (struct sockaddr_in6 *)to;
@@ -198,9 +161,9 @@ static PyMethodDef outlet_methods[] = {
     {"sent", (PyCFunction)outlet_sent, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
-static PyTypeObject OutletType = {
+PyTypeObject OutletType = {
     PyVarObject_HEAD_INIT(NULL, 0)
-    .tp_name = "services.media._fanout.Outlet",
+    .tp_name = "services.media._native.Outlet",
     .tp_basicsize = sizeof(Outlet),
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
     .tp_dealloc = (destructor)outlet_dealloc,
@@ -210,15 +173,6 @@ static PyTypeObject OutletType = {
 };
 
 /* ---- One track to one peer. */
-
-typedef struct {
-    PyObject_HEAD
-    Outlet *outlet;
-    unsigned int ssrc;
-    long long begin, offset, timestamp_offset;
-    int picture_offset, tl0_offset;
-    unsigned long long packets, octets;
-} Lane;
 
 static void lane_dealloc(Lane *self)
 {
@@ -238,69 +192,16 @@ static PyMemberDef lane_members[] = {
     {"octets", T_ULONGLONG, offsetof(Lane, octets), 0, NULL},
     {NULL, 0, 0, 0, NULL},
 };
-static PyTypeObject LaneType = {
+PyTypeObject LaneType = {
     PyVarObject_HEAD_INIT(NULL, 0)
-    .tp_name = "services.media._fanout.Lane",
+    .tp_name = "services.media._native.Lane",
     .tp_basicsize = sizeof(Lane),
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
     .tp_dealloc = (destructor)lane_dealloc,
     .tp_members = lane_members,
 };
 
-/* ---- The fan-out itself: a socket, an arena, and what waits in it. */
-
-typedef struct {
-    uint32_t at;
-    uint16_t length;
-    int next;
-} Queued;
-
-/* Messages for one sendmmsg, each the packets of one peer that one send can carry. */
-typedef struct {
-    struct mmsghdr messages[MESSAGES];
-    struct iovec vectors[MAX_QUEUED];
-    char control[MESSAGES][CMSG_SPACE(sizeof(uint16_t))];
-    int count, vector_count;
-    int segments[MESSAGES];
-} Batch;
-
-typedef struct {
-    PyObject_HEAD
-    int socket;
-    int can_segment;
-    protect_t protect;
-    PyObject *send;     /* takes (bytes, address) where a peer has no datagram address */
-    PyObject *schedule; /* is called when the first packet of a turn waits: have `flush` called at its end */
-    Outlet *waiting[MAX_QUEUED];
-    int waiting_count;
-    Queued queued[MAX_QUEUED];
-    int queued_count;
-    uint32_t used;
-    unsigned char *arena;
-    Batch batch;
-} Fanout;
-
-/* A packet's place among the others, and where its running numbers lie. */
-typedef struct {
-    const unsigned char *data;
-    int size;
-    long long extended;
-    unsigned long timestamp;
-    int picture_at, is_wide, tl0_at;
-    double now;
-} Packet;
-
-static void put16(unsigned char *at, unsigned int value)
-{
-    at[0] = (unsigned char)(value >> 8);
-    at[1] = (unsigned char)value;
-}
-
-static void put32(unsigned char *at, unsigned long value)
-{
-    put16(at, (unsigned int)(value >> 16));
-    put16(at + 2, (unsigned int)value);
-}
+/* ---- A packet along its lanes. */
 
 /* Write over what differs from lane to lane. */
 static void rewrite(unsigned char *into, const Packet *packet, const Lane *lane)
@@ -458,7 +359,7 @@ static int add_outlet(Fanout *self, Batch *batch, Outlet *outlet)
     return unsent;
 }
 
-static int flush_all(Fanout *self)
+int flush_all(Fanout *self)
 {
     Batch *batch = &self->batch;
     int unsent = 0;
@@ -480,11 +381,18 @@ static int flush_all(Fanout *self)
 
 static PyObject *fanout_flush(Fanout *self, PyObject *unused)
 {
+    int left = flush_all(self);
+    PyObject *result;
+
     (void)unused;
-    return PyLong_FromLong(flush_all(self));
+    if (!left)
+        Py_RETURN_NONE;
+    result = PyObject_CallFunction(self->unsent, "i", left);
+    Py_XDECREF(result);
+    return result == NULL ? NULL : Py_NewRef(Py_None);
 }
 
-/* ---- Coming in. */
+/* ---- Queueing. */
 
 static int has_room(const Fanout *self, Py_ssize_t packets)
 {
@@ -522,7 +430,7 @@ static int keep(Fanout *self, int waited_before)
 
     for (int i = waited_before; i < self->waiting_count; i++)
         Py_INCREF(self->waiting[i]);
-    if (waited_before || !self->waiting_count)
+    if (waited_before || !self->waiting_count || self->is_reading)
         return 0;
     result = PyObject_CallNoArgs(self->schedule);
     Py_XDECREF(result);
@@ -589,20 +497,11 @@ static int check_packet(const Packet *packet, Py_ssize_t size)
     return 0;
 }
 
-static PyObject *fanout_forward(Fanout *self, PyObject *arguments)
+int forward_packet(Fanout *self, const Packet *packet, PyObject *list)
 {
-    Packet packet;
-    Py_buffer data;
-    PyObject *list;
     Lane *lanes[LANES_AT_ONCE];
     int failed = 0;
 
-    if (!PyArg_ParseTuple(arguments, "y*Lk(ipi)O!d", &data, &packet.extended, &packet.timestamp,
-                          &packet.picture_at, &packet.is_wide, &packet.tl0_at, &PyList_Type, &list, &packet.now))
-        return NULL;
-    packet.data = data.buf;
-    packet.size = (int)data.len;
-    failed = check_packet(&packet, data.len) < 0;
     for (Py_ssize_t start = 0; !failed && start < PyList_GET_SIZE(list); start += LANES_AT_ONCE) {
         Py_ssize_t count = 0;
         while (count < LANES_AT_ONCE && start + count < PyList_GET_SIZE(list)) {
@@ -614,10 +513,26 @@ static PyObject *fanout_forward(Fanout *self, PyObject *arguments)
             }
             lanes[count++] = (Lane *)Py_NewRef(lane);
         }
-        failed = failed || forward_some(self, &packet, lanes, count) < 0;
+        failed = failed || forward_some(self, packet, lanes, count) < 0;
         while (count)
             Py_DECREF(lanes[--count]);
     }
+    return failed ? -1 : 0;
+}
+
+static PyObject *fanout_forward(Fanout *self, PyObject *arguments)
+{
+    Packet packet;
+    Py_buffer data;
+    PyObject *list;
+    int failed;
+
+    if (!PyArg_ParseTuple(arguments, "y*Lk(ipi)O!d", &data, &packet.extended, &packet.timestamp,
+                          &packet.picture_at, &packet.is_wide, &packet.tl0_at, &PyList_Type, &list, &packet.now))
+        return NULL;
+    packet.data = data.buf;
+    packet.size = (int)data.len;
+    failed = check_packet(&packet, data.len) < 0 || forward_packet(self, &packet, list) < 0;
     PyBuffer_Release(&data);
     return failed ? NULL : Py_NewRef(Py_None);
 }
@@ -688,8 +603,10 @@ static PyObject *fanout_lane(Fanout *self, PyObject *arguments)
 
 static int fanout_init(Fanout *self, PyObject *arguments, PyObject *keywords)
 {
-    unsigned long long protect;
-    PyObject *send, *schedule;
+    unsigned long long protect, unprotect, unprotect_rtcp;
+    PyObject **held[] = {&self->send, &self->schedule, &self->route, &self->unsent, &self->kept, &self->ignore,
+                         &self->invalid};
+    enum { HELD = sizeof held / sizeof *held };
     int segment = 0;
     socklen_t length = sizeof segment;
 
@@ -698,13 +615,21 @@ static int fanout_init(Fanout *self, PyObject *arguments, PyObject *keywords)
         PyErr_SetString(PyExc_TypeError, "it is made already");
         return -1;
     }
-    if (!PyArg_ParseTuple(arguments, "iKOO", &self->socket, &protect, &send, &schedule))
+    if (!PyArg_ParseTuple(arguments, "i(KKK)OOOOOOO", &self->socket, &protect, &unprotect, &unprotect_rtcp, held[0],
+                          held[1], held[2], held[3], held[4], held[5], held[6])) {
+        for (int i = 0; i < HELD; i++)
+            *held[i] = NULL; /* they were not ours yet */
         return -1;
-    self->protect = (protect_t)(uintptr_t)protect;
-    self->send = Py_NewRef(send);
-    self->schedule = Py_NewRef(schedule);
+    }
+    for (int i = 0; i < HELD; i++)
+        Py_INCREF(*held[i]);
+    self->protect = (srtp_t)(uintptr_t)protect;
+    self->unprotect = (srtp_t)(uintptr_t)unprotect;
+    self->unprotect_rtcp = (srtp_t)(uintptr_t)unprotect_rtcp;
+    self->inlets = PyDict_New();
+    self->reading = PyMem_RawMalloc(sizeof *self->reading);
     self->arena = PyMem_RawMalloc(ARENA);
-    if (self->arena == NULL) {
+    if (self->inlets == NULL || self->reading == NULL || self->arena == NULL) {
         PyErr_NoMemory();
         return -1;
     }
@@ -716,13 +641,19 @@ static int fanout_traverse(Fanout *self, visitproc visit, void *arg) /* Py_VISIT
 {
     Py_VISIT(self->send);
     Py_VISIT(self->schedule);
+    Py_VISIT(self->route);
+    Py_VISIT(self->unsent);
+    Py_VISIT(self->kept);
+    Py_VISIT(self->inlets);
     return 0;
 }
 
 static int fanout_clear(Fanout *self)
 {
-    Py_CLEAR(self->send);
+    Py_CLEAR(self->inlets); /* the cycles go by the inlets, and by `route` */
+    Py_CLEAR(self->route);
     Py_CLEAR(self->schedule);
+    Py_CLEAR(self->send);
     return 0;
 }
 
@@ -732,11 +663,21 @@ static void fanout_dealloc(Fanout *self)
     for (int i = 0; i < self->waiting_count; i++)
         Py_DECREF(self->waiting[i]);
     fanout_clear(self);
+    Py_XDECREF(self->unsent);
+    Py_XDECREF(self->kept);
+    Py_XDECREF(self->ignore);
+    Py_XDECREF(self->invalid);
     PyMem_RawFree(self->arena);
+    PyMem_RawFree(self->reading);
     Py_TYPE(self)->tp_free((PyObject *)self);
 }
 
 static PyMethodDef fanout_methods[] = {
+    {"read", (PyCFunction)fanout_read, METH_NOARGS, NULL},
+    {"know", (PyCFunction)fanout_know, METH_VARARGS, NULL},
+    {"forget", (PyCFunction)fanout_forget, METH_O, NULL},
+    {"inlet", (PyCFunction)fanout_inlet, METH_NOARGS, NULL},
+    {"stream", (PyCFunction)fanout_stream, METH_VARARGS, NULL},
     {"outlet", (PyCFunction)fanout_outlet, METH_NOARGS, NULL},
     {"lane", (PyCFunction)fanout_lane, METH_VARARGS, NULL},
     {"forward", (PyCFunction)fanout_forward, METH_VARARGS, NULL},
@@ -744,9 +685,9 @@ static PyMethodDef fanout_methods[] = {
     {"flush", (PyCFunction)fanout_flush, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
-static PyTypeObject FanoutType = {
+PyTypeObject FanoutType = {
     PyVarObject_HEAD_INIT(NULL, 0)
-    .tp_name = "services.media._fanout.Fanout",
+    .tp_name = "services.media._native.Fanout",
     .tp_basicsize = sizeof(Fanout),
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
     .tp_new = PyType_GenericNew,
@@ -758,14 +699,15 @@ static PyTypeObject FanoutType = {
 };
 
 static struct PyModuleDef module = {
-    PyModuleDef_HEAD_INIT, "_fanout", "The fan-out, compiled; see fanout.py.", -1, NULL, NULL, NULL, NULL, NULL,
+    PyModuleDef_HEAD_INIT, "_native", "The hot path, compiled; see fanout.py, stream.py and inlet.py.", -1, NULL, NULL, NULL, NULL, NULL,
 };
 
-PyMODINIT_FUNC PyInit__fanout(void)
+PyMODINIT_FUNC PyInit__native(void)
 {
     PyObject *it;
 
-    if (PyType_Ready(&OutletType) < 0 || PyType_Ready(&LaneType) < 0 || PyType_Ready(&FanoutType) < 0)
+    if (PyType_Ready(&OutletType) < 0 || PyType_Ready(&LaneType) < 0 || PyType_Ready(&FanoutType) < 0
+        || PyType_Ready(&StreamType) < 0 || PyType_Ready(&InletType) < 0)
         return NULL;
     it = PyModule_Create(&module);
     if (it == NULL)

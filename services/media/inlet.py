@@ -1,0 +1,114 @@
+"""One peer's way in, in pure Python: SRTP and SRTCP, authenticated, to the stream or the listener that it is for.
+
+`native/inlet.c` does the same, compiled; one contract suite runs both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from services.media import rtp
+from services.media.dtls import InboundSrtp, SrtpError
+from services.media.stream import Stream
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+MAX_SOURCES = 64
+"""SSRCs that one peer may send from in a transport's life: SRTP keeps state of each."""
+MAX_ARRIVALS = 1024
+"""Arrivals that are kept until they are taken; of what comes beyond nothing is told."""
+
+
+class Inlet:
+    """One peer's way in. Without `srtp` all is refused.
+
+    What is connected to a stream goes there, the rest to `on_rtp`, RTCP to `on_rtcp`. `packets` and `octets` count RTP.
+    Of what is refused, `early` came before `srtp` was there, `unprotected` and `unprotected_rtcp` was not authentic, and
+    `invalid` was no RTP that we read.
+    """
+
+    __slots__ = (
+        "_arrivals",
+        "_streams",
+        "early",
+        "invalid",
+        "octets",
+        "on_rtcp",
+        "on_rtp",
+        "packets",
+        "srtp",
+        "unprotected",
+        "unprotected_rtcp",
+    )
+
+    def __init__(self) -> None:
+        self.srtp: InboundSrtp | None = None
+        self.on_rtp: Callable[[bytes], None] = ignore
+        self.on_rtcp: Callable[[bytes], None] = ignore
+        self.packets = self.octets = 0
+        self.early = self.unprotected = self.unprotected_rtcp = self.invalid = 0
+        self._streams: dict[int, Stream | None] = {}
+        self._arrivals: list[tuple[int, float]] = []
+
+    def connect(self, ssrc: int, stream: Stream | None) -> None:
+        """Have a source's packets go to a stream, or with None to `on_rtp` again. Raises ValueError: too many sources."""
+        if ssrc not in self._streams and len(self._streams) >= MAX_SOURCES:
+            raise ValueError("too many sources")
+        self._streams[ssrc] = stream
+
+    def note_arrival(self, number: int, now: float) -> None:
+        """Note when a transport-wide sequence number came."""
+        if len(self._arrivals) < MAX_ARRIVALS:
+            self._arrivals.append((number, now))
+
+    def take_arrivals(self) -> Sequence[tuple[int, float]]:
+        """Take what was noted since the last time: transport-wide sequence numbers (16 bits), and when each came."""
+        taken, self._arrivals = self._arrivals, []
+        return taken
+
+    def receive(self, datagram: bytes, now: float) -> None:
+        """Take an SRTP or SRTCP datagram of at least 12 bytes."""
+        srtp = self.srtp
+        if srtp is None:
+            self.early += 1
+        elif rtp.is_rtcp(datagram):
+            try:
+                compound = srtp.unprotect_rtcp(datagram)
+            except (SrtpError, ValueError):
+                self.unprotected_rtcp += 1
+            else:
+                self.on_rtcp(compound)
+        else:
+            self._receive_rtp(datagram, srtp, now)
+
+    def _receive_rtp(self, datagram: bytes, srtp: InboundSrtp, now: float) -> None:
+        source = rtp.ssrc(datagram)
+        if source not in self._streams and len(self._streams) >= MAX_SOURCES:
+            self.invalid += 1
+            return
+        try:
+            packet = srtp.unprotect(datagram)
+        except (SrtpError, ValueError):
+            self.unprotected += 1
+            return
+        self.packets += 1
+        self.octets += len(packet)
+        if (stream := self._streams.setdefault(source, None)) is None:
+            self.on_rtp(packet)
+            return
+        try:
+            number = stream.receive(packet, now)
+        except rtp.PacketInvalid:
+            self.invalid += 1
+            return
+        if number >= 0:
+            self.note_arrival(number, now)
+
+
+def ignore(_packet: bytes) -> None:
+    """Nobody listens yet."""
+
+
+__all__ = ["MAX_SOURCES", "Inlet", "ignore"]
