@@ -13,16 +13,15 @@ from dataclasses import dataclass
 from enum import Enum
 
 from services.media.allocation import NONE, Choice, Wish, allocate, needed_bps, wanted_rank
-from services.media.bandwidth import Estimator, Probe
+from services.media.bandwidth import Estimator
 from services.media.downlink import Downlink
 from services.media.encoding import Encoding
 from services.media.fanout import Outlet
+from services.media.probing import STEPS, Probe
 from services.media.rtcp import TransportFeedback
 from services.media.track import PublishedTrack
 
 ALLOCATE_SECONDS = 0.25
-PROBE_STEPS = 5
-PADDING_BYTES = 255
 ALL = 1 << 8
 """A rank above every encoding's."""
 SCREEN_PRIORITY = 200
@@ -184,15 +183,14 @@ class Quota:
     def _send_probe(self, probe: Probe, carrier: Downlink, step: int) -> None:
         """Send a probe in steps, so that it measures the way and not its queues."""
         now = time.monotonic()
-        for _ in range(-(-probe.octets // (PROBE_STEPS * PADDING_BYTES))):
-            carrier.pad(PADDING_BYTES, now)
-        if step + 1 == PROBE_STEPS:
+        for _ in range(probe.packets):
+            carrier.pad(probe.size, now)
+        if step + 1 == STEPS:
             self._probing.clear()
             self.estimator.probed(self._outlet.number)
             return
-        delay = probe.seconds / PROBE_STEPS
         loop = asyncio.get_running_loop()
-        self._probing = [loop.call_later(delay, self._send_probe, probe, carrier, step + 1)]
+        self._probing = [loop.call_later(probe.seconds, self._send_probe, probe, carrier, step + 1)]
 
 
 def _typical_height(encoding: Encoding) -> int:

@@ -1,187 +1,239 @@
-"""What a way is estimated to carry, on links that are simulated: a queue that drains at a rate, delay, loss."""
+"""What a way is estimated to carry, on ways that are simulated: narrow, lossy, jittery, long, and read by sleepers."""
 
 from __future__ import annotations
 
-import random
-from dataclasses import dataclass, field
+import itertools
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import pytest
 
-from services.media.bandwidth import MIN_BPS, START_BPS, Estimator
-from services.media.rtcp import TransportFeedback
+from services.media.bandwidth import MIN_BPS, Estimator, Losses
+from tests.simulated_way import (
+    TICK_SECONDS,
+    Naps,
+    Reader,
+    Sender,
+    Way,
+    no_naps,
+    random_naps,
+    regular_naps,
+)
 
-FEEDBACK_SECONDS = 0.05
-FRAME_SECONDS = 1 / 30
-PACKET_BYTES = 1_000
+WANTED_BPS = 3_000_000
+LAYERS = (150_000, 500_000, 1_700_000)
+SOUND_BPS = 32_000
+WIDE_BPS = 20_000_000
+SECONDS = 40.0
+LAST_SECONDS = 10.0
+
+NAPS: dict[str, Callable[[], Naps]] = {
+    "awake": no_naps,
+    "50 ms in 400": lambda: regular_naps(0.4, 0.05),
+    "200 ms in 2 s": lambda: regular_naps(2.0, 0.2),
+    "20 ms in 40": lambda: regular_naps(0.04, 0.02),
+    "now and then": lambda: random_naps(1.0, 0.2),
+    "half of the time": lambda: random_naps(0.3, 0.2),
+}
 
 
-@dataclass
-class Link:
-    """A bottleneck: what does not fit its queue is lost, and a share of the rest too."""
+@dataclass(frozen=True)
+class Last:
+    """The last LAST_SECONDS of a run: estimates, how long packets queued, the shares that were used and lost."""
 
-    capacity_bps: float
-    queue_seconds: float = 0.3
-    delay_seconds: float = 0.04
-    loss: float = 0.0
-    random: random.Random = field(default_factory=lambda: random.Random(7))
-    free_at: float = 0.0
-
-    def carry(self, size: int, now: float) -> float | None:
-        """Returns when a packet arrives, or None."""
-        start = max(self.free_at, now)
-        if start - now > self.queue_seconds or self.random.random() < self.loss:
-            return None
-        self.free_at = start + 8 * size / self.capacity_bps
-        return self.free_at + self.delay_seconds
+    estimates: Sequence[float]
+    waited_p95: float
+    used: float
+    lost: float
 
 
-class Sender:
-    """Sends frames at the lower of the estimate and what there is to send, and probes when that is more."""
+def run(sender: Sender, seconds: float = SECONDS) -> Last:
+    """Run a simulation; returns its last seconds."""
+    sender.run(seconds - LAST_SECONDS)
+    sent, lost, waits = len(sender.sent), sender.lost, len(sender.way.waits)
+    sender.run(LAST_SECONDS)
+    octets = sum(size for _, size in sender.sent[sent:])
+    share = (sender.lost - lost) / (len(sender.sent) - sent)
+    return Last(
+        sender.estimates[-round(LAST_SECONDS / TICK_SECONDS) :],
+        quantile(sender.way.waits[waits:], 0.95),
+        8 * octets * (1 - share) / LAST_SECONDS / sender.way.capacity_bps,
+        share,
+    )
 
-    def __init__(self, link: Link, wanted_bps: float) -> None:
-        self.link = link
-        self.wanted_bps = wanted_bps
-        self.sent: list[tuple[float, int]] = []
-        self.estimator = Estimator(self.told)
-        self.lost = 0
-        self._arrivals: list[float | None] = []
-        self._reported = 0
-        self._credit = 0.0
 
-    def told(self, first: int, count: int) -> tuple[list[float], list[int]]:
-        known = self.sent[first : first + count]
-        return [at for at, _ in known], [size for _, size in known]
+def quantile(values: Sequence[float], share: float) -> float:
+    return sorted(values)[int(share * len(values))]
 
-    @property
-    def estimate_bps(self) -> float:
-        return self.estimator.estimate_bps or START_BPS
 
-    def send(self, size: int, now: float) -> None:
-        self.sent.append((now, size))
-        self._arrivals.append(self.link.carry(size, now))
-        self.lost += self._arrivals[-1] is None
-
-    def run(self, begin: float, seconds: float) -> None:
-        steps = int(seconds / FRAME_SECONDS)
-        fed_at = begin
-        for step in range(steps):
-            now = begin + step * FRAME_SECONDS
-            self._credit += min(self.wanted_bps, self.estimate_bps) * FRAME_SECONDS / 8
-            while self._credit >= PACKET_BYTES:
-                self._credit -= PACKET_BYTES
-                self.send(PACKET_BYTES, now)
-            self._probe(now)
-            if now - fed_at >= FEEDBACK_SECONDS:
-                fed_at = now
-                self._feed(now)
-            self.estimator.tick(now)
-
-    def _probe(self, now: float) -> None:
-        probe = self.estimator.probe(self.wanted_bps * 1.3, len(self.sent), now)
-        if probe is not None:
-            count = -(-probe.octets // 255)
-            for number in range(count):
-                self.send(255, now + probe.seconds * number / count)
-            self.estimator.probed(len(self.sent))
-
-    def _feed(self, now: float) -> None:
-        """Report, in order, what has arrived by now; a gap counts as lost when something after it is there."""
-        end = self._reported
-        for number in range(self._reported, len(self._arrivals)):
-            arrival = self._arrivals[number]
-            if arrival is not None and arrival <= now:
-                end = number + 1
-        if end > self._reported:
-            part = self._arrivals[self._reported : end]
-            feedback = TransportFeedback(
-                self._reported & 0xFFFF, [None if a is None else int(a * 1e6) for a in part]
-            )
-            self.estimator.feedback(feedback, len(self.sent) - 1, now)
-            self._reported = end
+def seconds_until(estimates: Sequence[float], reached: Callable[[float], bool]) -> float:
+    """Tell how long it took, of estimates a tick apart, until one was as it should be."""
+    ticks = next((n for n, estimate in enumerate(estimates) if reached(estimate)), None)
+    assert ticks is not None, "never"
+    return ticks * TICK_SECONDS
 
 
 def test_without_feedback_nothing_is_known() -> None:
     assert Estimator(lambda _first, _count: ([], [])).estimate_bps is None
 
 
-@pytest.mark.parametrize("capacity_bps", [250_000, 600_000, 2_000_000])
-def test_a_narrow_way_is_filled_and_not_overrun(capacity_bps: int) -> None:
-    sender = Sender(Link(capacity_bps), 3_000_000)
-    sender.run(0.0, 20.0)
-    before, lost = len(sender.sent), sender.lost
-    sender.run(20.0, 20.0)
-    assert sender.lost - lost < 0.03 * (len(sender.sent) - before)
-    assert 0.5 * capacity_bps < sender.estimate_bps < 1.3 * capacity_bps
+@pytest.mark.parametrize("capacity_bps", [300_000, 1_000_000])
+@pytest.mark.parametrize(
+    ("queue_ms", "delay_ms", "naps", "waited_ms", "lost"),
+    [
+        (20, 40, "awake", 20, 0.10),
+        (50, 40, "awake", 50, 0.07),
+        (100, 40, "awake", 100, 0.01),
+        (300, 40, "awake", 120, 0.01),
+        (300, 10, "awake", 120, 0.01),
+        (300, 50, "awake", 120, 0.01),
+        (300, 150, "awake", 150, 0.01),
+        (300, 300, "awake", 180, 0.01),
+        (300, 40, "50 ms in 400", 150, 0.02),
+        (300, 40, "200 ms in 2 s", 150, 0.02),
+        (300, 40, "now and then", 150, 0.02),
+        (300, 40, "20 ms in 40", 150, 0.02),
+    ],
+)
+def test_a_narrow_way_is_filled_and_not_overrun(
+    capacity_bps: int, queue_ms: int, delay_ms: int, naps: str, waited_ms: int, lost: float
+) -> None:
+    way = Way(capacity_bps, queue_ms / 1000, delay_ms / 1000, reader=Reader(NAPS[naps]()))
+    last = run(Sender(way, WANTED_BPS))
+    assert 0.8 * capacity_bps < statistics.median(last.estimates) < 1.1 * capacity_bps
+    assert quantile(last.estimates, 0.05) > 0.6 * capacity_bps
+    assert quantile(last.estimates, 0.95) < 1.2 * capacity_bps
+    assert last.used > 0.8
+    assert last.waited_p95 < waited_ms / 1000
+    assert last.lost < lost
 
 
-def test_a_wide_way_is_found_by_probes_in_seconds() -> None:
-    sender = Sender(Link(20_000_000), 4_000_000)
-    sender.run(0.0, 4.0)
-    assert sender.estimate_bps > 4_000_000
+@pytest.mark.parametrize("naps", NAPS)
+def test_a_reader_that_sleeps_is_no_narrow_way(naps: str) -> None:
+    sender = Sender(Way(WIDE_BPS, reader=Reader(NAPS[naps]())), WANTED_BPS)
+    sender.run(SECONDS)
+    assert seconds_until(sender.estimates, lambda bps: bps > WANTED_BPS) < 6.0
+    assert min(sender.estimates[round(10 / TICK_SECONDS) :]) > WANTED_BPS
     assert sender.lost == 0
 
 
-def test_a_way_that_narrows_is_noticed_within_seconds() -> None:
-    sender = Sender(Link(5_000_000), 2_000_000)
-    sender.run(0.0, 8.0)
-    assert sender.estimate_bps > 1_500_000
-    sender.link.capacity_bps = 300_000
-    sender.run(8.0, 4.0)
-    assert sender.estimate_bps < 420_000
+@pytest.mark.parametrize("naps", NAPS)
+def test_a_reader_that_sleeps_keeps_its_layer(naps: str) -> None:
+    way = Way(WIDE_BPS, reader=Reader(NAPS[naps]()))
+    sender = Sender(way, LAYERS[-1], layers=LAYERS, sound_bps=SOUND_BPS)
+    sender.run(SECONDS)
+    assert set(sender.pictures[round(3 / TICK_SECONDS) :]) == {LAYERS[-1]}
 
 
-def test_a_way_that_widens_again_is_used_again() -> None:
-    sender = Sender(Link(300_000), 2_000_000)
-    sender.run(0.0, 15.0)
-    assert sender.estimate_bps < 400_000
-    sender.link.capacity_bps = 10_000_000
-    sender.run(15.0, 20.0)
-    assert sender.estimate_bps > 1_500_000
+@pytest.mark.parametrize(("capacity_bps", "fitting"), [(300_000, 150_000), (1_000_000, 500_000)])
+@pytest.mark.parametrize("naps", ["awake", "now and then"])
+def test_the_layer_that_fits_stays(capacity_bps: int, fitting: int, naps: str) -> None:
+    way = Way(capacity_bps, reader=Reader(NAPS[naps]()))
+    sender = Sender(way, LAYERS[-1], layers=LAYERS, sound_bps=SOUND_BPS)
+    sender.run(SECONDS)
+    late = sender.pictures[round(10 / TICK_SECONDS) :]
+    assert late.count(fitting) > 0.95 * len(late)
+    assert sum(a != b for a, b in itertools.pairwise(late)) <= 2
 
 
-@pytest.mark.parametrize("loss", [0.05, 0.2])
-def test_loss_that_is_the_networks_own_does_not_bring_the_picture_down(loss: float) -> None:
-    sender = Sender(Link(10_000_000, loss=loss), 1_500_000)
-    sender.run(0.0, 30.0)
-    assert sender.estimate_bps > 1_000_000
+@pytest.mark.parametrize("jitter_ms", [20, 50])
+@pytest.mark.parametrize(("capacity_bps", "least"), [(WIDE_BPS, 0.12), (1_000_000, 0.7)])
+def test_jitter_alone_is_no_congestion(jitter_ms: int, capacity_bps: int, least: float) -> None:
+    last = run(Sender(Way(capacity_bps, jitter_seconds=jitter_ms / 1000), WANTED_BPS))
+    assert quantile(last.estimates, 0.05) > least * capacity_bps
+    assert last.waited_p95 < 0.15
+
+
+@pytest.mark.parametrize("loss", [0.01, 0.05, 0.2])
+@pytest.mark.parametrize("wanted_bps", [1_500_000, WANTED_BPS])
+def test_loss_that_is_the_networks_own_does_not_bring_the_picture_down(
+    loss: float, wanted_bps: int
+) -> None:
+    last = run(Sender(Way(WIDE_BPS, loss=loss), wanted_bps))
+    assert min(last.estimates) > wanted_bps
+
+
+@pytest.mark.parametrize("loss", [0.01, 0.05, 0.2])
+@pytest.mark.parametrize("capacity_bps", [300_000, 1_000_000])
+def test_a_way_that_is_narrow_and_lossy_is_not_overrun(loss: float, capacity_bps: int) -> None:
+    last = run(Sender(Way(capacity_bps, loss=loss), WANTED_BPS))
+    assert 0.7 * capacity_bps < statistics.median(last.estimates) < 1.1 * capacity_bps
+    assert last.waited_p95 < 0.12
+    assert last.lost < loss + 0.03
 
 
 def test_own_loss_is_known_before_the_picture_has_to_stop() -> None:
-    sender = Sender(Link(10_000_000), 1_500_000)
-    sender.run(0.0, 8.0)
-    sender.link.loss = 0.2
-    least = sender.estimate_bps
-    for second in range(8, 20):
-        sender.run(float(second), 1.0)
-        least = min(least, sender.estimate_bps)
-    assert least > 600_000
+    sender = Sender(Way(WIDE_BPS), 1_500_000)
+    sender.run(8.0)
+    sender.way.loss = 0.2
+    sender.run(12.0)
+    assert min(sender.estimates) > 600_000
 
 
-def test_what_a_policer_drops_is_no_loss_of_the_networks_own() -> None:
-    sender = Sender(Link(300_000, queue_seconds=0.1), 1_500_000)
-    sender.run(0.0, 30.0)
-    before, lost = len(sender.sent), sender.lost
-    sender.run(30.0, 20.0)
-    assert sender.lost - lost < 0.15 * (len(sender.sent) - before)
+@pytest.mark.parametrize("naps", ["awake", "now and then"])
+@pytest.mark.parametrize("narrow_seconds", [3.0, 12.0, 60.0])
+def test_a_way_that_narrows_is_given_less_and_then_more_again(
+    naps: str, narrow_seconds: float
+) -> None:
+    way = Way(5_000_000, reader=Reader(NAPS[naps]()))
+    sender = Sender(way, WANTED_BPS)
+    sender.run(10.0)
+    assert sender.estimate_bps > WANTED_BPS
+    way.capacity_bps = 500_000
+    narrowed = len(sender.estimates)
+    sender.run(narrow_seconds)
+    assert seconds_until(sender.estimates[narrowed:], lambda bps: bps < 550_000) < 1.5
+    assert way.waits[-1] < 0.15
+    way.capacity_bps = 5_000_000
+    widened = len(sender.estimates)
+    sender.run(20.0)
+    assert seconds_until(sender.estimates[widened:], lambda bps: bps > WANTED_BPS) < 10.0
 
 
-def test_jitter_alone_is_no_congestion() -> None:
-    link = Link(20_000_000)
-    sender = Sender(link, 1_000_000)
-    carry = link.carry
-    wobble = random.Random(3)
-    link.carry = lambda size, now: (  # type: ignore[method-assign]  # the link's own, later
-        None if (at := carry(size, now)) is None else at + wobble.uniform(0, 0.02)
-    )
-    sender.run(0.0, 15.0)
-    assert sender.estimate_bps > 700_000
+def test_a_way_that_has_become_longer_is_no_narrower() -> None:
+    sender = Sender(Way(WIDE_BPS), WANTED_BPS)
+    sender.run(10.0)
+    sender.way.delay_seconds += 0.2
+    sender.run(20.0)
+    assert min(sender.estimates[round(20 / TICK_SECONDS) :]) > WANTED_BPS
+
+
+def test_sound_goes_on_where_there_is_room_for_it_alone_and_pictures_come_back() -> None:
+    sender = Sender(Way(60_000), LAYERS[-1], layers=LAYERS, sound_bps=SOUND_BPS)
+    sender.run(5.0)
+    spoken, sent = len(sender.sounds), len(sender.way.waits)
+    sender.run(20.0)
+    assert set(sender.pictures[round(5 / TICK_SECONDS) :]) == {0}
+    assert None not in sender.sounds[spoken:]
+    assert quantile(sender.way.waits[sent:], 0.95) < 0.1
+    sender.way.capacity_bps = WIDE_BPS
+    widened = len(sender.pictures)
+    sender.run(20.0)
+    assert seconds_until(sender.pictures[widened:], lambda bps: bps == LAYERS[-1]) < 15.0
+
+
+def test_what_is_read_in_bunches_has_not_arrived_faster_than_it_was_sent() -> None:
+    sender = Sender(Way(WIDE_BPS, reader=Reader(regular_naps(0.4, 0.2))), 1_000_000)
+    for _ in range(100):
+        sender.run(0.1)
+        assert sender.estimator.acknowledged_bps < 1_100_000
+
+
+def test_a_second_without_loss_tells_that_none_is_the_networks_own() -> None:
+    losses = Losses()
+    for second, (kbps, lost) in enumerate(
+        [(1_294, 0.225), (1_151, 0.202), (988, 0.023), (965, 0.0), (1_031, 0.144)], 1
+    ):
+        losses.count(round(1_000 * (1 - lost)), round(1_000 * lost), 125 * kbps, float(second))
+    assert losses.inherent == 0
+    assert losses.excess == pytest.approx(0.144)
 
 
 def test_feedback_that_stays_away_is_a_bad_sign_and_has_a_floor() -> None:
-    sender = Sender(Link(5_000_000), 1_000_000)
-    sender.run(0.0, 3.0)
+    sender = Sender(Way(5_000_000), 1_000_000)
+    sender.run(3.0)
     before = sender.estimate_bps
     for second in range(4, 60):
         sender.estimator.tick(float(second))
-    assert sender.estimate_bps < before / 2
-    assert sender.estimate_bps >= MIN_BPS
+    assert MIN_BPS <= sender.estimate_bps < before / 2

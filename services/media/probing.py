@@ -1,0 +1,127 @@
+"""Probes: short bursts of padding, sent evenly, whose arrival tells what a way would carry beyond what is being sent.
+
+A probe's rate is what less of two shows: how fast it was sent, how fast it came. One that comes much faster than it was
+sent waited for its reader, and tells nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+WAIT_SECONDS = (0.3, 3.0, 10.0)
+"""From one probe to the next: the soonest; the usual; the longest, where probes find nothing."""
+AFTER_CUT_SECONDS = (0.5, 3.0)
+"""How long nothing is probed after a cut: where the way may be wide again; otherwise."""
+SECONDS = 0.025
+STEPS = 5
+STEP_PACKETS = 2
+"""At the least."""
+PACKET_BYTES = (48, 255)
+COMPRESSED = 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Padding to send: STEPS times so many packets of `size` bytes, `seconds` from one step to the next."""
+
+    packets: int
+    size: int
+    seconds: float
+
+
+def plan(rate_bps: float) -> Probe:
+    """Plan a probe at a rate. Where that is low its packets are small: it takes enough of them to tell anything."""
+    octets = rate_bps * SECONDS / 8 / STEPS
+    least, most = PACKET_BYTES
+    packets = max(STEP_PACKETS, math.ceil(octets / most))
+    return Probe(packets, max(least, min(most, round(octets / packets))), SECONDS / STEPS)
+
+
+class Prober:
+    """When to probe, and what a probe has shown. At most one is out."""
+
+    def __init__(self) -> None:
+        self._at = -WAIT_SECONDS[1]
+        self._wait = WAIT_SECONDS[0]
+        self._is_hopeful = False
+        self._range: tuple[int, int] | None = None
+        self._arrived: list[tuple[int, float, int]] = []
+
+    @property
+    def is_out(self) -> bool:
+        """Tell whether a probe is on its way."""
+        return self._range is not None
+
+    def hurry(self) -> None:
+        """Probe soon, and on for as long as that finds more: the way may be wide again."""
+        self._is_hopeful, self._wait = True, WAIT_SECONDS[0]
+
+    def found(self) -> None:
+        """The last probe has found more."""
+        self._wait = WAIT_SECONDS[0]
+
+    def found_nothing(self) -> None:
+        """The last probe has found nothing, or told nothing."""
+        self._is_hopeful = False
+        self._wait = min(WAIT_SECONDS[2], max(WAIT_SECONDS[1], 2 * self._wait))
+
+    def is_due(self, cut_at: float, now: float) -> bool:
+        """Tell whether to probe now; `cut_at` is when the estimate was last cut."""
+        if self._range is not None or now - self._at < self._wait:
+            return False
+        return now - cut_at >= AFTER_CUT_SECONDS[0 if self._is_hopeful else 1]
+
+    def begin(self, rate_bps: float, first: int, now: float) -> Probe:
+        """Begin one; its first packet has the transport-wide number `first`."""
+        self._at, self._range = now, (first, -1)
+        self._arrived.clear()
+        return plan(rate_bps)
+
+    def end(self, end: int) -> None:
+        """The probe's last packet was that before `end`."""
+        if self._range is not None:
+            self._range = (self._range[0], end) if end > self._range[0] else None
+
+    def receive(
+        self,
+        base: int,
+        arrivals: Sequence[int | None],
+        sent_at: Sequence[float],
+        sizes: Sequence[int],
+    ) -> float | None:
+        """Take a feedback (arrivals in microseconds, from number `base` on, when each was sent in seconds, its bytes).
+
+        Returns the rate that the probe has shown, once it is all there; 0 if it told nothing.
+        """
+        if self._range is None:
+            return None
+        first, end = self._range
+        reported = zip(arrivals, sent_at, sizes, strict=True)
+        self._arrived += [
+            (arrival, sent, size)
+            for number, (arrival, sent, size) in enumerate(reported, base)
+            if arrival is not None and size and first <= number and (end < 0 or number < end)
+        ]
+        if end < 0 or base + len(arrivals) < end:
+            return None
+        self._range = None
+        if 2 * len(self._arrived) < end - first or len(self._arrived) < STEPS:
+            return 0.0
+        return _rate_bps(self._arrived)
+
+
+def _rate_bps(arrived: Sequence[tuple[int, float, int]]) -> float:
+    """Tell the lower of the rates at which packets were sent and came (arrival, sent, size); 0: no saying."""
+    begin, end = min(at for at, _, _ in arrived), max(at for at, _, _ in arrived)
+    came_seconds = (end - begin) / 1e6
+    sent_seconds = arrived[-1][1] - arrived[0][1]
+    octets = sum(size for _, _, size in arrived)
+    if came_seconds * COMPRESSED < sent_seconds or not sent_seconds:
+        return 0.0
+    came = (octets - arrived[0][2]) / came_seconds
+    return 8 * min(came, octets * (STEPS - 1) / STEPS / sent_seconds)
+
+
+__all__ = ["STEPS", "Probe", "Prober", "plan"]

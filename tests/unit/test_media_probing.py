@@ -1,0 +1,111 @@
+"""Probes: how they are planned, when they are due, and what they show."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.media.probing import AFTER_CUT_SECONDS, STEPS, WAIT_SECONDS, Probe, Prober, plan
+
+FIRST = 1_000
+NEVER_CUT = -100.0
+
+
+def packets(probe: Probe) -> tuple[list[float], list[int]]:
+    """Tell when each packet of a probe is sent, and its size."""
+    count = STEPS * probe.packets
+    return [number // probe.packets * probe.seconds for number in range(count)], [
+        probe.size
+    ] * count
+
+
+def arrivals(sent_at: list[float], sizes: list[int], capacity_bps: float) -> list[int | None]:
+    """Carry packets over a way; returns when each comes, in microseconds."""
+    found: list[int | None] = []
+    free_at = 0.0
+    for sent, size in zip(sent_at, sizes, strict=True):
+        free_at = max(free_at, sent) + 8 * size / capacity_bps
+        found.append(int(1e6 * (free_at + 0.04)))
+    return found
+
+
+@pytest.mark.parametrize("rate_bps", [200_000, 1_000_000, 10_000_000])
+def test_a_probe_is_of_the_rate_that_it_is_planned_for(rate_bps: int) -> None:
+    probe = plan(rate_bps)
+    planned = 8 * probe.packets * probe.size / probe.seconds
+    assert planned == pytest.approx(rate_bps, rel=0.1)
+
+
+def test_a_slow_probe_has_packets_enough_to_tell() -> None:
+    assert plan(60_000).packets * STEPS >= 2 * STEPS
+    assert plan(60_000).size < plan(2_000_000).size
+
+
+@pytest.mark.parametrize("capacity_bps", [300_000, 1_000_000])
+def test_a_narrow_way_shows_its_capacity(capacity_bps: int) -> None:
+    prober = Prober()
+    sent_at, sizes = packets(prober.begin(2 * capacity_bps, FIRST, 0.0))
+    prober.end(FIRST + len(sizes))
+    shown = prober.receive(FIRST, arrivals(sent_at, sizes, capacity_bps), sent_at, sizes)
+    assert shown == pytest.approx(capacity_bps, rel=0.1)
+    assert not prober.is_out
+
+
+def test_a_wide_way_shows_what_was_sent_and_no_more() -> None:
+    prober = Prober()
+    sent_at, sizes = packets(prober.begin(2_000_000, FIRST, 0.0))
+    prober.end(FIRST + len(sizes))
+    shown = prober.receive(FIRST, arrivals(sent_at, sizes, 1e9), sent_at, sizes)
+    assert shown == pytest.approx(2_000_000, rel=0.1)
+
+
+def test_a_probe_that_is_reported_in_two_parts_counts_whole() -> None:
+    prober = Prober()
+    sent_at, sizes = packets(prober.begin(2_000_000, FIRST, 0.0))
+    came = arrivals(sent_at, sizes, 1e9)
+    prober.end(FIRST + len(sizes))
+    part = len(sizes) * 2 // 3
+    assert prober.receive(FIRST, came[:part], sent_at[:part], sizes[:part]) is None
+    shown = prober.receive(FIRST + part, came[part:], sent_at[part:], sizes[part:])
+    assert shown == pytest.approx(2_000_000, rel=0.1)
+
+
+def test_a_probe_that_was_read_late_and_at_once_shows_nothing() -> None:
+    prober = Prober()
+    sent_at, sizes = packets(prober.begin(2_000_000, FIRST, 0.0))
+    prober.end(FIRST + len(sizes))
+    at_once: list[int | None] = [200_000 + 20 * number for number in range(len(sizes))]
+    assert prober.receive(FIRST, at_once, sent_at, sizes) == 0
+
+
+def test_a_probe_most_of_which_is_lost_shows_nothing() -> None:
+    prober = Prober()
+    sent_at, sizes = packets(prober.begin(2_000_000, FIRST, 0.0))
+    prober.end(FIRST + len(sizes))
+    came = arrivals(sent_at, sizes, 1e9)
+    lost = [arrival if number % 3 == 0 else None for number, arrival in enumerate(came)]
+    assert prober.receive(FIRST, lost, sent_at, sizes) == 0
+
+
+def test_probes_that_find_nothing_come_seldom_and_soon_again_when_there_is_hope() -> None:
+    prober = Prober()
+    cut_at = now = 100.0
+    assert not prober.is_due(cut_at, now + AFTER_CUT_SECONDS[1] - 0.1)
+    assert prober.is_due(cut_at, now + AFTER_CUT_SECONDS[1])
+    for _ in range(6):
+        prober.begin(1_000_000, FIRST, now)
+        prober.end(FIRST)
+        prober.found_nothing()
+        now += WAIT_SECONDS[2]
+    prober.begin(1_000_000, FIRST, now)
+    prober.end(FIRST)
+    assert not prober.is_due(NEVER_CUT, now + WAIT_SECONDS[2] - 0.1)
+    assert prober.is_due(NEVER_CUT, now + WAIT_SECONDS[2])
+    prober.hurry()
+    assert prober.is_due(now, now + AFTER_CUT_SECONDS[0])
+
+
+def test_one_probe_is_out_at_a_time() -> None:
+    prober = Prober()
+    prober.begin(1_000_000, FIRST, 0.0)
+    assert prober.is_out
+    assert not prober.is_due(NEVER_CUT, 60.0)
