@@ -94,6 +94,7 @@ class Services:
             values["PARLEY_UDP_LISTEN"] = f"{bracketed}:{seat.ports['udp']}"
             values["PARLEY_ADVERTISE"] = ",".join(self.advertise)
             values["PARLEY_PROBE_SECRET"] = self.secrets.password("probe")
+            values["PARLEY_LAST_N"] = str(self.settings.media.last_n)
         if service == "meeting":
             values |= self._turn()
         if service == "library":

@@ -175,6 +175,18 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
+class Media:
+    """`last_n` cameras of a meeting are forwarded at once, those of who spoke last; screens and what is pinned always are."""
+
+    last_n: int = 25
+
+    def check(self) -> None:
+        """Raise ValueError for a number out of bounds."""
+        if not 1 <= self.last_n <= 500:
+            raise ValueError("[media] `last_n` is from 1 to 500")
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All of it, with defaults that are safe on a machine of one's own."""
 
@@ -184,6 +196,7 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
     objects: Objects = field(default_factory=Objects)
     turn: Turn = field(default_factory=Turn)
+    media: Media = field(default_factory=Media)
 
 
 def load(path: Path) -> Settings:

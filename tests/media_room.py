@@ -67,10 +67,11 @@ async def a_room(
     *,
     port: Port | None = None,
     told: Told | None = None,
+    last_n: int = 10,
 ) -> AsyncIterator[tuple[Room, Told]]:
     port, told = port or Port(listen, advertise), told or Told()
     port.open()
-    room = told.room = Room(MEETING, port, told, 10)
+    room = told.room = Room(MEETING, port, told, 10, last_n)
 
     async def tick() -> None:
         while True:

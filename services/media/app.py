@@ -37,7 +37,8 @@ async def running(config: Config) -> AsyncIterator[server.Server]:
         workers = Workers(identity)
         placement = Placement(redis, config.node_id, config.listen)
         limits = Limits(config.max_packets, config.max_peers, config.max_rooms)
-        worker = Worker(port, placement, Announcer(mesh), mesh, limits, config.max_peers_per_room)
+        per_room = config.max_peers_per_room, config.last_n
+        worker = Worker(port, placement, Announcer(mesh), mesh, limits, *per_room)
         drain = Drain(worker)
         servicers = {
             media_pb2_grpc.add_RoomServiceServicer_to_server: RoomServicer(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from chassis.config import ServiceConfig
+from chassis.config import ConfigError, ServiceConfig
+
+MAX_LAST_N = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,3 +28,10 @@ class Config(ServiceConfig):
     max_packets: int = 100_000
     """Packets a second, in and out, at which the worker counts as fully busy; its CPU and its loop count by themselves."""
     max_peers_per_room: int = 500
+    last_n: int = 25
+    """Cameras of a room that are forwarded at once: those of who spoke last. From 1 to MAX_LAST_N."""
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for what is out of bounds."""
+        if not 1 <= self.last_n <= MAX_LAST_N:
+            raise ConfigError(f"PARLEY_LAST_N is {self.last_n}; it is from 1 to {MAX_LAST_N}.")

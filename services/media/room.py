@@ -18,8 +18,6 @@ from services.media.speakers import Speakers
 from services.media.subscriber import Offer, Subscriber
 from services.media.track import PublishedTrack
 
-LAST_N = 25
-"""Cameras that are forwarded at once: those of who spoke last. Screens, and what is pinned, always are."""
 PRESSURE_CAPS = ((0.9, 0), (0.7, 1))
 """From this pressure on, no layer above that rank."""
 PRESSURE_LAST_N = 0.8
@@ -97,13 +95,16 @@ class Peer:
 
 @dataclass(eq=False)
 class Room:
-    """A room; `name` is `meetings/{code}`. `pressure`, 0 to 1, is how hard the worker has it: the higher, the less goes."""
+    """A room; `name` is `meetings/{code}`. `pressure`, 0 to 1, is how hard the worker has it: the higher, the less goes.
+
+    `last_n` cameras are forwarded at once, those of who spoke last. Screens, and what is pinned, always are.
+    """
 
     name: str
     port: Port
     listener: Listener
     max_peers: int
-    last_n: int = LAST_N
+    last_n: int
     pressure: float = 0.0
     peers: dict[str, Peer] = field(default_factory=dict)
     create_time: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -249,7 +250,9 @@ class Room:
 
     def _outside_last_n(self) -> frozenset[str]:
         cameras = {t.participant: t.id for t in self.tracks() if t.source == "camera"}
-        count = max(1, self.last_n // 2) if self.pressure >= PRESSURE_LAST_N else self.last_n
+        count = min(self.last_n, len(cameras))
+        if self.pressure >= PRESSURE_LAST_N:
+            count = max(1, count // 2)
         if len(cameras) <= count:
             return frozenset()
         inside = self._speakers.latest(cameras, count)

@@ -56,6 +56,7 @@ class Worker:
         mesh: grpc.aio.Channel,
         limits: Limits,
         max_peers_per_room: int,
+        last_n: int,
     ) -> None:
         self.rooms: dict[str, Room] = {}
         self.leaving: dict[str, Room] = {}
@@ -68,6 +69,7 @@ class Worker:
         self._decoding = ThreadPoolExecutor(1, "opus")
         self._limits = limits
         self._max_peers_per_room = max_peers_per_room
+        self._last_n = last_n
         self._lateness: list[float] = []
         self._figures = Figures()
         self._hurry = asyncio.Event()
@@ -110,7 +112,8 @@ class Worker:
         if name not in self.rooms:
             voices = Voices(name, self.announcer, self._ai, self._decoding)
             self._voices[name] = voices
-            self.rooms[name] = Room(name, self._port, voices, self._max_peers_per_room)
+            limits = self._max_peers_per_room, self._last_n
+            self.rooms[name] = Room(name, self._port, voices, *limits)
         self._voices[name].voice_activity = voice_activity
         if end_to_end_encrypted:
             self._voices[name].encrypt()

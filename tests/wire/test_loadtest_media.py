@@ -27,7 +27,7 @@ class Hall(Listener):
 
     def __init__(self) -> None:
         self.port = Port("127.0.0.1:0", ("127.0.0.1",))
-        self.room = Room(MEETING, self.port, self, 10)
+        self.room = Room(MEETING, self.port, self, 10, last_n=10)
         self.clients: dict[str, Participant] = {}
 
     def offer(self, participant: str, offer: Offer) -> None:

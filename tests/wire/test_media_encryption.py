@@ -61,7 +61,7 @@ async def a_worker() -> AsyncIterator[tuple[Worker, Notes]]:
     async with grpc.aio.insecure_channel(f"127.0.0.1:{mesh_port}") as mesh:
         announcer = Announcer(mesh)
         placement = Placement(Redis(), "media-0", "127.0.0.1:0")  # never asked here
-        worker = Worker(port, placement, announcer, mesh, Limits(1_000_000, 10, 10), 10)
+        worker = Worker(port, placement, announcer, mesh, Limits(1_000_000, 10, 10), 10, 10)
         telling = asyncio.create_task(announcer.run())
         try:
             with on_loopback():

@@ -59,7 +59,7 @@ def prove(port: Port, transport: Transport, number: int) -> None:
 def hold_a_meeting(port: Port) -> None:
     """Begin a room, have people come, publish, change their network and leave, and end it."""
     listener = Answering()
-    room = listener.room = Room(MEETING, port, listener, 10)
+    room = listener.room = Room(MEETING, port, listener, 10, last_n=10)
     publishing = next(text for text in descriptions() if "a=sendonly" in text)
     for number, name in enumerate(PEOPLE):
         participant = f"{MEETING}/participants/{name}"
