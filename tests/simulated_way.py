@@ -10,10 +10,10 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from services.media.acknowledged import Acknowledged, acknowledge
 from services.media.allocation import NONE, RESUME_MARGIN, Choice, Wish, allocate, needed_bps
 from services.media.bandwidth import START_BPS, Estimator
 from services.media.probing import STEPS, Probe
-from services.media.rtcp import TransportFeedback
 
 STEP_SECONDS = 0.005
 TICK_SECONDS = 0.05
@@ -53,6 +53,10 @@ def random_naps(most_apart: float, longest: float) -> Naps:
 def no_naps() -> Naps:
     """Sleep never."""
     yield from ()
+
+
+Feedback = tuple[int, list[int | None]]
+"""The first number that is told of, and when each came, in microseconds."""
 
 
 @dataclass
@@ -127,7 +131,7 @@ class Sender:
         self.layers = layers
         self.rank = 0
         self.picture_bps = float(layers[0] if layers else min(wanted_bps, START_BPS))
-        self.estimator = Estimator(self.told)
+        self.estimator = Estimator(self.acknowledge)
         self.now = 0.0
         self.sent: list[tuple[float, int]] = []
         self.lost = 0
@@ -138,14 +142,19 @@ class Sender:
         self._due: list[tuple[float, int]] = []
         self._arrivals: list[float | None] = []
         self._reported = 0
-        self._feedback: deque[tuple[float, TransportFeedback]] = deque()
+        self._feedback: deque[tuple[float, Feedback]] = deque()
+        self._read: Feedback = (0, [])
         self._fed_at = self._ticked_at = self._allocated_at = self._framed_at = self._spoke_at = 0.0
         self._probe_end = 0.0
 
-    def told(self, first: int, count: int) -> tuple[list[float], list[int]]:
-        """Tell of packets what `Outlet.sent` would."""
-        known = self.sent[first : first + count]
-        return [at for at, _ in known], [size for _, size in known]
+    def acknowledge(
+        self, _body: bytes, since: int, begun_ms: float, wants_packets: bool
+    ) -> Acknowledged:
+        """Say what `Outlet.acknowledge` would of the feedback that is being read."""
+        base, arrivals = self._read
+        known = self.sent[base : base + len(arrivals)]
+        sent = [at for at, _ in known], [size for _, size in known]
+        return acknowledge(self._read, sent, since, begun_ms, wants_packets)
 
     @property
     def estimate_bps(self) -> float:
@@ -199,9 +208,9 @@ class Sender:
             self._fed_at = self.now
             self._report()
         while self._feedback and self._feedback[0][0] <= self.now:
-            _, feedback = self._feedback.popleft()
+            _, self._read = self._feedback.popleft()
             was_congested = self.estimator.is_congested
-            self.estimator.feedback(feedback, len(self.sent) - 1, self.now)
+            self.estimator.feedback(b"", self.now)
             if self.estimator.is_congested and not was_congested:
                 self._allocated_at = 0.0
 
@@ -217,7 +226,7 @@ class Sender:
         if end > self._reported:
             part = self._arrivals[self._reported : end]
             arrivals = [None if a is None else int(a * 1e6) for a in part]
-            feedback = TransportFeedback(self._reported & 0xFFFF, arrivals)
+            feedback = (self._reported, arrivals)
             self._feedback.append((self.now + self.way.delay_seconds, feedback))
             self._reported = end
 

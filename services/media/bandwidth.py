@@ -13,14 +13,14 @@ import math
 from collections import deque
 from collections.abc import Callable, Sequence
 
+from services.media.acknowledged import Acknowledged
+from services.media.acknowledged import Group as Gathered
 from services.media.delay import Group, Trend
 from services.media.probing import Probe, Prober
-from services.media.rtcp import TransportFeedback
 
 START_BPS = 2_000_000
 MIN_BPS = 60_000
 MAX_BPS = 50_000_000
-GROUP_SECONDS = 0.005
 GROWTH_PER_SECOND = 1.08
 DECREASE = 0.85
 CUT_SECONDS = 0.3
@@ -44,7 +44,7 @@ PROBE_MARGIN = 1.2
 SETTLE_SECONDS = 0.3
 """For so long after a probe has arrived, the queue that it made is no sign of what media does."""
 
-Sent = Callable[[int, int], tuple[Sequence[float], Sequence[int]]]
+Acknowledge = Callable[[bytes, int, float, bool], Acknowledged]
 
 
 class Losses:
@@ -95,13 +95,13 @@ class Losses:
 class Estimator:
     """`estimate_bps` is None until feedback has come: the subscriber may not send any, and then nothing is known.
 
-    `sent(first, count)` tells of packets when they were sent (seconds) and their sizes; 0 where that is not known.
+    `acknowledge` is its outlet's.
     """
 
-    def __init__(self, sent: Sent) -> None:
+    def __init__(self, acknowledge: Acknowledge) -> None:
         self.estimate_bps: float | None = None
         self.losses = Losses()
-        self._sent = sent
+        self._acknowledge = acknowledge
         self._trend = Trend()
         self._open: Group | None = None
         self._recent: deque[Group] = deque()
@@ -128,48 +128,41 @@ class Estimator:
         span_ms = max(last.arrived - first.arrived, last.sent - first.sent, 1000 * MIN_RATE_SECONDS)
         return 8000 * (self._recent_octets - first.octets) / span_ms
 
-    def feedback(self, feedback: TransportFeedback, highest: int, now: float) -> None:
-        """Take a feedback; `highest` is the transport-wide number sent last, unwrapped."""
-        base = highest - (highest - feedback.base & 0xFFFF)
-        end = base + len(feedback.arrivals)
-        sent_at, sizes = self._sent(base, end - base)
-        groups, received = self._gather(feedback.arrivals, sent_at, sizes)
+    def feedback(self, body: bytes, now: float) -> None:
+        """Take a transport-wide feedback's body. Raises ValueError when it is none."""
+        begun = -1.0 if self._open is None else self._open.first_sent
+        base, end, received, lost, octets, gathered, packets = self._acknowledge(
+            body, self._next, begun, self._prober.is_out
+        )
         if not received:
             return
-        lost = feedback.arrivals[max(0, self._next - base) :].count(None)
+        groups = self._gather(gathered)
         self._next = max(self._next, end)
         self._fed_at = now
         if self.estimate_bps is None:
             self.estimate_bps, self._grown_at = START_BPS, now
         self._trend.receive(groups)
         self._remember(groups)
-        measured = self._prober.receive(base, feedback.arrivals, sent_at, sizes)
+        measured = self._prober.receive(base, packets)
         if measured is not None:
             self._weigh_probe(measured, now)
-        if self.losses.count(received, lost, sum(sizes), now):
+        if self.losses.count(received, lost, octets, now):
             self._weigh_losses()
         self._adapt(now)
 
-    def _gather(
-        self, arrivals: Sequence[int | None], sent_at: Sequence[float], sizes: Sequence[int]
-    ) -> tuple[list[Group], int]:
-        """Gather what has arrived by groups; the last stays open for what comes by the next feedback."""
-        groups: list[Group] = []
-        group, received = self._open, 0
-        for arrival, sent, size in zip(arrivals, sent_at, sizes, strict=True):
-            if arrival is None or not size:
+    def _gather(self, gathered: Sequence[Gathered]) -> list[Group]:
+        """Take groups; the last stays open for what comes by the next feedback."""
+        groups = []
+        for first, last, arrived, octets in gathered:
+            begun = self._open
+            if begun is not None and begun.first_sent == first:
+                begun.sent, begun.octets = max(begun.sent, last), begun.octets + int(octets)
+                begun.arrived = max(begun.arrived, arrived)
                 continue
-            received += 1
-            if group is None or sent - group.first_sent / 1000 > GROUP_SECONDS:
-                if group is not None:
-                    groups.append(group)
-                group = Group(1000 * sent, 1000 * sent, arrival / 1000, size)
-                continue
-            group.octets += size
-            group.sent = max(group.sent, 1000 * sent)
-            group.arrived = max(group.arrived, arrival / 1000)
-        self._open = group
-        return groups, received
+            if begun is not None:
+                groups.append(begun)
+            self._open = Group(first, last, arrived, int(octets))
+        return groups
 
     def tick(self, now: float) -> None:
         """Do what is due: no feedback for long is a bad sign."""

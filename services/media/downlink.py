@@ -19,8 +19,8 @@ from services.media.stream import Kept
 
 STRETCHES = 8
 """Stretches between seams of which lost packets can still be sent again."""
-RESENDS_PER_TICK = 64
-"""Packets that one subscriber may have again between two ticks, so that its NACKs cannot starve the others."""
+RESENDS, RESEND_SECONDS = 64, 0.05
+"""Packets that one subscriber may have again in so long, so that its NACKs cannot starve the others."""
 FRAME_SECONDS = 1 / 30
 """How far timestamps move on, at the least, from one source to the next."""
 
@@ -67,10 +67,11 @@ class Downlink:
         self.retransmitted = 0
         self.keyframe_requests = 0
         self.switches = 0
-        self.resends_left = RESENDS_PER_TICK
         self.report: rtcp.ReceptionReport | None = None
         self.rtt_seconds = 0.0
         self._reported: tuple[int, float] = (0, 0.0)
+        self._resends_left = RESENDS
+        self._resends_since = 0.0
         self._fanout = fanout
         self._accepted = accepted
         self._rtx_sequence = secrets.randbelow(1 << 15)
@@ -147,13 +148,15 @@ class Downlink:
         """
         if not self._accepted.rtx_payload_type:
             return
-        for sequence in lost[: self.resends_left]:
+        if now - self._resends_since >= RESEND_SECONDS:
+            self._resends_left, self._resends_since = RESENDS, now
+        for sequence in lost[: self._resends_left]:
             if (found := self._find(sequence)) is None:
                 continue
             kept, stretch = found
             self._send_again(kept, stretch, now)
             self.retransmitted += 1
-            self.resends_left -= 1
+            self._resends_left -= 1
 
     @property
     def can_pad(self) -> bool:
@@ -185,10 +188,6 @@ class Downlink:
         name, at = self._reported
         if name and report.last_sender_report == name:
             self.rtt_seconds = max(0.0, now - at - report.delay_since / 65_536)
-
-    def tick(self) -> None:
-        """Do what is due; call some twenty times a second."""
-        self.resends_left = RESENDS_PER_TICK
 
     def close(self) -> None:
         """Send nothing more."""
@@ -267,4 +266,4 @@ def _signed(difference: int) -> int:
     return ((difference + 0x80000000) & 0xFFFFFFFF) - 0x80000000
 
 
-__all__ = ["RESENDS_PER_TICK", "Accepted", "Downlink"]
+__all__ = ["RESENDS", "RESEND_SECONDS", "Accepted", "Downlink"]

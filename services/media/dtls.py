@@ -32,14 +32,13 @@ SrtpError = pylibsrtp.Error
 srtp_protect = lib.srtp_protect
 
 
-def srtp_addresses() -> tuple[int, int, int]:
-    """Tell where libsrtp's srtp_protect, srtp_unprotect and srtp_unprotect_rtcp are.
+def srtp_addresses() -> tuple[int, ...]:
+    """Tell where libsrtp's functions are: srtp_protect, srtp_protect_rtcp, srtp_unprotect, srtp_unprotect_rtcp.
 
     They are for the compiled fan-out, which so needs no libsrtp of its own.
     """
-    names = ("srtp_protect", "srtp_unprotect", "srtp_unprotect_rtcp")
-    one, two, three = (int(ffi.cast("intptr_t", ffi.addressof(lib, name))) for name in names)
-    return one, two, three
+    names = ("srtp_protect", "srtp_protect_rtcp", "srtp_unprotect", "srtp_unprotect_rtcp")
+    return tuple(int(ffi.cast("intptr_t", ffi.addressof(lib, name))) for name in names)
 
 
 class DtlsState(Enum):

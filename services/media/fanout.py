@@ -16,11 +16,13 @@ from collections.abc import Callable, Sequence
 from struct import Struct
 from typing import Protocol
 
-from services.media.dtls import OutboundSrtp, scratch, srtp_addresses, srtp_protect
+from services.media.acknowledged import Acknowledged, acknowledge, unwrapped
+from services.media.dtls import MAX_SRTP_PACKET, OutboundSrtp, scratch, srtp_addresses, srtp_protect
 from services.media.ice import Address
 from services.media.inlet import Inlet, ignore
 from services.media.outbox import Outbox, unsent
 from services.media.payload import NO_NUMBERS, Vp8Numbers
+from services.media.rtcp import read_transport_feedback
 from services.media.rtp import MIN_HEADER, TRANSPORT_SEQUENCE_AT, PacketInvalid
 from services.media.stream import Kept, OnPacket, Stream
 
@@ -76,6 +78,15 @@ class Outlet:
                 for n, is_known in zip(numbers, known, strict=True)
             ],
         )
+
+    def acknowledge(
+        self, body: bytes, since: int, begun_ms: float, wants_packets: bool
+    ) -> Acknowledged:
+        """Read a transport-wide feedback's body with what was sent, as `acknowledged.acknowledge`. Raises ValueError."""
+        base, arrivals = read_transport_feedback(body)
+        first = unwrapped(base, self.number - 1)
+        sent = self.sent(first, len(arrivals))
+        return acknowledge((first, arrivals), sent, since, begun_ms, wants_packets)
 
 
 class Lane:
@@ -154,6 +165,10 @@ class Fanout(Protocol):
 
     def send(self, outlet: Outlet, packet: bytes, now: float) -> None:
         """Send a packet, laid out as `rtp.rebuild` does, to one peer as it is but for the transport-wide number."""
+        ...
+
+    def send_rtcp(self, outlet: Outlet, packet: bytes) -> None:
+        """Send an RTCP packet to one peer; dropped while there is nowhere to send it."""
         ...
 
 
@@ -257,6 +272,12 @@ class PythonFanout:
         only = Lane(outlet, int.from_bytes(packet[8:12], "big"))
         sequence, timestamp = (int.from_bytes(part, "big") for part in (packet[2:4], packet[4:8]))
         self.forward(bytearray(packet), sequence, timestamp, NO_NUMBERS, (only,), now)
+
+    def send_rtcp(self, outlet: Outlet, packet: bytes) -> None:
+        """Send an RTCP packet to one peer."""
+        srtp, address = outlet.srtp, outlet.address
+        if srtp is not None and address is not None and len(packet) <= MAX_SRTP_PACKET:
+            self._send(srtp.protect_rtcp(packet), address)
 
 
 def _move_picture(packet: bytearray, at: int, is_wide: bool, offset: int) -> None:

@@ -143,8 +143,6 @@ class Forwarder:
 
     def tick(self, now: float) -> None:
         """Do what is due. Call some twenty times a second."""
-        for downlink in self.downlinks:
-            downlink.tick()
         for encoding in self.encodings:
             encoding.tick(now)
 

@@ -71,8 +71,7 @@ class Port:
 
     def new_transport(self) -> Transport:
         """Make a transport on this port."""
-        inlet, outlet = self.fanout.inlet(), self.fanout.outlet()
-        transport = Transport(self._certificate, self._outbox.send, inlet, outlet)
+        transport = Transport(self._certificate, self._outbox.send, self.fanout)
         self.register(transport)
         return transport
 

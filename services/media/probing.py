@@ -84,27 +84,20 @@ class Prober:
         if self._range is not None:
             self._range = (self._range[0], end) if end > self._range[0] else None
 
-    def receive(
-        self,
-        base: int,
-        arrivals: Sequence[int | None],
-        sent_at: Sequence[float],
-        sizes: Sequence[int],
-    ) -> float | None:
-        """Take a feedback (arrivals in microseconds, from number `base` on, when each was sent in seconds, its bytes).
+    def receive(self, base: int, packets: Sequence[tuple[int | None, float, int]]) -> float | None:
+        """Take a feedback's packets, from number `base` on, as `Acknowledged` has them.
 
         Returns the rate that the probe has shown, once it is all there; 0 if it told nothing.
         """
         if self._range is None:
             return None
         first, end = self._range
-        reported = zip(arrivals, sent_at, sizes, strict=True)
         self._arrived += [
             (arrival, sent, size)
-            for number, (arrival, sent, size) in enumerate(reported, base)
+            for number, (arrival, sent, size) in enumerate(packets, base)
             if arrival is not None and size and first <= number and (end < 0 or number < end)
         ]
-        if end < 0 or base + len(arrivals) < end:
+        if end < 0 or base + len(packets) < end:
             return None
         self._range = None
         if 2 * len(self._arrived) < end - first or len(self._arrived) < STEPS:

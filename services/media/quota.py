@@ -18,7 +18,6 @@ from services.media.downlink import Downlink
 from services.media.encoding import Encoding
 from services.media.fanout import Outlet
 from services.media.probing import STEPS, Probe
-from services.media.rtcp import TransportFeedback
 from services.media.track import PublishedTrack
 
 ALLOCATE_SECONDS = 0.25
@@ -62,7 +61,7 @@ class Quota:
     """
 
     def __init__(self, outlet: Outlet) -> None:
-        self.estimator = Estimator(outlet.sent)
+        self.estimator = Estimator(outlet.acknowledge)
         self.wants: dict[str, Want] = {}
         self.outside: frozenset[str] = frozenset()
         self.cap = ALL
@@ -94,10 +93,10 @@ class Quota:
             self.wants[track_id] = want
             self._allocated_at = 0.0
 
-    def feedback(self, feedback: TransportFeedback, now: float) -> None:
-        """Learn from what has arrived."""
+    def feedback(self, body: bytes, now: float) -> None:
+        """Learn from what has arrived, by a transport-wide feedback's body. Raises ValueError when it is none."""
         was_congested = self.estimator.is_congested
-        self.estimator.feedback(feedback, self._outlet.number - 1, now)
+        self.estimator.feedback(body, now)
         if self.estimator.is_congested and not was_congested:
             self._allocated_at = 0.0
 

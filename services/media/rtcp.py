@@ -72,13 +72,9 @@ class ReceptionReport:
 
 @dataclass(frozen=True, slots=True)
 class TransportFeedback:
-    """What has come of all that was sent, by transport-wide sequence number, from `base` (16 bits) on.
+    """What has come of all that was sent, by transport-wide sequence number: the body, for `Outlet.acknowledge`."""
 
-    `arrivals` are in microseconds by the receiver's clock; None: it has not come.
-    """
-
-    base: int
-    arrivals: Sequence[int | None]
+    body: bytes
 
 
 Feedback = SenderReport | KeyframeRequest | Nack | ReceptionReport | TransportFeedback
@@ -126,7 +122,7 @@ def _report(block: bytes) -> ReceptionReport:
 
 def _read_rtpfb(fmt: int, body: bytes) -> Iterable[Feedback]:
     if fmt == TRANSPORT_CC:
-        return [_read_transport_feedback(body)]
+        return [TransportFeedback(body)]
     if fmt != NACK:
         return []
     if len(body) < 8:
@@ -141,8 +137,12 @@ def _read_rtpfb(fmt: int, body: bytes) -> Iterable[Feedback]:
     return [Nack(int.from_bytes(body[4:8], "big"), lost)]
 
 
-def _read_transport_feedback(body: bytes) -> TransportFeedback:
-    """Read draft-holmer-rmcat-transport-wide-cc-extensions-01 §3.1."""
+def read_transport_feedback(body: bytes) -> tuple[int, Sequence[int | None]]:
+    """Read draft-holmer-rmcat-transport-wide-cc-extensions-01 §3.1; the body begins with the sender's SSRC.
+
+    Returns the first packet's number (16 bits), and, from that on, arrivals in microseconds by the receiver's clock;
+    None: it has not come. Raises RtcpInvalid.
+    """
     if len(body) < 18:
         raise RtcpInvalid
     base, count = _PAIR.unpack_from(body, 8)
@@ -159,7 +159,7 @@ def _read_transport_feedback(body: bytes) -> TransportFeedback:
             clock += 250 * int.from_bytes(body[at : at + size], "big", signed=size == 2)
             at += size
         arrivals.append(clock if size else None)
-    return TransportFeedback(base, arrivals)
+    return base, arrivals
 
 
 def _read_symbols(body: bytes, count: int) -> tuple[list[int], int]:

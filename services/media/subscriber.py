@@ -195,9 +195,15 @@ class Subscriber:
         self._now = time.monotonic()
         for item in feedback:
             if isinstance(item, rtcp.TransportFeedback):
-                self.quota.feedback(item, self._now)
+                self._take_transport_feedback(item)
             elif (slot := self._by_ssrc.get(item.ssrc)) is not None and slot.downlink is not None:
                 self._take_feedback(item, slot.downlink)
+
+    def _take_transport_feedback(self, item: rtcp.TransportFeedback) -> None:
+        try:
+            self.quota.feedback(item.body, self._now)
+        except ValueError:
+            rejected.labels("rtcp").inc()
 
     def _take_feedback(self, item: rtcp.Feedback, downlink: Downlink) -> None:
         if isinstance(item, rtcp.Nack):

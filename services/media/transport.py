@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from chassis import telemetry
-from services.media.dtls import MAX_SRTP_PACKET, Certificate, Dtls
-from services.media.fanout import Outlet
+from services.media.dtls import Certificate, Dtls
+from services.media.fanout import Fanout, Outlet
 from services.media.ice import Address, Check, CheckInvalid, IceLite
 from services.media.inlet import Inlet
 
@@ -60,10 +60,11 @@ class Transport:
     From then on RTP comes by `inlet` and leaves by `outlet`, both the fan-out's; `inlet` has who listens to it.
     """
 
-    def __init__(self, certificate: Certificate, send: Send, inlet: Inlet, outlet: Outlet) -> None:
+    def __init__(self, certificate: Certificate, send: Send, fanout: Fanout) -> None:
         self.ice = IceLite()
-        self.inlet = inlet
-        self.outlet = outlet
+        self.inlet = fanout.inlet()
+        self.outlet = fanout.outlet()
+        self._fanout = fanout
         self.on_data: Callable[[bytes], None] = _ignore
         self.on_connected: Callable[[], None] = _nothing
         self._certificate = certificate
@@ -108,15 +109,7 @@ class Transport:
 
     def send_rtcp(self, packet: bytes) -> None:
         """Protect and send an RTCP packet; dropped while there is nowhere to send it."""
-        dtls, address = self._dtls, self.ice.address
-        if (
-            dtls is None
-            or dtls.outbound is None
-            or address is None
-            or len(packet) > MAX_SRTP_PACKET
-        ):
-            return
-        self._send(dtls.outbound.protect_rtcp(packet), address)
+        self._fanout.send_rtcp(self.outlet, packet)
 
     def send_data(self, data: bytes) -> None:
         """Send application data; dropped while there is nowhere to send it."""

@@ -13,7 +13,7 @@ import pytest
 from pylibsrtp import Policy
 
 from services.media import rtp
-from services.media.dtls import OutboundSrtp
+from services.media.dtls import MAX_SRTP_PACKET, OutboundSrtp
 from services.media.fanout import SENT, Fanout, Lane, Outlet, choose
 from services.media.ice import Address
 from services.media.outbox import Outbox
@@ -258,6 +258,27 @@ async def test_who_has_no_datagram_address_gets_it_by_what_stands_for_one(stand:
     diverted = stand.outbox.diverted
     assert [address for _, address in diverted] == [stream, stream]
     assert len(diverted[0][0]) == len(packet()) + 16
+
+
+async def test_reports_go_by_the_same_way_and_nowhere_while_there_is_none(stand: Stand) -> None:
+    report = bytes.fromhex("80c9000100000009")
+    peer, away = stand.peer(), stand.peer()
+    away.outlet.address = None
+    for outlet in (peer.outlet, away.outlet):
+        stand.fanout.send_rtcp(outlet, report)
+    stand.fanout.send_rtcp(peer.outlet, bytes(MAX_SRTP_PACKET + 1))
+    peer.outlet.address = Elsewhere(("127.0.0.1", 9))
+    stand.fanout.send_rtcp(peer.outlet, report)
+    peer.outlet.address = peer.socket.getsockname()[:2]
+    await turn()
+    inbound = session(Policy.SSRC_ANY_INBOUND)
+    ((diverted, _),) = stand.outbox.diverted
+    assert [inbound.unprotect_rtcp(each) for each in (peer.socket.recv(2048), diverted)] == [
+        report,
+        report,
+    ]
+    assert (peer.received(), away.received()) == ([], [])
+    assert (peer.outlet.number, peer.outlet.packets) == (0, 0)
 
 
 @pytest.mark.parametrize("kind", KINDS)

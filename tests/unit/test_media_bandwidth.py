@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from services.media.acknowledged import Acknowledged
 from services.media.bandwidth import MIN_BPS, Estimator, Losses
 from tests.simulated_way import (
     TICK_SECONDS,
@@ -75,7 +76,7 @@ def seconds_until(estimates: Sequence[float], reached: Callable[[float], bool]) 
 
 
 def test_without_feedback_nothing_is_known() -> None:
-    assert Estimator(lambda _first, _count: ([], [])).estimate_bps is None
+    assert Estimator(lambda *_: Acknowledged(0, 0, 0, 0, 0, [], [])).estimate_bps is None
 
 
 @pytest.mark.parametrize("capacity_bps", [300_000, 1_000_000])

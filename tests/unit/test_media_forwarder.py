@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from services.media import rtcp, rtp, sdp
 from services.media.arrivals import FEEDBACK_SECONDS
-from services.media.downlink import RESENDS_PER_TICK, Accepted, Downlink
+from services.media.downlink import RESENDS, Accepted, Downlink
 from services.media.dtls import MAX_SRTP_PACKET, Certificate
 from services.media.encoding import (
     KEYFRAME_INTERVAL_SECONDS,
@@ -177,10 +177,10 @@ def test_who_asks_again_and_again_gets_only_so_much_at_a_time() -> None:
     track.publish(range(200))
     for _ in range(10):
         track.links[0].resend(range(200), 1.0)
-    assert track.links[0].retransmitted == RESENDS_PER_TICK
+    assert track.links[0].retransmitted == RESENDS
     track.forwarder.tick(2.0)
     track.links[0].resend(range(200), 2.0)
-    assert track.links[0].retransmitted == 2 * RESENDS_PER_TICK
+    assert track.links[0].retransmitted == 2 * RESENDS
 
 
 def test_what_is_older_than_the_history_is_not_sent_again() -> None:
@@ -454,7 +454,7 @@ def test_whatever_transport_numbers_a_publisher_makes_up_feedback_fits_a_datagra
     stride: int,
 ) -> None:
     fanout = fanout_to(nowhere)
-    transport = Transport(Certificate(), nowhere, fanout.inlet(), fanout.outlet())
+    transport = Transport(Certificate(), nowhere, fanout)
     sent: list[bytes] = []
     transport.send_rtcp = sent.append  # type: ignore[method-assign,assignment]  # there is no peer
     publisher = Publisher(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from services.media.probing import AFTER_CUT_SECONDS, STEPS, WAIT_SECONDS, Probe, Prober, plan
@@ -28,6 +30,12 @@ def arrivals(sent_at: list[float], sizes: list[int], capacity_bps: float) -> lis
     return found
 
 
+def told(
+    arrivals: Sequence[int | None], sent_at: list[float], sizes: list[int]
+) -> list[tuple[int | None, float, int]]:
+    return list(zip(arrivals, sent_at, sizes, strict=True))
+
+
 @pytest.mark.parametrize("rate_bps", [200_000, 1_000_000, 10_000_000])
 def test_a_probe_is_of_the_rate_that_it_is_planned_for(rate_bps: int) -> None:
     probe = plan(rate_bps)
@@ -45,7 +53,7 @@ def test_a_narrow_way_shows_its_capacity(capacity_bps: int) -> None:
     prober = Prober()
     sent_at, sizes = packets(prober.begin(2 * capacity_bps, FIRST, 0.0))
     prober.end(FIRST + len(sizes))
-    shown = prober.receive(FIRST, arrivals(sent_at, sizes, capacity_bps), sent_at, sizes)
+    shown = prober.receive(FIRST, told(arrivals(sent_at, sizes, capacity_bps), sent_at, sizes))
     assert shown == pytest.approx(capacity_bps, rel=0.1)
     assert not prober.is_out
 
@@ -54,18 +62,18 @@ def test_a_wide_way_shows_what_was_sent_and_no_more() -> None:
     prober = Prober()
     sent_at, sizes = packets(prober.begin(2_000_000, FIRST, 0.0))
     prober.end(FIRST + len(sizes))
-    shown = prober.receive(FIRST, arrivals(sent_at, sizes, 1e9), sent_at, sizes)
+    shown = prober.receive(FIRST, told(arrivals(sent_at, sizes, 1e9), sent_at, sizes))
     assert shown == pytest.approx(2_000_000, rel=0.1)
 
 
 def test_a_probe_that_is_reported_in_two_parts_counts_whole() -> None:
     prober = Prober()
     sent_at, sizes = packets(prober.begin(2_000_000, FIRST, 0.0))
-    came = arrivals(sent_at, sizes, 1e9)
+    came = told(arrivals(sent_at, sizes, 1e9), sent_at, sizes)
     prober.end(FIRST + len(sizes))
     part = len(sizes) * 2 // 3
-    assert prober.receive(FIRST, came[:part], sent_at[:part], sizes[:part]) is None
-    shown = prober.receive(FIRST + part, came[part:], sent_at[part:], sizes[part:])
+    assert prober.receive(FIRST, came[:part]) is None
+    shown = prober.receive(FIRST + part, came[part:])
     assert shown == pytest.approx(2_000_000, rel=0.1)
 
 
@@ -74,7 +82,7 @@ def test_a_probe_that_was_read_late_and_at_once_shows_nothing() -> None:
     sent_at, sizes = packets(prober.begin(2_000_000, FIRST, 0.0))
     prober.end(FIRST + len(sizes))
     at_once: list[int | None] = [200_000 + 20 * number for number in range(len(sizes))]
-    assert prober.receive(FIRST, at_once, sent_at, sizes) == 0
+    assert prober.receive(FIRST, told(at_once, sent_at, sizes)) == 0
 
 
 def test_a_probe_most_of_which_is_lost_shows_nothing() -> None:
@@ -83,7 +91,7 @@ def test_a_probe_most_of_which_is_lost_shows_nothing() -> None:
     prober.end(FIRST + len(sizes))
     came = arrivals(sent_at, sizes, 1e9)
     lost = [arrival if number % 3 == 0 else None for number, arrival in enumerate(came)]
-    assert prober.receive(FIRST, lost, sent_at, sizes) == 0
+    assert prober.receive(FIRST, told(lost, sent_at, sizes)) == 0
 
 
 def test_probes_that_find_nothing_come_seldom_and_soon_again_when_there_is_hope() -> None:

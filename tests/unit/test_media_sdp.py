@@ -79,7 +79,7 @@ def nowhere(_datagram: bytes, _address: tuple[str, int]) -> None:
 
 def publisher(*granted: str) -> Publisher:
     fanout = fanout_to(nowhere)
-    transport = Transport(Certificate(), nowhere, fanout.inlet(), fanout.outlet())
+    transport = Transport(Certificate(), nowhere, fanout)
     name = "meetings/a/participants/b"
     return Publisher(name, frozenset(granted), transport, fanout, lambda: LOCAL)
 

@@ -159,6 +159,7 @@ static PyGetSetDef outlet_properties[] = {
 };
 static PyMethodDef outlet_methods[] = {
     {"sent", (PyCFunction)outlet_sent, METH_VARARGS, NULL},
+    {"acknowledge", (PyCFunction)outlet_acknowledge, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 PyTypeObject OutletType = {
@@ -568,6 +569,35 @@ static PyObject *fanout_send(Fanout *self, PyObject *arguments)
     return failed ? NULL : Py_NewRef(Py_None);
 }
 
+static PyObject *fanout_send_rtcp(Fanout *self, PyObject *arguments)
+{
+    Outlet *outlet;
+    const char *packet;
+    Py_ssize_t size;
+    int length, waited;
+
+    if (!PyArg_ParseTuple(arguments, "O!y#", &OutletType, &outlet, &packet, &size))
+        return NULL;
+    if (!is_open(outlet) || size > MAX_SRTP_PACKET)
+        Py_RETURN_NONE;
+    if (!has_room(self, 1))
+        flush_all(self);
+    memcpy(self->arena + self->used, packet, (size_t)size);
+    length = (int)size;
+    if (self->protect_rtcp(outlet->context, self->arena + self->used, &length) != 0) {
+        outlet->failed++;
+        Py_RETURN_NONE;
+    }
+    if (!outlet->to_length)
+        return PyObject_CallFunction(self->send, "y#O", (char *)self->arena + self->used, (Py_ssize_t)length,
+                                     outlet->address);
+    waited = self->waiting_count;
+    enqueue(self, outlet, length);
+    if (keep(self, waited) < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
 static PyObject *fanout_outlet(Fanout *self, PyObject *unused)
 {
     Outlet *outlet = PyObject_New(Outlet, &OutletType);
@@ -603,7 +633,7 @@ static PyObject *fanout_lane(Fanout *self, PyObject *arguments)
 
 static int fanout_init(Fanout *self, PyObject *arguments, PyObject *keywords)
 {
-    unsigned long long protect, unprotect, unprotect_rtcp;
+    unsigned long long protect, protect_rtcp, unprotect, unprotect_rtcp;
     PyObject **held[] = {&self->send, &self->schedule, &self->route, &self->unsent, &self->kept, &self->ignore,
                          &self->invalid};
     enum { HELD = sizeof held / sizeof *held };
@@ -615,8 +645,8 @@ static int fanout_init(Fanout *self, PyObject *arguments, PyObject *keywords)
         PyErr_SetString(PyExc_TypeError, "it is made already");
         return -1;
     }
-    if (!PyArg_ParseTuple(arguments, "i(KKK)OOOOOOO", &self->socket, &protect, &unprotect, &unprotect_rtcp, held[0],
-                          held[1], held[2], held[3], held[4], held[5], held[6])) {
+    if (!PyArg_ParseTuple(arguments, "i(KKKK)OOOOOOO", &self->socket, &protect, &protect_rtcp, &unprotect, &unprotect_rtcp,
+                          held[0], held[1], held[2], held[3], held[4], held[5], held[6])) {
         for (int i = 0; i < HELD; i++)
             *held[i] = NULL; /* they were not ours yet */
         return -1;
@@ -624,6 +654,7 @@ static int fanout_init(Fanout *self, PyObject *arguments, PyObject *keywords)
     for (int i = 0; i < HELD; i++)
         Py_INCREF(*held[i]);
     self->protect = (srtp_t)(uintptr_t)protect;
+    self->protect_rtcp = (srtp_t)(uintptr_t)protect_rtcp;
     self->unprotect = (srtp_t)(uintptr_t)unprotect;
     self->unprotect_rtcp = (srtp_t)(uintptr_t)unprotect_rtcp;
     self->inlets = PyDict_New();
@@ -681,6 +712,7 @@ static PyMethodDef fanout_methods[] = {
     {"outlet", (PyCFunction)fanout_outlet, METH_NOARGS, NULL},
     {"lane", (PyCFunction)fanout_lane, METH_VARARGS, NULL},
     {"forward", (PyCFunction)fanout_forward, METH_VARARGS, NULL},
+    {"send_rtcp", (PyCFunction)fanout_send_rtcp, METH_VARARGS, NULL},
     {"send", (PyCFunction)fanout_send, METH_VARARGS, NULL},
     {"flush", (PyCFunction)fanout_flush, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},

@@ -25,6 +25,7 @@ enum {
     TRANSPORT_SEQUENCE_ID = 3,  /* as rtp.TRANSPORT_SEQUENCE_ID */
     TRANSPORT_SEQUENCE_AT = 17, /* as rtp.TRANSPORT_SEQUENCE_AT */
     MAX_PACKET = 1500,
+    MAX_SRTP_PACKET = 1356,     /* as dtls.MAX_SRTP_PACKET */
     TRAILER = 144,              /* SRTP_MAX_TRAILER_LEN */
     ARENA = 1 << 20,
     MAX_QUEUED = 2048,          /* packets that wait for the end of the turn */
@@ -91,7 +92,7 @@ typedef struct {
     int socket;
     int can_segment;
     int is_reading;     /* what waits leaves when the reading ends */
-    srtp_t protect, unprotect, unprotect_rtcp;
+    srtp_t protect, protect_rtcp, unprotect, unprotect_rtcp;
     PyObject *send;     /* takes (bytes, address) where a peer has no datagram address */
     PyObject *schedule; /* is called when the first packet of a turn waits: have `flush` called at its end */
     PyObject *route;    /* gets (bytes, address, now): what is no SRTP of anybody known */
@@ -136,6 +137,8 @@ int read_address(PyObject *value, struct sockaddr_storage *to, socklen_t *length
 /* Take a packet that is authentic; returns its transport-wide sequence number or one of the above. */
 int stream_take(Stream *self, const unsigned char *data, int size, double now);
 
+/* The `acknowledge` of an outlet. */
+PyObject *outlet_acknowledge(Outlet *self, PyObject *arguments);
 PyObject *fanout_stream(Fanout *self, PyObject *arguments);
 PyObject *fanout_inlet(Fanout *self, PyObject *unused);
 PyObject *fanout_know(Fanout *self, PyObject *arguments);

@@ -6,7 +6,6 @@ enum {
     LEVEL_ID = 1,      /* as stream.LEVEL_ID; a test compares them */
     SILENCE = 127,
     RTX_OVERHEAD = 2,
-    MAX_SRTP_PACKET = 1356, /* as dtls.MAX_SRTP_PACKET */
     ONE_BYTE_PROFILE = 0xBEDE,
     LAID_OUT = MIN_HEADER + 4, /* before the header extensions' elements */
 };
