@@ -33,7 +33,7 @@ def build() -> Path | None:
     command = [compiler, *FLAGS, *(f"-I{each}" for each in sorted(includes)), *map(str, SOURCES)]
     try:
         done = subprocess.run(
-            [*command, "-o", str(fresh)], capture_output=True, text=True, check=False
+            [*command, "-o", str(fresh), "-lm"], capture_output=True, text=True, check=False
         )
     except OSError as error:
         _explain(f"there is no C compiler ({error.strerror}: {compiler})")

@@ -6,19 +6,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from services.media import rtp
+from services.media.arrivals import Arrivals
 from services.media.dtls import InboundSrtp, SrtpError
 from services.media.stream import Stream
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
 MAX_SOURCES = 64
 """SSRCs that one peer may send from in a transport's life: SRTP keeps state of each."""
-MAX_ARRIVALS = 1024
-"""Arrivals that are kept until they are taken; of what comes beyond nothing is told."""
 
 
 class Inlet:
@@ -50,7 +45,7 @@ class Inlet:
         self.packets = self.octets = 0
         self.early = self.unprotected = self.unprotected_rtcp = self.invalid = 0
         self._streams: dict[int, Stream | None] = {}
-        self._arrivals: list[tuple[int, float]] = []
+        self._arrivals = Arrivals()
 
     def connect(self, ssrc: int, stream: Stream | None) -> None:
         """Have a source's packets go to a stream, or with None to `on_rtp` again. Raises ValueError: too many sources."""
@@ -60,13 +55,11 @@ class Inlet:
 
     def note_arrival(self, number: int, now: float) -> None:
         """Note when a transport-wide sequence number came."""
-        if len(self._arrivals) < MAX_ARRIVALS:
-            self._arrivals.append((number, now))
+        self._arrivals.note(number, now)
 
-    def take_arrivals(self) -> Sequence[tuple[int, float]]:
-        """Take what was noted since the last time: transport-wide sequence numbers (16 bits), and when each came."""
-        taken, self._arrivals = self._arrivals, []
-        return taken
+    def take_feedback(self, media_ssrc: int) -> list[bytes]:
+        """Make the RTCP packets that tell of what was noted since the last time."""
+        return self._arrivals.take(media_ssrc)
 
     def receive(self, datagram: bytes, now: float) -> None:
         """Take an SRTP or SRTCP datagram of at least 12 bytes."""
@@ -104,7 +97,7 @@ class Inlet:
             self.invalid += 1
             return
         if number >= 0:
-            self.note_arrival(number, now)
+            self._arrivals.note(number, now)
 
 
 def ignore(_packet: bytes) -> None:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from services.media import rtcp, rtp, sdp
-from services.media.arrivals import Arrivals
 from services.media.data import DataChannels
 from services.media.domain import MAX_TRACKS_PER_PEER, NotGranted, SdpInvalid, TooManyTracks
 from services.media.encoding import Encoding
@@ -19,6 +18,8 @@ from services.media.track import PublishedTrack
 from services.media.transport import Transport, rejected
 
 REPORT_SECONDS = 1.0
+FEEDBACK_SECONDS = 0.1
+"""How often a publisher is told when its packets came: by every other tick."""
 
 SOURCE_KINDS = {
     "microphone": "audio",
@@ -65,7 +66,7 @@ class Publisher:
         self._local = local
         self.data = DataChannels(transport.send_data)
         self._sources = Sources(self.tracks, transport.inlet)
-        self._arrivals = Arrivals()
+        self._told_at = 0.0
         self._reported_at = 0.0
         self._now = 0.0
         transport.inlet.on_rtp = self._receive_rtp
@@ -121,11 +122,10 @@ class Publisher:
         self._now = now
         for track in self.tracks.values():
             track.forwarder.tick(now)
-        for number, at in self.transport.inlet.take_arrivals():
-            if full := self._arrivals.note(number, at, self._sources.any_ssrc):
-                self.transport.send_rtcp(full)
-        if (feedback := self._arrivals.due(now, self._sources.any_ssrc)) is not None:
-            self.transport.send_rtcp(feedback)
+        if now - self._told_at >= FEEDBACK_SECONDS:
+            self._told_at = now
+            for feedback in self.transport.inlet.take_feedback(self._sources.any_ssrc):
+                self.transport.send_rtcp(feedback)
         if now - self._reported_at >= REPORT_SECONDS:
             self._reported_at = now
             self._send_report(now)

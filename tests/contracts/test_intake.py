@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pylibsrtp import Policy, Session
 
+from services.media import arrivals, rtcp, rtp, sdp, stream
 from services.media import inlet as inlets
-from services.media import rtp, sdp, stream
+from services.media.arrivals import MAX_ARRIVALS
 from services.media.dtls import MAX_SRTP_PACKET, InboundSrtp
 from services.media.fanout import BURST
 from services.media.stream import HISTORY, SILENCE, Kept
@@ -275,9 +276,11 @@ async def test_media_goes_to_its_stream_reports_and_strangers_to_who_hears_of_th
     assert arriving.routed == [(stun, known), (dtls, known), (bytes([0x80]) + bytes(30), strange)]
     assert arriving.inlet.octets == len(packet()) + len(packet(elements=level_and_number(3, 500)))
     assert arriving.counts() == (2, 0, 0, 0, 0)
-    ((number, at),) = arriving.inlet.take_arrivals()
-    assert (number, at) == (500, arriving.stream.last_at)
-    assert list(arriving.inlet.take_arrivals()) == []
+    (feedback,) = arriving.inlet.take_feedback(9)
+    first, (came,) = rtcp.read_transport_feedback(feedback[4:])
+    assert first == 500
+    assert came == pytest.approx(1e6 * arriving.stream.last_at % (64e3 * 2**24), abs=250)
+    assert arriving.inlet.take_feedback(9) == []
 
 
 async def test_what_is_forwarded_while_it_is_read_leaves_by_the_turn_s_end(
@@ -342,10 +345,65 @@ async def test_a_source_may_be_disconnected_and_sources_are_bounded(arriving: Ar
     assert arriving.counts() == (1, 0, 0, 0, 1)
 
 
+def told(packets: list[bytes]) -> dict[int, int]:
+    """What feedback packets tell: when each number (16 bits) came."""
+    found: dict[int, int] = {}
+    for each in packets:
+        first, came = rtcp.read_transport_feedback(each[4:])
+        found |= {first + n & 0xFFFF: at for n, at in enumerate(came) if at is not None}
+    return found
+
+
 def test_arrivals_that_nobody_takes_are_bounded(arriving: Arriving) -> None:
-    for number in range(inlets.MAX_ARRIVALS + 5):
+    for number in range(MAX_ARRIVALS + 5):
         arriving.inlet.note_arrival(number & 0xFFFF, 1.0)
-    assert len(arriving.inlet.take_arrivals()) == inlets.MAX_ARRIVALS
+    assert sorted(told(arriving.inlet.take_feedback(9))) == list(range(MAX_ARRIVALS))
+
+
+def test_feedback_is_in_order_tells_the_first_time_and_counts_on(arriving: Arriving) -> None:
+    note = arriving.inlet.note_arrival
+    for number, at in ((65_535, 10.0), (1, 10.25), (0, 10.5), (1, 10.75)):
+        note(number, at)
+    (packet,) = arriving.inlet.take_feedback(9)
+    assert told([packet]) == {65_535: 10_000_000, 0: 10_500_000, 1: 10_250_000}
+    note(2, 11.0)
+    (other,) = arriving.inlet.take_feedback(9)
+    assert (packet[19], other[19]) == (0, 1)
+    assert packet[8:12] == (9).to_bytes(4, "big")
+
+
+def test_both_bodies_tell_of_whatever_comes_alike() -> None:
+    if len(KINDS) == 1:
+        pytest.skip("there is one body alone: no compiler here")
+    ways = [Arriving(kind) for kind in KINDS]
+
+    @FEW
+    @given(
+        st.integers(0, 0xFFFF),
+        st.lists(
+            st.tuples(
+                st.integers(-5, 30) | st.integers(-3_000, 3_000) | st.integers(0, 0xFFFF),
+                st.floats(-1, 9, allow_nan=False),
+            ),
+            max_size=40,
+        ),
+        st.integers(0, 2**32 - 1),
+    )
+    def tell(number: int, steps: list[tuple[int, float]], ssrc: int) -> None:
+        now = 100.0
+        for step, later in steps:
+            number, now = number + step & 0xFFFF, abs(now + later)
+            for it in ways:
+                it.inlet.note_arrival(number, now)
+        one, other = (it.inlet.take_feedback(ssrc) for it in ways)
+        assert one == other
+        assert all(len(each) <= 1_200 for each in one)
+
+    try:
+        tell()
+    finally:
+        for it in ways:
+            it.close()
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -368,7 +426,7 @@ def test_what_both_bodies_must_agree_on_is_the_same_number() -> None:
     constants = {
         name: value
         for source in NATIVE.iterdir()
-        for name, value in re.findall(r"^ +([A-Z_]+) = (\d+),", source.read_text(), re.MULTILINE)
+        for name, value in re.findall(r"\b([A-Z_]+) = (\d+)\b", source.read_text(), re.MULTILINE)
     }
     expected = {
         "HISTORY": HISTORY,
@@ -379,7 +437,11 @@ def test_what_both_bodies_must_agree_on_is_the_same_number() -> None:
         "TRANSPORT_SEQUENCE_ID": rtp.TRANSPORT_SEQUENCE_ID,
         "TRANSPORT_SEQUENCE_AT": rtp.TRANSPORT_SEQUENCE_AT,
         "MAX_SOURCES": inlets.MAX_SOURCES,
-        "MAX_ARRIVALS": inlets.MAX_ARRIVALS,
+        "MAX_ARRIVALS": MAX_ARRIVALS,
+        "FEEDBACK_LIMIT": arrivals.FEEDBACK_LIMIT,
+        "FEEDBACK_SPAN": arrivals.FEEDBACK_SPAN,
+        "MAX_JUMP": arrivals.MAX_JUMP,
+        "MAX_FEEDBACK": rtcp.MAX_FEEDBACK,
         "BURST": BURST,
     }
     assert {name: int(constants[name]) for name in expected} == expected

@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.media import rtcp, rtp, sdp
-from services.media.arrivals import FEEDBACK_SECONDS
 from services.media.downlink import RESENDS, Accepted, Downlink
 from services.media.dtls import MAX_SRTP_PACKET, Certificate
 from services.media.encoding import (
@@ -21,7 +20,7 @@ from services.media.encoding import (
 )
 from services.media.forwarder import Forwarder, Terms
 from services.media.payload import vp8_numbers
-from services.media.publisher import Publisher
+from services.media.publisher import FEEDBACK_SECONDS, Publisher
 from services.media.stream import HISTORY
 from services.media.transport import Transport
 from tests.srtp_sink import Network, Sink, fanout_to

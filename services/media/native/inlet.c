@@ -6,7 +6,6 @@
 
 enum {
     MAX_SOURCES = 64,    /* as inlet.MAX_SOURCES */
-    MAX_ARRIVALS = 1024, /* as inlet.MAX_ARRIVALS */
     KEY = 18,            /* an IPv6 address and a port */
 };
 
@@ -23,10 +22,9 @@ typedef struct {
     PyObject *on_rtp, *on_rtcp;
     Fanout *fanout;
     unsigned long long packets, octets, early, unprotected, unprotected_rtcp, invalid;
-    int source_count, arrival_count;
+    int source_count;
     Source sources[MAX_SOURCES];
-    uint16_t numbers[MAX_ARRIVALS];
-    double at[MAX_ARRIVALS];
+    Arrivals arrivals;
 } Inlet;
 
 static Source *find_source(Inlet *self, uint32_t ssrc)
@@ -43,14 +41,6 @@ static Source *add_source(Inlet *self, uint32_t ssrc)
 
     *source = (Source){ssrc, NULL};
     return source;
-}
-
-static void note_arrival(Inlet *self, int number, double now)
-{
-    if (self->arrival_count < MAX_ARRIVALS) {
-        self->numbers[self->arrival_count] = (uint16_t)number;
-        self->at[self->arrival_count++] = now;
-    }
 }
 
 static int tell(PyObject *listener, const unsigned char *data, int size)
@@ -89,7 +79,7 @@ static int take_rtp(Inlet *self, unsigned char *data, int size, double now)
     if (number == INVALID)
         self->invalid++;
     else if (number >= 0)
-        note_arrival(self, number, now);
+        arrivals_note(&self->arrivals, number, now);
     return number == RAISED ? -1 : 0;
 }
 
@@ -162,25 +152,17 @@ static PyObject *inlet_note_arrival(Inlet *self, PyObject *arguments)
 
     if (!PyArg_ParseTuple(arguments, "id", &number, &now))
         return NULL;
-    note_arrival(self, number, now);
+    arrivals_note(&self->arrivals, number & 0xFFFF, now);
     Py_RETURN_NONE;
 }
 
-static PyObject *inlet_take_arrivals(Inlet *self, PyObject *unused)
+static PyObject *inlet_take_feedback(Inlet *self, PyObject *arguments)
 {
-    PyObject *taken = PyList_New(self->arrival_count);
+    unsigned int media_ssrc;
 
-    (void)unused;
-    for (int i = 0; taken != NULL && i < self->arrival_count; i++) {
-        PyObject *arrival = Py_BuildValue("Hd", self->numbers[i], self->at[i]);
-        if (arrival == NULL)
-            Py_CLEAR(taken);
-        else
-            PyList_SET_ITEM(taken, i, arrival);
-    }
-    if (taken != NULL)
-        self->arrival_count = 0;
-    return taken;
+    if (!PyArg_ParseTuple(arguments, "I", &media_ssrc))
+        return NULL;
+    return arrivals_take(&self->arrivals, media_ssrc);
 }
 
 static int inlet_set_srtp(Inlet *self, PyObject *value, void *closure)
@@ -222,6 +204,7 @@ PyObject *fanout_inlet(Fanout *fanout, PyObject *unused)
         return NULL;
     memset((char *)self + offsetof(Inlet, srtp), 0, sizeof *self - offsetof(Inlet, srtp));
     self->fanout = (Fanout *)Py_NewRef(fanout);
+    self->arrivals.highest = -1;
     self->srtp = Py_NewRef(Py_None);
     self->on_rtp = Py_NewRef(fanout->ignore);
     self->on_rtcp = Py_NewRef(fanout->ignore);
@@ -278,7 +261,7 @@ static PyGetSetDef inlet_properties[] = {
 static PyMethodDef inlet_methods[] = {
     {"connect", (PyCFunction)inlet_connect, METH_VARARGS, NULL},
     {"note_arrival", (PyCFunction)inlet_note_arrival, METH_VARARGS, NULL},
-    {"take_arrivals", (PyCFunction)inlet_take_arrivals, METH_NOARGS, NULL},
+    {"take_feedback", (PyCFunction)inlet_take_feedback, METH_VARARGS, NULL},
     {"receive", (PyCFunction)inlet_receive, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };

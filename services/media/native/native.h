@@ -121,6 +121,19 @@ typedef struct {
     double now;
 } Packet;
 
+/* When a publisher's packets came, by transport-wide sequence number, unwrapped. */
+enum { MAX_ARRIVALS = 1024 }; /* as arrivals.MAX_ARRIVALS */
+typedef struct {
+    long long number;
+    double at;
+} Arrival;
+typedef struct {
+    int waiting;
+    long long highest;   /* below 0: nothing has come yet */
+    unsigned int count;  /* of feedback packets */
+    Arrival list[MAX_ARRIVALS];
+} Arrivals;
+
 /* What `stream_take` says, beside a transport-wide sequence number. */
 enum { NO_NUMBER = -1, INVALID = -2, RAISED = -3 };
 
@@ -137,6 +150,9 @@ int read_address(PyObject *value, struct sockaddr_storage *to, socklen_t *length
 /* Take a packet that is authentic; returns its transport-wide sequence number or one of the above. */
 int stream_take(Stream *self, const unsigned char *data, int size, double now);
 
+void arrivals_note(Arrivals *self, int number, double now);
+/* Make feedback packets of what was noted since the last time. */
+PyObject *arrivals_take(Arrivals *self, uint32_t media_ssrc);
 /* The `acknowledge` of an outlet. */
 PyObject *outlet_acknowledge(Outlet *self, PyObject *arguments);
 PyObject *fanout_stream(Fanout *self, PyObject *arguments);
