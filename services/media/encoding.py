@@ -27,7 +27,8 @@ METER_SECONDS = 0.5
 IDLE_SECONDS = 1.0
 """A video source that has sent nothing for this long is switched off."""
 TYPICAL_BPS = (150_000, 500_000, 1_700_000)
-"""What layers cost that have not been seen yet, by rank."""
+TYPICAL_HEIGHTS = (180, 360, 720)
+"""What layers take that have not been seen yet, and their heights in pixels, by rank."""
 
 
 class Waiting(Protocol):
@@ -90,6 +91,11 @@ class Encoding:
         if self._bitrate_bps:
             return int(self._bitrate_bps)
         return TYPICAL_BPS[min(self.rank, len(TYPICAL_BPS) - 1)]
+
+    @property
+    def typical_height(self) -> int:
+        """Its height in pixels; while that is not known, what its like have."""
+        return self.height or TYPICAL_HEIGHTS[min(self.rank, len(TYPICAL_HEIGHTS) - 1)]
 
     def is_active(self, now: float) -> bool:
         """Tell whether it is being sent."""

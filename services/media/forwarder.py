@@ -6,10 +6,11 @@ along the lanes that its encoding feeds. Downlinks that wait for an encoding com
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from services.media import payload, rtcp
+from services.media.allocation import Choice, wanted_rank
 from services.media.downlink import Downlink
 from services.media.encoding import Encoding
 from services.media.fanout import Fanout
@@ -47,6 +48,8 @@ class Forwarder:
         self.downlinks: list[Downlink] = []
         self._on_audio: Callable[[bytes], None] | None = None
         self._muted = False
+        self._choices: dict[tuple[int, int], tuple[int, Sequence[Choice]]] = {}
+        self._chosen_at = 0.0
         self._terms = terms
         self._fanout = fanout
         self._request = request
@@ -124,6 +127,25 @@ class Forwarder:
         downlink.rank = rank
         smaller = [each for each in self.encodings if each.rank <= rank]
         downlink.aim(smaller[-1] if smaller and not self._muted else None)
+
+    def choices(self, height: int, cap: int, now: float) -> tuple[int, Sequence[Choice]]:
+        """Tell which rank fills a tile of a height in pixels, at most `cap`, and what may be had up to that.
+
+        There is an encoding. What many subscribers ask for at one moment is found out once.
+        """
+        if now != self._chosen_at:
+            self._chosen_at = now
+            self._choices.clear()
+        if (known := self._choices.get((height, cap))) is not None:
+            return known
+        encodings = self.encodings
+        heights = {each.rank: each.typical_height for each in encodings}
+        rank = min(wanted_rank(heights, height), max(cap, encodings[0].rank))
+        suiting = [each for each in encodings if each.rank <= rank]
+        active = [each for each in suiting if each.is_active(now)] or suiting
+        found = rank, [Choice(each.rank, each.bitrate_bps) for each in active]
+        self._choices[height, cap] = found
+        return found
 
     def report(self, report: rtcp.SenderReport, now: float) -> None:
         """Pass a sender report on, each subscriber's under its own SSRC and with its own counts."""

@@ -12,10 +12,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from services.media.allocation import NONE, Choice, Wish, allocate, needed_bps, wanted_rank
+from services.media.allocation import NONE, Wish, allocate, needed_bps
 from services.media.bandwidth import Estimator
 from services.media.downlink import Downlink
-from services.media.encoding import Encoding
 from services.media.fanout import Outlet
 from services.media.probing import STEPS, Probe
 from services.media.track import PublishedTrack
@@ -24,7 +23,6 @@ ALLOCATE_SECONDS = 0.25
 ALL = 1 << 8
 """A rank above every encoding's."""
 SCREEN_PRIORITY = 200
-TYPICAL_HEIGHTS = (180, 360, 720)
 MAX_WANTS = 2_000
 
 Link = tuple[PublishedTrack, Downlink]
@@ -135,12 +133,8 @@ class Quota:
         if not is_wanted or not encodings:  # of what has not come yet, all layers
             self._desire(track.id, ALL if is_wanted else NONE)
             return Wish(track.id, ())
-        heights = {each.rank: each.height or _typical_height(each) for each in encodings}
-        desired = min(wanted_rank(heights, want.height), max(self.cap, encodings[0].rank))
+        desired, choices = track.forwarder.choices(want.height, self.cap, now)
         self._desire(track.id, desired)
-        suiting = [each for each in encodings if each.rank <= desired]
-        active = [each for each in suiting if each.is_active(now)] or suiting
-        choices = [Choice(each.rank, each.bitrate_bps) for each in active]
         priority = want.priority + (SCREEN_PRIORITY if track.source == "screen" else 0)
         return Wish(track.id, choices, downlink.rank, priority)
 
@@ -190,10 +184,6 @@ class Quota:
             return
         loop = asyncio.get_running_loop()
         self._probing = [loop.call_later(probe.seconds, self._send_probe, probe, carrier, step + 1)]
-
-
-def _typical_height(encoding: Encoding) -> int:
-    return TYPICAL_HEIGHTS[min(encoding.rank, len(TYPICAL_HEIGHTS) - 1)]
 
 
 __all__ = ["ALL", "Delivery", "Quota", "Want"]
