@@ -41,6 +41,10 @@ LEAST_LOST = 1.5
 SILENCE_SECONDS = 2.0
 PROBE_FACTOR = 2.0
 PROBE_MARGIN = 1.2
+PROBE_SHARE = 0.95
+"""Of what a probe has shown, this much is taken."""
+WORTHWHILE = 1.05
+"""A probe that raises the estimate by less has found nothing."""
 SETTLE_SECONDS = 0.3
 """For so long after a probe has arrived, the queue that it made is no sign of what media does."""
 
@@ -199,12 +203,12 @@ class Estimator:
     def _weigh_probe(self, measured_bps: float, now: float) -> None:
         assert self.estimate_bps is not None
         self._settled_at = now + SETTLE_SECONDS
-        measured = min(measured_bps, self.estimate_bps * PROBE_FACTOR)
-        if measured > self.estimate_bps * 1.05:
+        found = PROBE_SHARE * min(measured_bps, self.estimate_bps * PROBE_FACTOR)
+        if found > WORTHWHILE * self.estimate_bps:
             self._prober.found()
-            self._set(measured * 0.95)
         else:
             self._prober.found_nothing()
+        self._set(max(found, self.estimate_bps))
 
     def _weigh_losses(self) -> None:
         assert self.estimate_bps is not None

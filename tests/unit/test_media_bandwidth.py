@@ -214,6 +214,14 @@ def test_sound_goes_on_where_there_is_room_for_it_alone_and_pictures_come_back()
     assert seconds_until(sender.pictures[widened:], lambda bps: bps == LAYERS[-1]) < 15.0
 
 
+def test_where_the_next_layer_does_not_fit_probes_are_few() -> None:
+    sender = Sender(Way(300_000), 2_000_000, layers=(250_000, 2_000_000), sound_bps=SOUND_BPS)
+    sender.run(10.0)
+    before = sender.probes
+    sender.run(30.0)
+    assert sender.probes - before <= 4
+
+
 def test_what_is_read_in_bunches_has_not_arrived_faster_than_it_was_sent() -> None:
     sender = Sender(Way(WIDE_BPS, reader=Reader(regular_naps(0.4, 0.2))), 1_000_000)
     for _ in range(100):
