@@ -13,9 +13,8 @@ import math
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from services.media.acknowledged import Acknowledged
-from services.media.acknowledged import Group as Gathered
-from services.media.delay import Group, Trend
+from services.media.acknowledged import Acknowledged, Group
+from services.media.delay import Trend
 from services.media.probing import Probe, Prober
 
 START_BPS = 2_000_000
@@ -109,7 +108,7 @@ class Estimator:
         self._trend = Trend()
         self._open: Group | None = None
         self._recent: deque[Group] = deque()
-        self._recent_octets = 0
+        self._recent_octets = 0.0
         self._next = 0
         self._fed_at = 0.0
         self._grown_at = 0.0
@@ -128,13 +127,14 @@ class Estimator:
         """What arrives, over the last RATE_SECONDS of the receiver's clock; no more than was sent in its time."""
         if not self._recent:
             return 0.0
-        first, last = self._recent[0], self._recent[-1]
-        span_ms = max(last.arrived - first.arrived, last.sent - first.sent, 1000 * MIN_RATE_SECONDS)
-        return 8000 * (self._recent_octets - first.octets) / span_ms
+        _, sent, arrived, octets = self._recent[0]
+        _, last_sent, last_arrived, _ = self._recent[-1]
+        span_ms = max(last_arrived - arrived, last_sent - sent, 1000 * MIN_RATE_SECONDS)
+        return 8000 * (self._recent_octets - octets) / span_ms
 
     def feedback(self, body: bytes, now: float) -> None:
         """Take a transport-wide feedback's body. Raises ValueError when it is none."""
-        begun = -1.0 if self._open is None else self._open.first_sent
+        begun = -1.0 if self._open is None else self._open[0]
         base, end, received, lost, octets, gathered, packets = self._acknowledge(
             body, self._next, begun, self._prober.is_out
         )
@@ -154,18 +154,16 @@ class Estimator:
             self._weigh_losses()
         self._adapt(now)
 
-    def _gather(self, gathered: Sequence[Gathered]) -> list[Group]:
+    def _gather(self, gathered: Sequence[Group]) -> Sequence[Group]:
         """Take groups; the last stays open for what comes by the next feedback."""
-        groups = []
-        for first, last, arrived, octets in gathered:
-            begun = self._open
-            if begun is not None and begun.first_sent == first:
-                begun.sent, begun.octets = max(begun.sent, last), begun.octets + int(octets)
-                begun.arrived = max(begun.arrived, arrived)
-                continue
-            if begun is not None:
-                groups.append(begun)
-            self._open = Group(first, last, arrived, int(octets))
+        groups = list(gathered)
+        if (begun := self._open) is not None:
+            first, last, arrived, octets = groups[0]
+            if first == begun[0]:
+                groups[0] = (first, max(begun[1], last), max(begun[2], arrived), begun[3] + octets)
+            else:
+                groups.insert(0, begun)
+        self._open = groups.pop()
         return groups
 
     def tick(self, now: float) -> None:
@@ -194,11 +192,10 @@ class Estimator:
 
     def _remember(self, groups: Sequence[Group]) -> None:
         recent = self._recent
-        for group in groups:
-            recent.append(group)
-            self._recent_octets += group.octets
-        while recent and recent[0].arrived < recent[-1].arrived - 1000 * RATE_SECONDS:
-            self._recent_octets -= recent.popleft().octets
+        recent += groups
+        self._recent_octets += sum(octets for _, _, _, octets in groups)
+        while recent and recent[0][2] < recent[-1][2] - 1000 * RATE_SECONDS:
+            self._recent_octets -= recent.popleft()[3]
 
     def _weigh_probe(self, measured_bps: float, now: float) -> None:
         assert self.estimate_bps is not None

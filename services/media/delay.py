@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from services.media.acknowledged import Group
 
 BURST_MS, MAX_BURST_MS = 5.0, 100.0
 """Groups that arrive within BURST_MS of the one before are one burst, up to MAX_BURST_MS in all."""
@@ -24,16 +25,6 @@ STANDING_MS = 120.0
 """So much more delay than the least of late is a queue that stands: one that is full grows no more."""
 FORGOTTEN_MS = 20.0
 """By so much a second the least delay is forgotten: the way may have become a longer one."""
-
-
-@dataclass(slots=True)
-class Group:
-    """Packets that left together; times in milliseconds."""
-
-    first_sent: float
-    sent: float
-    arrived: float
-    octets: int
 
 
 class Trend:
@@ -54,25 +45,25 @@ class Trend:
     def receive(self, groups: Sequence[Group]) -> None:
         """Take groups, in the order of sending."""
         since = self._points[-1][0] if self._points else 0.0
-        for group in groups:
-            if not self._joins(group):
-                if self._burst is not None:
+        burst = self._burst
+        for _, sent, arrived, _ in groups:
+            if burst is None or not self._joins(burst, sent, arrived):
+                if burst is not None:
                     if self._before is not None:
-                        self._compare(self._before, self._burst)
-                    self._before = self._burst
-                self._burst_began = group.arrived
-            self._burst = (group.sent, group.arrived)
+                        self._compare(self._before, burst)
+                    self._before = burst
+                self._burst_began = arrived
+            burst = (sent, arrived)
+        self._burst = burst
         if len(self._points) == WINDOW and self._points[-1][0] > since:
             latest = self._points[-1][0]
             self._detect(_slope(self._points), latest - since if since else 0.0, latest)
 
-    def _joins(self, group: Group) -> bool:
+    def _joins(self, burst: tuple[float, float], sent: float, arrived: float) -> bool:
         """Tell whether a group belongs to the burst that is being read."""
-        if self._burst is None:
-            return False
-        sent, arrived = group.sent - self._burst[0], group.arrived - self._burst[1]
-        is_near = arrived <= BURST_MS and arrived < sent
-        return is_near and group.arrived - self._burst_began < MAX_BURST_MS
+        later = arrived - burst[1]
+        is_near = later <= BURST_MS and later < sent - burst[0]
+        return is_near and arrived - self._burst_began < MAX_BURST_MS
 
     def _compare(self, before: tuple[float, float], burst: tuple[float, float]) -> None:
         sent, arrived = burst[0] - before[0], burst[1] - before[1]
@@ -80,10 +71,12 @@ class Trend:
             self._points.clear()
             self._least = self._smoothed = self._delay
             return
-        self._count = min(self._count + 1, MAX_DELTAS)
-        self._delay += arrived - sent
-        self._least = min(self._delay, self._least + FORGOTTEN_MS * arrived / 1000)
-        self._smoothed = SMOOTHING * self._smoothed + (1 - SMOOTHING) * self._delay
+        if self._count < MAX_DELTAS:
+            self._count += 1
+        delay = self._delay = self._delay + arrived - sent
+        least = self._least + FORGOTTEN_MS * arrived / 1000
+        self._least = delay if delay < least else least
+        self._smoothed += (1 - SMOOTHING) * (delay - self._smoothed)
         self._points.append((burst[1], self._smoothed))
 
     @property
@@ -123,4 +116,4 @@ def _slope(points: deque[tuple[float, float]]) -> float:
     return (count * sum_xy - sum_x * sum_y) / spread if spread else 0.0
 
 
-__all__ = ["Group", "Trend"]
+__all__ = ["Trend"]

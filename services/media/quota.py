@@ -98,12 +98,13 @@ class Quota:
         if self.estimator.is_congested and not was_congested:
             self._allocated_at = 0.0
 
-    def tick(self, links: Sequence[Link], now: float) -> None:
+    def tick(self, list_links: Callable[[], Sequence[Link]], now: float) -> None:
         """Do what is due; call some twenty times a second."""
         self.estimator.tick(now)
         if now - self._allocated_at < ALLOCATE_SECONDS:
             return
         self._allocated_at = now
+        links = list_links()
         pictures = [link for link in links if link[0].kind == "video"]
         sound_bps = sum(
             encoding.bitrate_bps

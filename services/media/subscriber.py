@@ -124,7 +124,7 @@ class Subscriber:
             self._offered_at = None
             self._offer_soon()
         if self.transport.is_connected:
-            self.quota.tick(self.downlinks(), now)
+            self.quota.tick(self.downlinks, now)
 
     def close(self) -> None:
         """Receive nothing more."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from services.media.delay import Group, Trend
+from services.media.delay import Trend
 
 FRAME_MS = 33.3
 FEEDBACK_GROUPS = 2
@@ -13,7 +13,7 @@ FEEDBACK_GROUPS = 2
 def feed(trend: Trend, delays: list[float], at_once: int = FEEDBACK_GROUPS) -> list[int]:
     """Give a trend one group a frame, each so many milliseconds on its way, some at once; returns its states."""
     groups = [
-        Group(sent, sent, sent + delay, 1_000)
+        (sent, sent, sent + delay, 1_000.0)
         for number, delay in enumerate(delays)
         for sent in [number * FRAME_MS]
     ]
