@@ -55,21 +55,24 @@ def _gather(
     arrivals: Sequence[int | None], sent_at: Sequence[float], sizes: Sequence[int], begun: float
 ) -> tuple[list[Group], int]:
     groups: list[Group] = []
-    first, last, arrived, octets, received, is_open = begun, begun, 0.0, 0, 0, begun >= 0
+    begun_s = begun / 1000
+    first, last, arrived, octets, received, is_open = begun, begun_s, 0, 0, 0, begun >= 0
     for arrival, sent, size in zip(arrivals, sent_at, sizes, strict=True):
         if arrival is None or not size:
             continue
         received += 1
-        left, came = 1000 * sent, arrival / 1000
-        if not is_open or left - first > GROUP_MS:
-            if octets:
-                groups.append((first, last, arrived, octets))
-            first, last, octets, is_open = left, left, 0, True
-        last = max(last, left)
-        arrived = max(arrived, came) if octets else came
+        if sent != last or not octets:  # else it left with the one before
+            if not is_open or 1000 * sent - first > GROUP_MS:
+                if octets:
+                    groups.append((first, 1000 * last, arrived / 1000, octets))
+                first, last, arrived, octets, is_open = 1000 * sent, sent, arrival, 0, True
+            elif sent > last:
+                last = sent
+        if arrival > arrived or not octets:
+            arrived = arrival
         octets += size
     if octets:
-        groups.append((first, last, arrived, octets))
+        groups.append((first, 1000 * last, arrived / 1000, octets))
     return groups, received
 
 

@@ -247,8 +247,11 @@ class PythonFanout:
                 (timestamp + lane.timestamp_offset) & 0xFFFFFFFF,
                 lane.ssrc,
             )
-            if picture_at:
-                _move_picture(packet, picture_at, is_wide, lane.picture_offset)
+            if picture_at and is_wide:
+                picture = (packet[picture_at] << 8 | packet[picture_at + 1]) + lane.picture_offset
+                _WORD(buffer, picture_at, 0x8000 | picture & 0x7FFF)
+            elif picture_at:
+                buffer[picture_at] = _BYTES[packet[picture_at] + lane.picture_offset & 0x7F]
             if tl0_at:
                 buffer[tl0_at] = _BYTES[packet[tl0_at] + lane.tl0_offset & 0xFF]
             number = outlet.number
@@ -278,14 +281,6 @@ class PythonFanout:
         srtp, address = outlet.srtp, outlet.address
         if srtp is not None and address is not None and len(packet) <= MAX_SRTP_PACKET:
             self._send(srtp.protect_rtcp(packet), address)
-
-
-def _move_picture(packet: bytearray, at: int, is_wide: bool, offset: int) -> None:
-    if is_wide:
-        picture = (packet[at] << 8 | packet[at + 1]) + offset
-        _WORD(scratch.buffer, at, 0x8000 | picture & 0x7FFF)
-    else:
-        scratch.buffer[at] = _BYTES[packet[at] + offset & 0x7F]
 
 
 class FanoutMissing(RuntimeError):

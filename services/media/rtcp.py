@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from struct import Struct
 
 SENDER_REPORT, RECEIVER_REPORT, RTPFB, PSFB = 200, 201, 205, 206
@@ -150,6 +151,13 @@ def read_transport_feedback(body: bytes) -> tuple[int, Sequence[int | None]]:
         raise RtcpInvalid
     clock = 64_000 * int.from_bytes(body[12:15], "big")
     symbols, at = _read_symbols(body, count)
+    if max(symbols, default=0) <= 1:  # almost always: the loop below in one step
+        deltas = body[at : at + sum(symbols)]
+        if len(deltas) < sum(symbols):
+            raise RtcpInvalid
+        times = accumulate(deltas, lambda clock, delta: clock + 250 * delta, initial=clock)
+        next(times)
+        return base, [next(times) if symbol else None for symbol in symbols]
     arrivals: list[int | None] = []
     for symbol in symbols:
         size = _DELTA_BYTES[symbol]
