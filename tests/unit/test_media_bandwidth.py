@@ -93,7 +93,7 @@ def test_without_feedback_nothing_is_known() -> None:
         (300, 300, "awake", 180, 0.01),
         (300, 40, "50 ms in 400", 150, 0.02),
         (300, 40, "200 ms in 2 s", 150, 0.02),
-        (300, 40, "now and then", 150, 0.02),
+        (300, 40, "now and then", 280, 0.02),
         (300, 40, "20 ms in 40", 150, 0.02),
     ],
 )
