@@ -20,6 +20,8 @@ MAX_FEEDBACK = 8_192
 _DELTA_BYTES = (0, 1, 2, 0)
 """Of each packet status symbol: not received, small delta, large delta, reserved."""
 
+_LONE = (bytes((0x80 | TRANSPORT_CC, RTPFB)), bytes((0xA0 | TRANSPORT_CC, RTPFB)))
+"""How a transport-wide feedback begins, without and with padding."""
 _HEAD = Struct("!BBH")
 _SENDER = Struct("!LQLLL")
 _TWO_LONGS = Struct("!LL")
@@ -97,6 +99,12 @@ def parse(compound: bytes) -> list[Feedback]:
             found += read(first & 0x1F, body)
         at = end
     return found
+
+
+def lone_feedback(compound: bytes) -> bytes | None:
+    """Cut out the body of a packet that is one transport-wide feedback and nothing else, as most are; else None."""
+    is_one = compound[:2] in _LONE and 4 * int.from_bytes(compound[2:4], "big") == len(compound) - 4
+    return compound[4:] if is_one else None
 
 
 def _read_sender_report(count: int, body: bytes) -> Iterable[Feedback]:

@@ -187,6 +187,9 @@ class Subscriber:
             self.quota.begin(track, downlink)
 
     def _receive_rtcp(self, packet: bytes) -> None:
+        if (body := rtcp.lone_feedback(packet)) is not None:
+            self._take_transport_feedback(body)
+            return
         try:
             feedback = rtcp.parse(packet)
         except rtcp.RtcpInvalid:
@@ -195,13 +198,13 @@ class Subscriber:
         self._now = time.monotonic()
         for item in feedback:
             if isinstance(item, rtcp.TransportFeedback):
-                self._take_transport_feedback(item)
+                self._take_transport_feedback(item.body)
             elif (slot := self._by_ssrc.get(item.ssrc)) is not None and slot.downlink is not None:
                 self._take_feedback(item, slot.downlink)
 
-    def _take_transport_feedback(self, item: rtcp.TransportFeedback) -> None:
+    def _take_transport_feedback(self, body: bytes) -> None:
         try:
-            self.quota.feedback(item.body, self._now)
+            self.quota.feedback(body, time.monotonic())
         except ValueError:
             rejected.labels("rtcp").inc()
 

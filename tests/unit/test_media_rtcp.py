@@ -164,3 +164,13 @@ def test_whatever_comes_is_read_or_refused(data: bytes, kind: int | None, count:
         data = struct.pack("!BBH", 0x80 | count, kind, len(data) // 4) + data[: len(data) // 4 * 4]
     with contextlib.suppress(rtcp.RtcpInvalid):
         rtcp.parse(data)
+
+
+def test_a_feedback_alone_is_known_at_once_and_nothing_else_for_one() -> None:
+    alone = rtcp.transport_feedback(1, 9, 0, [(1, 2.0), (2, 2.25)])
+    (read,) = rtcp.parse(alone)
+    assert isinstance(read, rtcp.TransportFeedback)
+    assert rtcp.lone_feedback(alone) == read.body
+    report = rtcp.sender_report(1, 2, 3, 4, 5)
+    for other in (b"", alone[:-4], alone + report, report, rtcp.nack(1, 9, [3])):
+        assert rtcp.lone_feedback(other) is None
