@@ -10,11 +10,13 @@ import shlex
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 MEDIA = ROOT / "services" / "media"
-SOURCES = tuple(sorted((MEDIA / "native").glob("*.c")))
+NATIVE = MEDIA / "native"
+SOURCES = tuple(sorted(NATIVE.glob("*.c")))
 FLAGS = ("-O3", "-fPIC", "-shared", "-Wall", "-Wextra")
 
 
@@ -26,23 +28,32 @@ def target() -> Path:
 
 def build() -> Path | None:
     """Compile it for this Python; None, and a line that says why, where that can't be done."""
-    compiler = shlex.split(sysconfig.get_config_var("CC") or "cc")[0]
-    includes = {sysconfig.get_path("include"), sysconfig.get_path("platinclude")}
     output = target()
     fresh = output.with_suffix(".new")
-    command = [compiler, *FLAGS, *(f"-I{each}" for each in sorted(includes)), *map(str, SOURCES)]
-    try:
-        done = subprocess.run(
-            [*command, "-o", str(fresh), "-lm"], capture_output=True, text=True, check=False
-        )
-    except OSError as error:
-        _explain(f"there is no C compiler ({error.strerror}: {compiler})")
-        return None
-    if done.returncode != 0:
-        _explain((done.stderr.strip().splitlines() or ["the compiler failed"])[0])
+    if why := compile_to(fresh):
+        _explain(why)
         return None
     fresh.replace(output)
     return output
+
+
+def compiler() -> str:
+    """Name the C compiler that this Python was made with."""
+    return shlex.split(sysconfig.get_config_var("CC") or "cc")[0]
+
+
+def compile_to(output: Path, *flags: str, sources: Sequence[Path] = SOURCES) -> str:
+    """Compile it into a file, with more flags; returns why that can't be done, or nothing."""
+    includes = {NATIVE, *map(sysconfig.get_path, ("include", "platinclude"))}
+    paths = sorted(f"-I{each}" for each in includes)
+    command = [compiler(), *FLAGS, *flags, *paths, *map(str, sources), "-o", str(output), "-lm"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError as error:
+        return f"there is no C compiler ({error.strerror}: {compiler()})"
+    if done.returncode != 0:
+        return (done.stderr.strip().splitlines() or ["the compiler failed"])[0]
+    return ""
 
 
 def _explain(why: str) -> None:

@@ -117,7 +117,7 @@ static PyObject *outlet_sent(Outlet *self, PyObject *arguments)
     times = PyList_New(count);
     sizes = PyList_New(count);
     for (Py_ssize_t i = 0; times != NULL && sizes != NULL && i < count; i++) {
-        long long number = first + i;
+        long long number = (long long)((unsigned long long)first + (unsigned long long)i);
         int known = number >= 0 && number < self->number && number >= self->number - SENT;
         PyObject *at = PyFloat_FromDouble(known ? self->at[number % SENT] : 0.0);
         PyObject *size = PyLong_FromLong(known ? self->size[number % SENT] : 0);
@@ -146,7 +146,7 @@ static void outlet_dealloc(Outlet *self)
 }
 
 static PyMemberDef outlet_members[] = {
-    {"number", T_LONGLONG, offsetof(Outlet, number), 0, NULL},
+    {"number", T_LONGLONG, offsetof(Outlet, number), READONLY, NULL},
     {"packets", T_ULONGLONG, offsetof(Outlet, packets), 0, NULL},
     {"octets", T_ULONGLONG, offsetof(Outlet, octets), 0, NULL},
     {"failed", T_ULONGLONG, offsetof(Outlet, failed), 0, NULL},
@@ -204,23 +204,23 @@ PyTypeObject LaneType = {
 
 /* ---- A packet along its lanes. */
 
-/* Write over what differs from lane to lane. */
+/* Write over what differs from lane to lane. Numbers wrap around: they are added unsigned. */
 static void rewrite(unsigned char *into, const Packet *packet, const Lane *lane)
 {
-    put16(into + 2, (unsigned int)(packet->extended + lane->offset));
+    put16(into + 2, (unsigned int)((unsigned long long)packet->extended + (unsigned long long)lane->offset));
     put32(into + 4, (unsigned long)(packet->timestamp + (unsigned long)lane->timestamp_offset));
     put32(into + 8, lane->ssrc);
     if (packet->picture_at) {
         unsigned char *at = into + packet->picture_at;
         if (packet->is_wide) {
-            unsigned int picture = (unsigned int)((at[0] << 8 | at[1]) + lane->picture_offset);
+            unsigned int picture = get16(at) + (unsigned int)lane->picture_offset;
             put16(at, 0x8000 | (picture & 0x7FFF));
         } else {
-            at[0] = (unsigned char)((at[0] + lane->picture_offset) & 0x7F);
+            at[0] = (unsigned char)((at[0] + (unsigned int)lane->picture_offset) & 0x7F);
         }
     }
     if (packet->tl0_at)
-        into[packet->tl0_at] = (unsigned char)(into[packet->tl0_at] + lane->tl0_offset);
+        into[packet->tl0_at] = (unsigned char)(into[packet->tl0_at] + (unsigned int)lane->tl0_offset);
 }
 
 /* Number and protect what lies at `buffer`; returns its protected length, or 0 when that failed. */
@@ -491,7 +491,7 @@ static int forward_some(Fanout *self, const Packet *packet, Lane **lanes, Py_ssi
 static int check_packet(const Packet *packet, Py_ssize_t size)
 {
     if (size < TRANSPORT_SEQUENCE_AT + 2 || size > MAX_PACKET || packet->picture_at < 0 || packet->tl0_at < 0
-        || packet->picture_at + 1 + packet->is_wide > size || packet->tl0_at + 1 > size) {
+        || packet->picture_at >= size - packet->is_wide || packet->tl0_at >= size) {
         PyErr_SetString(PyExc_ValueError, "the packet is too short, too long, or has its numbers elsewhere");
         return -1;
     }
@@ -631,7 +631,7 @@ static PyObject *fanout_lane(Fanout *self, PyObject *arguments)
     return (PyObject *)lane;
 }
 
-static int fanout_init(Fanout *self, PyObject *arguments, PyObject *keywords)
+static int initialise(Fanout *self, PyObject *arguments)
 {
     unsigned long long protect, protect_rtcp, unprotect, unprotect_rtcp;
     PyObject **held[] = {&self->send, &self->schedule, &self->route, &self->unsent, &self->kept, &self->ignore,
@@ -640,11 +640,6 @@ static int fanout_init(Fanout *self, PyObject *arguments, PyObject *keywords)
     int segment = 0;
     socklen_t length = sizeof segment;
 
-    (void)keywords;
-    if (self->arena != NULL) {
-        PyErr_SetString(PyExc_TypeError, "it is made already");
-        return -1;
-    }
     if (!PyArg_ParseTuple(arguments, "i(KKKK)OOOOOOO", &self->socket, &protect, &protect_rtcp, &unprotect, &unprotect_rtcp,
                           held[0], held[1], held[2], held[3], held[4], held[5], held[6])) {
         for (int i = 0; i < HELD; i++)
@@ -666,6 +661,16 @@ static int fanout_init(Fanout *self, PyObject *arguments, PyObject *keywords)
     }
     self->can_segment = getsockopt(self->socket, SOL_UDP, UDP_SEGMENT, &segment, &length) == 0;
     return 0;
+}
+
+static PyObject *fanout_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
+{
+    Fanout *self = (Fanout *)type->tp_alloc(type, 0);
+
+    (void)keywords;
+    if (self != NULL && initialise(self, arguments) < 0)
+        Py_CLEAR(self);
+    return (PyObject *)self;
 }
 
 static int fanout_traverse(Fanout *self, visitproc visit, void *arg) /* Py_VISIT wants that name */
@@ -722,8 +727,7 @@ PyTypeObject FanoutType = {
     .tp_name = "services.media._native.Fanout",
     .tp_basicsize = sizeof(Fanout),
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
-    .tp_new = PyType_GenericNew,
-    .tp_init = (initproc)fanout_init,
+    .tp_new = fanout_new,
     .tp_dealloc = (destructor)fanout_dealloc,
     .tp_traverse = (traverseproc)fanout_traverse,
     .tp_clear = (inquiry)fanout_clear,
