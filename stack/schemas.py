@@ -35,6 +35,7 @@ _SCALARS: dict[int, Schema] = {
     _Type.TYPE_UINT64: {"type": "string", "format": "uint64"},
 }
 
+_FIELD = r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*"
 _WELL_KNOWN: dict[str, Schema] = {
     "google.protobuf.Timestamp": {"type": "string", "format": "date-time"},
     "google.protobuf.Duration": {
@@ -44,6 +45,7 @@ _WELL_KNOWN: dict[str, Schema] = {
     },
     "google.protobuf.FieldMask": {
         "type": "string",
+        "pattern": rf"^({_FIELD}(,{_FIELD})*)?$",
         "description": "Names of fields, separated by commas.",
     },
     "google.protobuf.Struct": {"type": "object", "additionalProperties": True},

@@ -14,9 +14,11 @@ from stack import web
 from stack.errors import StackError
 
 ROOT = Path(__file__).resolve().parent.parent
-FOLDERS = ("unit", "contracts", "wire", "system", "browser")
+FOLDERS = ("unit", "contracts", "wire", "system", "gateway", "browser")
 """The quick ones first."""
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+OTHERS = {"coturn": ("turnserver",), "firefox-esr": ("firefox-esr", "firefox")}
+"""Packages of Debian's that tests use where they are, and the programs that they may be there as."""
 CHROMIUM_VARIABLE = "PARLEY_CHROMIUM"
 """Tells the browser tests which executable to drive."""
 
@@ -27,7 +29,7 @@ def run(arguments: Sequence[str]) -> int:
     Returns the exit status: pytest's, or that of the web app's tests if they fail first.
     """
     environment = {**os.environ, CHROMIUM_VARIABLE: str(chromium())}
-    _install_relay()
+    _install_others()
     asyncio.run(web.build())
     if not arguments:
         npm = ["npm", "test", "--silent"]
@@ -51,11 +53,12 @@ def chromium() -> Path:
     raise StackError("The tests need Chromium: install it (apt install chromium) and try again.")
 
 
-def _install_relay() -> None:
-    """Install coturn as root; without it, the tests of TURN go no further than its credentials, and pytest says so."""
-    if shutil.which("turnserver") is None and _is_debian_root():
-        print("parley: installing coturn …", file=sys.stderr, flush=True)
-        subprocess.run(_apt("coturn"), check=False, stdout=subprocess.DEVNULL)
+def _install_others() -> None:
+    """Install coturn and Firefox as root. Without them the tests go less far, and pytest says so."""
+    for package, programs in OTHERS.items():
+        if not any(map(shutil.which, programs)) and _is_debian_root():
+            print(f"parley: installing {package} …", file=sys.stderr, flush=True)
+            subprocess.run(_apt(package), check=False, stdout=subprocess.DEVNULL)
 
 
 def installed_chromium() -> Path | None:

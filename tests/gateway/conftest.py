@@ -9,6 +9,7 @@ from contextlib import ExitStack
 import httpx
 import pytest
 
+from tests.object_stores import s3_running
 from tests.running_stack import RunningStack, free_offset, stack_running
 from tests.servers import open_folder
 
@@ -52,6 +53,19 @@ def edge() -> Iterator[RunningStack]:
         (folder / "parley.toml").write_text(SETTINGS)
         replicas = ("--replicas", "user=2,meeting=2,signaling=2")
         with stack_running(folder, free_offset(), media_workers=2, more=replicas) as running:
+            yield running
+
+
+@pytest.fixture(scope="session")
+def secured() -> Iterator[RunningStack]:
+    """Give a stack that serves its pages over TLS alone, and keeps its files in an S3."""
+    with s3_running() as s3, open_folder() as folder:
+        (folder / "parley.toml").write_text(
+            f'[objects]\nurl = "{s3.url}"\nendpoint = "{s3.access.endpoint}"\n'
+            f'access_key = "{s3.access.access_key}"\nsecret_key = "{s3.access.secret_key}"\n'
+        )
+        how = ("--tls", "--no-rate-limits")
+        with stack_running(folder, free_offset(), media_workers=1, more=how) as running:
             yield running
 
 

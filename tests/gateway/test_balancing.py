@@ -10,10 +10,17 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.gateway.conftest import SETTINGS, Client
+from tests.gateway.conftest import Client
 from tests.rest import Person, reason, sign_up
-from tests.running_stack import RunningStack, eventually, free_offset, stack_running
-from tests.servers import open_folder
+from tests.running_stack import RunningStack, eventually
+
+
+@pytest.fixture(scope="module", autouse=True)
+def dawdler(edge: RunningStack) -> Iterator[socket.socket]:
+    """Give a client that has begun a head and dawdles, since before the module's other tests."""
+    with socket.create_connection(("127.0.0.1", edge.layout.port("nginx", "http")), 60) as raw:
+        raw.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ")
+        yield raw
 
 
 def requests_by_endpoint(stack: RunningStack, cluster: str) -> dict[str, int]:
@@ -111,29 +118,24 @@ def test_requests_at_once_from_one_address_are_bounded(
     assert visitor().get("/api/v1/meetings").status_code == 401
 
 
-def test_a_client_that_dawdles_is_sent_away(edge: RunningStack) -> None:
+def test_a_client_that_dawdles_is_sent_away(dawdler: socket.socket) -> None:
     """A head that never ends: the gateway closes by itself (client_header_timeout)."""
-    with socket.create_connection(("127.0.0.1", edge.layout.port("nginx", "http")), 60) as raw:
-        raw.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ")
-        try:
-            said = raw.recv(1000)
-        except ConnectionResetError:  # reset_timedout_connection: nothing of it is kept
-            said = b""
+    try:
+        said = dawdler.recv(1000)
+    except ConnectionResetError:  # reset_timedout_connection: nothing of it is kept
+        said = b""
     assert said == b"" or b" 408 " in said
 
 
-def test_where_tls_is_required_http_only_shows_the_way() -> None:
-    with open_folder() as folder:
-        (folder / "parley.toml").write_text(SETTINGS)
-        with stack_running(folder, free_offset(), media_workers=1, more=("--tls",)) as stack:
-            https = stack.layout.port("nginx", "https")
-            for method, path in (("GET", "/m/abc?x=1"), ("POST", "/api/v1/auth/login")):
-                answer = httpx.request(method, stack.http + path)
-                assert answer.status_code == 308
-                assert answer.headers["location"] == f"https://localhost:{https}{path}"
-            assert httpx.get(f"{stack.http}/healthz").status_code == 200
-            with httpx.Client(base_url=f"https://localhost:{https}", verify=False) as tls:
-                page = tls.get("/")
-                assert page.status_code == 200
-                assert page.headers["strict-transport-security"].startswith("max-age=31536000")
-            assert stack.status.url == f"https://localhost:{https}"
+def test_where_tls_is_required_http_only_shows_the_way(secured: RunningStack) -> None:
+    https = secured.layout.port("nginx", "https")
+    for method, path in (("GET", "/m/abc?x=1"), ("POST", "/api/v1/auth/login")):
+        answer = httpx.request(method, secured.http + path)
+        assert answer.status_code == 308
+        assert answer.headers["location"] == f"https://localhost:{https}{path}"
+    assert httpx.get(f"{secured.http}/healthz").status_code == 200
+    with httpx.Client(base_url=f"https://localhost:{https}", verify=False) as tls:
+        page = tls.get("/")
+        assert page.status_code == 200
+        assert page.headers["strict-transport-security"].startswith("max-age=31536000")
+    assert secured.status.url == f"https://localhost:{https}"

@@ -6,6 +6,7 @@ import hashlib
 import http.client
 import json
 import os
+import ssl
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,11 +15,10 @@ import httpx
 import psutil
 import pytest
 
+from stack.certificates import authority_path
 from tests.gateway.conftest import Client
-from tests.object_stores import s3_running
-from tests.rest import Person, client, reason, sign_up
-from tests.running_stack import RunningStack, eventually, free_offset, stack_running
-from tests.servers import open_folder
+from tests.rest import Person, reason, sign_up
+from tests.running_stack import RunningStack, eventually
 
 GIBIBYTE = 1024**3
 PIECE = 1024**2
@@ -124,16 +124,10 @@ def person(request: pytest.FixtureRequest) -> Iterator[Person]:
         with httpx.Client(base_url=base, transport=transport, timeout=60) as http:
             yield sign_up(http)
         return
-    with s3_running() as s3, open_folder() as folder:
-        (folder / "parley.toml").write_text(
-            f'[objects]\nurl = "{s3.url}"\nendpoint = "{s3.access.endpoint}"\n'
-            f'access_key = "{s3.access.access_key}"\nsecret_key = "{s3.access.secret_key}"\n'
-        )
-        with (
-            stack_running(folder, free_offset(), media_workers=1) as running,
-            client(running) as http,
-        ):
-            yield sign_up(http)
+    secured: RunningStack = request.getfixturevalue("secured")
+    trusted = ssl.create_default_context(cafile=authority_path(secured.state / "secrets"))
+    with httpx.Client(base_url=secured.status.url, verify=trusted, timeout=60) as http:
+        yield sign_up(http)
 
 
 def test_a_file_goes_in_and_comes_out_by_name_and_by_range(person: Person) -> None:
