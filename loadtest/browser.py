@@ -191,4 +191,13 @@ async def person(
         await context.close()
 
 
-__all__ = ["ALLOW_DEVICES", "Person", "Received", "chromium", "person"]
+__all__ = [
+    "ALLOW_DEVICES",
+    "COLLECT",
+    "PASSWORD",
+    "RECEIVED",
+    "Person",
+    "Received",
+    "chromium",
+    "person",
+]

@@ -11,13 +11,16 @@ import json
 import os
 import shutil
 import signal
+import socket
 import tempfile
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
+
+from loadtest.network import Site
 
 EXECUTABLES = ("firefox-esr", "firefox")
 LISTENING = b"WebDriver BiDi listening on "
@@ -135,14 +138,15 @@ def executable() -> str | None:
 
 
 @asynccontextmanager
-async def firefox(program: str) -> AsyncIterator[Firefox]:
-    """Run a headless Firefox with a new profile. Raises FirefoxError, TimeoutError."""
+async def firefox(program: str, at: Site | None = None) -> AsyncIterator[Firefox]:
+    """Run a headless Firefox with a new profile, where `at` says. Raises FirefoxError, TimeoutError."""
     profile = Path(tempfile.mkdtemp(prefix="parley-firefox-"))
     lines = [f"user_pref({json.dumps(k)}, {json.dumps(v)});" for k, v in PREFERENCES.items()]
     (profile / "user.js").write_text("\n".join(lines))
+    command = [program, "--headless", "--no-remote", "--profile", str(profile)]
+    command += ["--remote-debugging-port", "0"]
     process = await asyncio.create_subprocess_exec(
-        *(program, "--headless", "--no-remote", "--profile", str(profile)),
-        *("--remote-debugging-port", "0"),
+        *(command if at is None else at.inside(*command)),
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
         env={**os.environ, "HOME": str(profile), "MOZ_CRASHREPORTER_DISABLE": "1"},
@@ -154,7 +158,9 @@ async def firefox(program: str) -> AsyncIterator[Firefox]:
         async with asyncio.timeout(START_SECONDS):
             address = await _address(process.stderr)
         draining = asyncio.create_task(_drain(process.stderr))
-        async with connect(f"{address}/session", max_size=MAX_MESSAGE) as connection:
+        with nullcontext() if at is None else at.entered():
+            way = socket.create_connection(_host_and_port(address))
+        async with connect(f"{address}/session", sock=way, max_size=MAX_MESSAGE) as connection:
             tab = Firefox(connection)
             await tab.begin()
             yield tab
@@ -172,6 +178,11 @@ async def _address(output: asyncio.StreamReader) -> str:
         if LISTENING in line:
             return line.partition(LISTENING)[2].decode().strip()
     raise FirefoxError("Firefox ended before it listened.")
+
+
+def _host_and_port(address: str) -> tuple[str, int]:
+    host, _, port = address.removeprefix("ws://").partition(":")
+    return host, int(port)
 
 
 async def _drain(output: asyncio.StreamReader) -> None:

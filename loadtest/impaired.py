@@ -93,7 +93,8 @@ async def run(cases: Sequence[Case], seconds: int) -> AsyncIterator[Outcome]:
         camera = folder / "camera.y4m"
         film(camera)
         server = net.sites["server"]
-        with _stack(folder, server) as address:
+        how = ("--listen", server.address, "--media-workers", "1")
+        with stack_at(server, folder, *how) as address:
             for case in cases:
                 for _ in range(TRIES):
                     outcome = await _run(net, case, address, folder, seconds)
@@ -167,7 +168,7 @@ async def _call(
                     ALLOW_DEVICES,
                     f"--use-file-for-fake-video-capture={folder / 'camera.y4m'}",
                     f"--unsafely-treat-insecure-origin-as-secure={address}",
-                    executable=_executable(folder, net.sites[name.lower()]),
+                    executable=browser_at(net.sites[name.lower()], folder),
                 )
             )
             people.append(await seats.enter_async_context(person(browser, name, address)))
@@ -180,8 +181,8 @@ async def _call(
         yield people
 
 
-def _executable(folder: Path, site: Site) -> Path:
-    """Write a program that is the browser at a site."""
+def browser_at(site: Site, folder: Path) -> Path:
+    """Write a program into a folder that is Chromium at a site."""
     program = folder / f"chromium-{site.name}"
     program.write_text(f'#!/bin/sh\nexec {" ".join(site.inside(EXECUTABLE))} "$@"\n')
     program.chmod(0o755)
@@ -189,15 +190,18 @@ def _executable(folder: Path, site: Site) -> Path:
 
 
 @contextmanager
-def _stack(folder: Path, server: Site) -> Iterator[str]:
-    """Run a stack at a site; its models are fetched before, since there is no way out from there."""
+def stack_at(server: Site, folder: Path, *how: str) -> Iterator[str]:
+    """Run a stack at a site, with options of `./parley up`, and yield the address that people there open.
+
+    Its models are fetched before, since there is no way out from there.
+    """
     state = State(folder / "state")
     state.create()
     environment = {**os.environ, "PARLEY_MODELS": str(state.cache / "models")}
     fetch = [sys.executable, "-m", "services.ai.models", "fetch"]
     subprocess.run(fetch, env=environment, check=True, stdout=subprocess.DEVNULL)
-    how = ["--listen", server.address, "--advertise", server.address, "--media-workers", "1"]
-    with running(state.root, *how, "--no-rate-limits", within=server.inside()) as address:
+    options = ["--advertise", server.address, "--no-rate-limits", *how]
+    with running(state.root, *options, within=server.inside()) as address:
         yield address
 
 
@@ -309,4 +313,4 @@ if __name__ == "__main__":
     sys.exit(main())
 
 
-__all__ = ["CASES", "Case", "Outcome", "run", "table"]
+__all__ = ["CASES", "Case", "Outcome", "browser_at", "run", "stack_at", "table"]

@@ -43,7 +43,7 @@ def _audience(advertise: Sequence[str]) -> Iterator[Finding]:
     if all(kind.is_loopback for kind in kinds):
         yield (
             True,
-            "media is offered on this machine alone; ./parley up --listen … --advertise … opens it",
+            "media is offered on this machine alone (and not to Firefox: it pairs no loopback address); ./parley up --listen … --advertise … opens it",
         )
     elif all(kind.is_private for kind in kinds):
         known = ", ".join(advertise)
