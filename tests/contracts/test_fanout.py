@@ -291,6 +291,21 @@ async def test_it_goes_by_ipv6_too(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+async def test_an_address_of_one_link_is_an_address(kind: str) -> None:
+    with standing(kind, "::1") as stand:
+        peer = stand.peer()
+        home = peer.outlet.address
+        peer.outlet.address = ("fe80::1%lo", 9)
+        stand.fanout.know(("fe80::1%lo", 9), stand.fanout.inlet())
+        stand.fanout.forward(packet(), 7, 0, NO_NUMBERS, [stand.lane(peer)], 1.0)
+        await turn()
+        peer.outlet.address = home
+        stand.fanout.forward(packet(), 8, 0, NO_NUMBERS, [stand.lane(peer)], 1.0)
+        await turn()
+        assert len(peer.received()) == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
 async def test_a_peer_that_goes_while_its_packets_wait_harms_nobody(kind: str) -> None:
     with standing(kind) as stand:
         gone, stays = stand.peer(), stand.peer()

@@ -20,6 +20,21 @@ enum { MAX_ASKED = 1 << 16 }; /* more than one feedback can tell of */
 
 /* ---- One peer's way out. */
 
+/* Read an IPv6 address with a scope, as fe80::1%eth0. Returns its length, or 0 where it is none. */
+static socklen_t read_scoped(const char *host, int port, struct sockaddr_storage *to)
+{
+    struct addrinfo hints = {.ai_family = AF_INET6, .ai_socktype = SOCK_DGRAM, .ai_flags = AI_NUMERICHOST}, *found;
+    socklen_t length;
+
+    if (getaddrinfo(host, NULL, &hints, &found) != 0)
+        return 0;
+    length = found->ai_addrlen;
+    memcpy(to, found->ai_addr, length);
+    freeaddrinfo(found);
+    ((struct sockaddr_in6 *)to)->sin6_port = htons((uint16_t)port);
+    return length;
+}
+
 int read_address(PyObject *value, struct sockaddr_storage *to, socklen_t *length)
 {
     struct sockaddr_in *four = (struct sockaddr_in *)to;
@@ -41,7 +56,7 @@ int read_address(PyObject *value, struct sockaddr_storage *to, socklen_t *length
         six->sin6_family = AF_INET6;
         six->sin6_port = htons((uint16_t)port);
         *length = sizeof *six;
-    } else {
+    } else if ((*length = read_scoped(host, port, to)) == 0) {
         PyErr_Format(PyExc_ValueError, "%s is no IP address", host);
         return -1;
     }
