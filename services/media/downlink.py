@@ -47,7 +47,10 @@ class Accepted:
 
 
 class Downlink:
-    """A track to a subscriber. `rank` is that of the encoding that it is meant to have, -1 for none."""
+    """A track to a subscriber. `rank` is that of the encoding that it is meant to have, -1 for none.
+
+    One that `is_exact` takes no smaller one instead: each encoding of a track to another worker has a downlink of its own.
+    """
 
     def __init__(
         self,
@@ -61,6 +64,7 @@ class Downlink:
         self.outlet = outlet
         self.send_rtcp = send_rtcp
         self.rank = -1
+        self.is_exact = False
         self.lane = fanout.lane(outlet, ssrc)
         self.current: Encoding | None = None
         self.target: Encoding | None = None
@@ -181,6 +185,17 @@ class Downlink:
         self.send_rtcp(
             rtcp.sender_report(self.ssrc, report.ntp, timestamp, lane.packets, lane.octets)
         )
+
+    def take_feedback(self, item: rtcp.Feedback, now: float) -> None:
+        """Take what the subscriber tells of it, or asks."""
+        if isinstance(item, rtcp.Nack):
+            self.resend(item.lost, now)
+        elif isinstance(item, rtcp.ReceptionReport):
+            self.reported(item, now)
+        elif isinstance(item, rtcp.KeyframeRequest):
+            self.keyframe_requests += 1
+            if (encoding := self.current or self.target) is not None:
+                encoding.request_keyframe()
 
     def reported(self, report: rtcp.ReceptionReport, now: float) -> None:
         """Take what the subscriber says of it (RFC 3550 §6.4.1 has how the round trip follows)."""

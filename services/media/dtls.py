@@ -1,7 +1,8 @@
 """DTLS-SRTP (RFC 5764), sans I/O: datagrams in, datagrams out, and two SRTP sessions when it is done.
 
-THE one file that touches private parts of aiortc and pylibsrtp, whose versions are therefore pinned exactly. We are
-always the DTLS server (`a=setup:passive`), so the choice of SRTP profile is ours: AEAD first.
+THE one file that touches private parts of aiortc and pylibsrtp, whose versions are therefore pinned exactly. Towards
+clients we are always the DTLS server (`a=setup:passive`), so the choice of SRTP profile is ours: AEAD first. Between two
+workers the one that calls is the client.
 """
 
 from __future__ import annotations
@@ -58,10 +59,13 @@ class Certificate:
         prints = certificate.getFingerprints()
         self.fingerprint = next(p.value for p in prints if p.algorithm == "sha-256")
 
-    def connection(self) -> SSL.Connection:
-        """Make the server's side of a handshake."""
+    def connection(self, *, is_client: bool) -> SSL.Connection:
+        """Make one side of a handshake."""
         connection = SSL.Connection(self._context)
-        connection.set_accept_state()
+        if is_client:
+            connection.set_connect_state()
+        else:
+            connection.set_accept_state()
         connection.set_ciphertext_mtu(MTU)
         return connection
 
@@ -103,6 +107,10 @@ class OutboundSrtp:
         """Protect an RTCP packet. Raises SrtpError."""
         return self._session.protect_rtcp(packet)
 
+    def forget(self, ssrc: int) -> None:
+        """Keep no state of a source any more. Its SSRC must never be used again: its nonces would come again."""
+        _forget(self._session, ssrc)
+
 
 class InboundSrtp:
     """Takes the protection off what comes from one peer, and refuses what is not the peer's or came before."""
@@ -119,16 +127,24 @@ class InboundSrtp:
         """Get the pointer to it as a number, for the compiled fan-out."""
         return int(ffi.cast("intptr_t", self._session._srtp[0]))  # noqa: SLF001
 
+    def forget(self, ssrc: int) -> None:
+        """Keep no state of a source any more: what came from it before would be taken again."""
+        _forget(self._session, ssrc)
+
 
 class Dtls:
     """One handshake, and the SRTP sessions that come of it. `received` gathers application data, for whoever takes it.
 
     `fingerprint` is the peer's, as its SDP has it: (algorithm, value). A peer whose certificate differs is refused.
+    The client is the one that calls `begin`.
     """
 
-    def __init__(self, certificate: Certificate, fingerprint: tuple[str, str]) -> None:
-        self._ssl = certificate.connection()
+    def __init__(
+        self, certificate: Certificate, fingerprint: tuple[str, str], *, is_client: bool = False
+    ) -> None:
+        self._ssl = certificate.connection(is_client=is_client)
         self._fingerprint = fingerprint
+        self._is_client = is_client
         self.state = DtlsState.HANDSHAKING
         self.inbound: InboundSrtp | None = None
         self.outbound: OutboundSrtp | None = None
@@ -143,6 +159,11 @@ class Dtls:
     def is_closed(self) -> bool:
         """Tell whether the handshake has failed, or either side has said goodbye."""
         return self.state is DtlsState.CLOSED
+
+    def begin(self) -> list[bytes]:
+        """Begin the handshake, as its client; returns the datagrams to send."""
+        self._shake()
+        return self._outgoing()
 
     def receive(self, datagram: bytes) -> list[bytes]:
         """Take a DTLS datagram; returns those to send. A bad one closes nothing but a handshake that fails."""
@@ -219,9 +240,15 @@ class Dtls:
             return False
         length = 2 * (profile.key_length + profile.salt_length)
         material = self._ssl.export_keying_material(b"EXTRACTOR-dtls_srtp", length)
-        self.inbound = InboundSrtp(_session(profile, material, 0, Policy.SSRC_ANY_INBOUND))
-        self.outbound = OutboundSrtp(_session(profile, material, 1, Policy.SSRC_ANY_OUTBOUND))
+        theirs, ours = (1, 0) if self._is_client else (0, 1)
+        self.inbound = InboundSrtp(_session(profile, material, theirs, Policy.SSRC_ANY_INBOUND))
+        self.outbound = OutboundSrtp(_session(profile, material, ours, Policy.SSRC_ANY_OUTBOUND))
         return True
+
+
+def _forget(session: Session, ssrc: int) -> None:
+    with contextlib.suppress(SrtpError):  # there was none
+        session.remove_stream(ssrc)
 
 
 def _session(

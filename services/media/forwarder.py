@@ -123,10 +123,14 @@ class Forwarder:
             self.downlinks.remove(downlink)
 
     def choose(self, downlink: Downlink, rank: int) -> None:
-        """Feed a downlink from the encoding of a rank, or the next smaller one that there is; -1: from none."""
+        """Feed a downlink from the encoding of a rank, or, unless it is exact, the next smaller one; -1: from none."""
         downlink.rank = rank
-        smaller = [each for each in self.encodings if each.rank <= rank]
-        downlink.aim(smaller[-1] if smaller and not self._muted else None)
+        fitting = [
+            each
+            for each in self.encodings
+            if each.rank == rank or (each.rank < rank and not downlink.is_exact)
+        ]
+        downlink.aim(fitting[-1] if fitting and not self._muted else None)
 
     def choices(self, height: int, cap: int, now: float) -> tuple[int, Sequence[Choice]]:
         """Tell which rank fills a tile of a height in pixels, at most `cap`, and what may be had up to that.

@@ -1,7 +1,8 @@
 """ICE-lite (RFC 8445 §2.5), sans I/O: answers connectivity checks, and learns from them where the peer is.
 
 A lite agent sends no checks of its own. The peer's address is that of its last authenticated check: browsers move
-their candidate pair when a better one works, and traffic follows.
+their candidate pair when a better one works, and traffic follows. Between two workers the one that calls sends the
+checks: `IceCaller`.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ PASSWORD_BYTES = 18
 MAX_ADDRESSES = 16
 """Of one peer: a browser with two networks tries each of ours from both, over UDP and over TCP."""
 MAX_CHECK_BYTES = 1024
+HOST_PRIORITY = (126 << 24) + (65_535 << 8) + 255
+"""Of a host candidate (RFC 8445 §5.1.2.1)."""
 
 
 class StreamAddress(Address):
@@ -71,19 +74,23 @@ def new_credentials() -> Credentials:
 
 def read_check(datagram: bytes) -> Check:
     """Read a STUN datagram. Raises CheckInvalid for all but binding requests that name a ufrag."""
-    if len(datagram) > MAX_CHECK_BYTES:
-        raise CheckInvalid
-    try:
-        message = stun.parse_message(datagram)
-    except (ValueError, KeyError, IndexError, UnicodeError, stun.TransactionError) as error:
-        raise CheckInvalid from error
-    except Exception as error:  # struct.error and whatever else a parser may raise on hostile bytes
-        raise CheckInvalid from error
+    message = _parsed(datagram)
     is_request = message.message_class == stun.Class.REQUEST
     username = message.attributes.get("USERNAME", "")
     if not is_request or message.message_method != stun.Method.BINDING or ":" not in username:
         raise CheckInvalid
     return Check(message, username.split(":")[0])
+
+
+def _parsed(datagram: bytes) -> stun.Message:
+    if len(datagram) > MAX_CHECK_BYTES:
+        raise CheckInvalid
+    try:
+        return stun.parse_message(datagram)
+    except (ValueError, KeyError, IndexError, UnicodeError, stun.TransactionError) as error:
+        raise CheckInvalid from error
+    except Exception as error:  # struct.error and whatever else a parser may raise on hostile bytes
+        raise CheckInvalid from error
 
 
 class IceLite:
@@ -136,6 +143,34 @@ class IceLite:
         self.addresses = [*before[-(MAX_ADDRESSES - 1 - len(kept)) :], *kept, source]
 
 
+class IceCaller(IceLite):
+    """The controlling side, of a peer that is lite: its addresses are known, and the first that answers is taken."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._tie_breaker = secrets.randbits(64)
+
+    def request(self, remote: Credentials) -> stun.Message:
+        """Make a check for the peer (RFC 8445 §7.2.4); while it is answered, consent goes on (RFC 7675)."""
+        message = stun.Message(stun.Method.BINDING, stun.Class.REQUEST)
+        message.attributes["USERNAME"] = f"{remote.ufrag}:{self.local.ufrag}"
+        message.attributes["PRIORITY"] = HOST_PRIORITY
+        message.attributes["ICE-CONTROLLING"] = self._tie_breaker
+        message.attributes["USE-CANDIDATE"] = None
+        message.add_message_integrity(remote.password.encode())
+        return message
+
+    def answered(self, datagram: bytes, remote: Credentials, source: Address, now: float) -> None:
+        """Take the answer to a check. Raises CheckInvalid."""
+        message = _parsed(datagram)
+        is_answer = message.message_class == stun.Class.RESPONSE
+        if not is_answer or not message.check_message_integrity(remote.password.encode()):
+            raise CheckInvalid
+        self.last_check = now
+        self.address = self.address or source
+        self._note(source)
+
+
 def respond(check: Check, password: str, source: Address) -> bytes:
     """Answer a check that was made with `password`. Raises CheckInvalid for all others."""
     key = password.encode()
@@ -164,6 +199,7 @@ __all__ = [
     "Check",
     "CheckInvalid",
     "Credentials",
+    "IceCaller",
     "IceLite",
     "StreamAddress",
     "read_check",

@@ -20,7 +20,7 @@ class Inlet:
     """One peer's way in. Without `srtp` all is refused.
 
     What is connected to a stream goes there, the rest to `on_rtp`, RTCP to `on_rtcp`. `packets` and `octets` count RTP.
-    Of what is refused, `early` came before `srtp` was there, `unprotected` and `unprotected_rtcp` was not authentic, and
+    At most `max_sources` may come unannounced. Of what is refused, `early` came before `srtp` was there, `unprotected` and `unprotected_rtcp` was not authentic, and
     `invalid` was no RTP that we read.
     """
 
@@ -29,6 +29,7 @@ class Inlet:
         "_streams",
         "early",
         "invalid",
+        "max_sources",
         "octets",
         "on_rtcp",
         "on_rtp",
@@ -43,15 +44,24 @@ class Inlet:
         self.on_rtp: Callable[[bytes], None] = ignore
         self.on_rtcp: Callable[[bytes], None] = ignore
         self.packets = self.octets = 0
+        self.max_sources = MAX_SOURCES
         self.early = self.unprotected = self.unprotected_rtcp = self.invalid = 0
         self._streams: dict[int, Stream | None] = {}
         self._arrivals = Arrivals()
 
     def connect(self, ssrc: int, stream: Stream | None) -> None:
         """Have a source's packets go to a stream, or with None to `on_rtp` again. Raises ValueError: too many sources."""
-        if ssrc not in self._streams and len(self._streams) >= MAX_SOURCES:
+        if ssrc not in self._streams and len(self._streams) >= self.max_sources:
             raise ValueError("too many sources")
         self._streams[ssrc] = stream
+
+    def expect(self, ssrc: int) -> None:
+        """Take a source's packets, however many there are already."""
+        self._streams.setdefault(ssrc, None)
+
+    def forget(self, ssrc: int) -> None:
+        """A source is gone; it is as if it had never been, but for what SRTP knows of it."""
+        self._streams.pop(ssrc, None)
 
     def note_arrival(self, number: int, now: float) -> None:
         """Note when a transport-wide sequence number came."""
@@ -78,7 +88,7 @@ class Inlet:
 
     def _receive_rtp(self, datagram: bytes, srtp: InboundSrtp, now: float) -> None:
         source = rtp.ssrc(datagram)
-        if source not in self._streams and len(self._streams) >= MAX_SOURCES:
+        if source not in self._streams and len(self._streams) >= self.max_sources:
             self.invalid += 1
             return
         try:

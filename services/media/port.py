@@ -12,6 +12,9 @@ import errno
 import math
 import socket
 import time
+from collections.abc import Sequence
+
+from aioice import stun
 
 from chassis import telemetry
 from services.media.dtls import Certificate
@@ -20,11 +23,13 @@ from services.media.ice import Address, CheckInvalid, StreamAddress, read_check,
 from services.media.outbox import Outbox
 from services.media.sdp import Local
 from services.media.tcp import TcpPort
-from services.media.transport import Transport, rejected
+from services.media.transport import Caller, Transport, rejected
 
 BUFFER_BYTES = 4 * 1024 * 1024
 PROBE_UFRAG = "probe"
 """Who checks this one, with the probe secret for its password, wants to know whether the port is reached at all."""
+BINDING_ANSWER = b"\x01\x01"
+ANSWER_SECONDS = 2.0
 HELD = ("transports", "ufrags", "addresses")
 ATTEMPTS = 10
 """At finding a port that is free over both UDP and TCP."""
@@ -56,6 +61,7 @@ class Port:
         self.fanout = choose(fanout, self._socket, self._outbox, self._route)
         self._certificate = Certificate()
         self._by_ufrag: dict[str, Transport] = {}
+        self._asked: dict[bytes, tuple[Caller, Address, float]] = {}
         self._by_address: dict[Address, Transport] = {}
 
     def open(self) -> None:
@@ -74,6 +80,10 @@ class Port:
         transport = Transport(self._certificate, self._outbox.send, self.fanout)
         self.register(transport)
         return transport
+
+    def new_caller(self) -> Caller:
+        """Make a transport on this port that calls another worker's."""
+        return Caller(self._certificate, self._outbox.send, self.fanout, self._ask)
 
     def register(self, transport: Transport) -> None:
         """Let checks find a transport by its ufrags as they are now."""
@@ -94,6 +104,7 @@ class Port:
         transport.flush_counters()
         transport.close()
         self._drop_ufrags(transport)
+        self._drop_asked(transport)
         for address in transport.ice.addresses:
             self._drop_address(address, transport)
 
@@ -109,10 +120,10 @@ class Port:
         for ufrag in [key for key, value in self._by_ufrag.items() if value is transport]:
             del self._by_ufrag[ufrag]
 
-    def local(self, transport: Transport) -> Local:
-        """Describe our side of a transport."""
+    def local(self, transport: Transport, advertise: Sequence[str] = ()) -> Local:
+        """Describe our side of a transport; `advertise`, if given, instead of the addresses that clients get."""
         self.register(transport)
-        candidates = [(address, self.number) for address in self._advertise]
+        candidates = [(address, self.number) for address in advertise or self._advertise]
         return Local(transport.ice.local, self._certificate.fingerprint, candidates)
 
     def _read(self) -> None:
@@ -131,6 +142,8 @@ class Port:
     def _route(self, datagram: bytes, source: Address, now: float) -> None:
         if now > self.asleep_after:
             rejected.labels("asleep").inc()
+        elif datagram[:2] == BINDING_ANSWER:
+            self._answer(datagram, source, now)
         elif datagram[0] <= 3:
             self._check(datagram, source, now)
         elif (transport := self._by_address.get(source)) is not None:
@@ -158,6 +171,31 @@ class Port:
         self._by_address[source] = transport
         if not isinstance(source, StreamAddress):
             self.fanout.know(source, transport.inlet)
+
+    def _ask(self, caller: Caller, check: stun.Message, address: Address) -> None:
+        """Send a caller's check. Its answer counts for a while, and if it comes from where the check went."""
+        now = time.monotonic()
+        if self._socket.family == socket.AF_INET6 and ":" not in address[0]:
+            address = f"::ffff:{address[0]}", address[1]
+        late = now - ANSWER_SECONDS
+        self._asked = {key: it for key, it in self._asked.items() if it[2] > late}
+        self._asked[check.transaction_id] = caller, address, now
+        self._outbox.send(bytes(check), address)
+
+    def _answer(self, datagram: bytes, source: Address, now: float) -> None:
+        caller, address, _ = self._asked.pop(datagram[8:20], (None, None, 0.0))
+        try:
+            if caller is None or address != source:
+                raise CheckInvalid
+            caller.receive_answer(datagram, source, now)
+        except CheckInvalid:
+            rejected.labels("stun").inc()
+        else:
+            self._by_address[source] = caller
+            self.fanout.know(source, caller.inlet)
+
+    def _drop_asked(self, transport: Transport) -> None:
+        self._asked = {key: it for key, it in self._asked.items() if it[0] is not transport}
 
     def _is_proved(self, address: Address) -> bool:
         return address in self._by_address

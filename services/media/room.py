@@ -10,9 +10,11 @@ from datetime import UTC, datetime
 from services.media.data import data_message
 from services.media.domain import PeerNotFound, RoomFull, TrackNotFound
 from services.media.layers import LayersWanted
+from services.media.links import Links
+from services.media.listener import Listener
 from services.media.port import Port
 from services.media.publisher import Published, Publisher, Wanted
-from services.media.quality import Quality, Signs, Verdict
+from services.media.quality import Signs, Verdict
 from services.media.quota import ALL, Delivery, Want
 from services.media.speakers import Speakers
 from services.media.subscriber import Offer, Subscriber
@@ -30,37 +32,6 @@ class Grants:
 
     publish: frozenset[str]
     subscribe: bool
-
-
-class Listener:
-    """What a room tells: override what is of interest."""
-
-    def offer(self, participant: str, offer: Offer) -> None:
-        """A subscriber's offer must reach its client."""
-
-    def published(self, track: PublishedTrack) -> None:
-        """A track is there."""
-
-    def updated(self, track: PublishedTrack) -> None:
-        """A track was muted or unmuted."""
-
-    def unpublished(self, track: PublishedTrack) -> None:
-        """A track is gone."""
-
-    def audio(self, track: PublishedTrack, packet: bytes) -> None:
-        """An Opus packet came, whole."""
-
-    def delivered(self, participant: str, track: PublishedTrack, how: Delivery, rid: str) -> None:
-        """Whether a track comes to a participant, or which of its layers, is another now."""
-
-    def layers_wanted(self, track: PublishedTrack, rids: list[str]) -> None:
-        """These layers of a track are watched; the others need not be sent."""
-
-    def quality(self, participant: str, quality: Quality) -> None:
-        """How good somebody's connection is has changed."""
-
-    def loud(self, participants: list[str]) -> None:
-        """Who speaks, by their audio levels, has changed."""
 
 
 @dataclass(eq=False)
@@ -95,9 +66,10 @@ class Peer:
 
 @dataclass(eq=False)
 class Room:
-    """A room; `name` is `meetings/{code}`. `pressure`, 0 to 1, is how hard the worker has it: the higher, the less goes.
+    """A room, or the part of it that is here; `name` is `meetings/{code}`, `links` go to the workers with the others.
 
-    `last_n` cameras are forwarded at once, those of who spoke last. Screens, and what is pinned, always are.
+    `pressure`, 0 to 1, is how hard the worker has it: the higher, the less goes. `last_n` cameras are forwarded at once,
+    those of who spoke last. Screens, and what is pinned, always are.
     """
 
     name: str
@@ -107,6 +79,7 @@ class Room:
     last_n: int
     pressure: float = 0.0
     peers: dict[str, Peer] = field(default_factory=dict)
+    links: Links = field(default_factory=Links)
     create_time: datetime = field(default_factory=lambda: datetime.now(UTC))
     _speakers: Speakers = field(default_factory=Speakers)
     _loud: list[str] = field(default_factory=list)
@@ -135,7 +108,7 @@ class Room:
         publisher.data.on_message = lambda label, data: self._relay(participant, label, data)
         subscriber.tick(time.monotonic())
         if grants.subscribe:
-            subscriber.add(self.tracks())
+            subscriber.add(self._others(participant))
         return peer
 
     def publish(self, participant: str, sdp: str, wanted: Mapping[str, Wanted]) -> Published:
@@ -149,6 +122,7 @@ class Room:
         for other in self.peers.values():
             if other is not peer and other.grants.subscribe:
                 other.subscriber.add(published.added)
+        self.links.publish(published.added)
         return published
 
     def set_muted(self, participant: str, track_id: str, *, muted: bool) -> None:
@@ -158,6 +132,7 @@ class Room:
         if track.forwarder.muted != muted:
             track.forwarder.muted = muted
             self.listener.updated(track)
+            self.links.update(track)
 
     def set_subscriptions(self, participant: str, wants: Mapping[str, Want]) -> None:
         """Say how a participant wants tracks, by their ids; one that is gone is passed over. Raises PeerNotFound."""
@@ -173,7 +148,7 @@ class Room:
         before, peer.grants = peer.grants, grants
         for track in peer.publisher.withdraw(grants.publish):
             self._unpublish(track)
-        others = [t for t in self.tracks() if t.participant != participant]
+        others = self._others(participant)
         if grants.subscribe and not before.subscribe:
             peer.subscriber.add(others)
         elif before.subscribe and not grants.subscribe:
@@ -198,9 +173,32 @@ class Room:
             raise PeerNotFound(participant=participant)
         return peer
 
-    def tracks(self) -> list[PublishedTrack]:
-        """List everything that is published."""
+    def own_tracks(self) -> list[PublishedTrack]:
+        """List everything that is published here."""
         return [track for peer in self.peers.values() for track in peer.publisher.tracks.values()]
+
+    def tracks(self) -> list[PublishedTrack]:
+        """List everything that is published, here and elsewhere."""
+        return [*self.own_tracks(), *self.links.tracks()]
+
+    def take(self, track: PublishedTrack) -> None:
+        """Have a track that is published elsewhere."""
+        for peer in self.peers.values():
+            if peer.grants.subscribe and peer.participant != track.participant:
+                peer.subscriber.add([track])
+
+    def lose(self, track: PublishedTrack) -> None:
+        """Have a track no more."""
+        for peer in self.peers.values():
+            peer.subscriber.remove(track)
+            peer.starved.discard(track.id)
+        self._layers.pop(track.id, None)
+
+    def pass_on(self, label: str, message: bytes, sender: str = "") -> None:
+        """Send a data channel's message to everybody here who has a channel of that label, but its sender."""
+        for peer in self.peers.values():
+            if peer.participant != sender:
+                peer.publisher.data.send(label, message)
 
     def tick(self, now: float) -> None:
         """Do what is due; call some twenty times a second."""
@@ -209,6 +207,10 @@ class Room:
             peer.subscriber.tick(now)
             peer.publisher.transport.tick(now)
             peer.subscriber.transport.tick(now)
+        for track in self.links.tracks():
+            track.forwarder.tick(now)
+        if self.links:
+            self.links.settle(self.own_tracks())
         self._listen(now)
         if now - self._reviewed_at >= REVIEW_SECONDS:
             self._reviewed_at = now
@@ -218,6 +220,10 @@ class Room:
         """Take everyone out."""
         for participant in tuple(self.peers):
             self.remove_peer(participant)
+        self.links.leave()
+
+    def _others(self, participant: str) -> list[PublishedTrack]:
+        return [track for track in self.tracks() if track.participant != participant]
 
     def _listen(self, now: float) -> None:
         """Find out who speaks."""
@@ -245,7 +251,8 @@ class Room:
             if peer.verdict.update(peer.signs(now), now):
                 self.listener.quality(peer.participant, peer.verdict.quality)
         for track in self.tracks():
-            if len(track.section.rids) > 1 and track.forwarder.encodings:
+            is_layered = len(track.section.rids) > 1 or (track.node and track.kind == "video")
+            if is_layered and track.forwarder.encodings:
                 self._review_layers(track, now)
 
     def _outside_last_n(self) -> frozenset[str]:
@@ -260,21 +267,25 @@ class Room:
 
     def _review_layers(self, track: PublishedTrack, now: float) -> None:
         watched = max(
-            (peer.subscriber.quota.desired.get(track.id, -1) for peer in self.peers.values()),
-            default=-1,
+            self.links.watched(track.id),
+            *(peer.subscriber.quota.desired.get(track.id, -1) for peer in self.peers.values()),
+            -1,
         )
         rids = track.section.rids
-        watched = min(watched, len(rids) - 1)
-        layers = self._layers.setdefault(track.id, LayersWanted(len(rids)))
-        if layers.update(watched, now):
+        count = max(1, len(rids))
+        layers = self._layers.setdefault(track.id, LayersWanted(count))
+        if not layers.update(min(watched, count - 1), now):
+            return
+        if track.node:
+            self.links.want(track, layers.rank)
+        else:
             self.listener.layers_wanted(track, rids[: layers.rank + 1])
 
     def _relay(self, participant: str, label: str, data: bytes | str) -> None:
-        """Pass a data channel's message on to everybody else who has a channel of that label."""
+        """Pass a data channel's message on to everybody else, here and elsewhere."""
         message = data_message(participant, data)
-        for other in self.peers.values():
-            if other.participant != participant:
-                other.publisher.data.send(label, message)
+        self.pass_on(label, message, participant)
+        self.links.send_data(label, message)
 
     def _delivered(self, peer: Peer, track: PublishedTrack, how: Delivery, rid: str) -> None:
         if how is Delivery.STARVED:
@@ -284,11 +295,9 @@ class Room:
         self.listener.delivered(peer.participant, track, how, rid)
 
     def _unpublish(self, track: PublishedTrack) -> None:
-        for other in self.peers.values():
-            other.subscriber.remove(track)
-            other.starved.discard(track.id)
-        self._layers.pop(track.id, None)
+        self.lose(track)
         self.listener.unpublished(track)
+        self.links.unpublish(track)
 
 
 __all__ = ["Grants", "Listener", "Peer", "Room"]

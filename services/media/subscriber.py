@@ -200,24 +200,13 @@ class Subscriber:
             if isinstance(item, rtcp.TransportFeedback):
                 self._take_transport_feedback(item.body)
             elif (slot := self._by_ssrc.get(item.ssrc)) is not None and slot.downlink is not None:
-                self._take_feedback(item, slot.downlink)
+                slot.downlink.take_feedback(item, self._now)
 
     def _take_transport_feedback(self, body: bytes) -> None:
         try:
             self.quota.feedback(body, time.monotonic())
         except ValueError:
             rejected.labels("rtcp").inc()
-
-    def _take_feedback(self, item: rtcp.Feedback, downlink: Downlink) -> None:
-        if isinstance(item, rtcp.Nack):
-            downlink.resend(item.lost, self._now)
-        elif isinstance(item, rtcp.ReceptionReport):
-            downlink.reported(item, self._now)
-        elif isinstance(item, rtcp.KeyframeRequest):
-            downlink.keyframe_requests += 1
-            encoding = downlink.current or downlink.target
-            if encoding is not None:
-                encoding.request_keyframe()
 
 
 def _accepted(slot: _Slot, section: sdp.Section) -> Accepted:

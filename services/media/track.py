@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 
 from services.media import sdp
 from services.media.forwarder import Forwarder
@@ -13,6 +14,7 @@ class PublishedTrack:
     """A track in a room. `participant` is its publisher's resource name.
 
     `section` is the media section that last offered it and `payload_type` what it chose there, both the publisher's.
+    `node` is the worker at which it is published, empty when that is this one; `since` is when it came (monotonic).
     """
 
     id: str
@@ -22,6 +24,8 @@ class PublishedTrack:
     forwarder: Forwarder
     section: sdp.Section
     payload_type: int
+    node: str = ""
+    since: float = field(default_factory=time.monotonic)
 
     @property
     def kind(self) -> str:

@@ -6,13 +6,15 @@ counted and dropped.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
+
+from aioice import stun
 
 from chassis import telemetry
 from services.media.dtls import Certificate, Dtls
 from services.media.fanout import Fanout, Outlet
-from services.media.ice import Address, Check, CheckInvalid, IceLite
+from services.media.ice import Address, Check, CheckInvalid, Credentials, IceCaller, IceLite
 from services.media.inlet import Inlet
 
 CONSENT_SECONDS = 30.0
@@ -24,7 +26,12 @@ rejected = telemetry.counter(
 _packets = telemetry.counter("media_packets", "SRTP packets that went by.", ("direction",))
 _bytes = telemetry.counter("media_bytes", "Bytes of SRTP packets that went by.", ("direction",))
 
+CALL_SECONDS = 0.2
+RENEW_SECONDS = 1.0
+"""Between two checks of ours, until one is answered and then."""
+
 Send = Callable[[bytes, Address], None]
+Ask = Callable[["Caller", stun.Message, Address], None]
 
 
 class _Counts(NamedTuple):
@@ -61,7 +68,7 @@ class Transport:
     """
 
     def __init__(self, certificate: Certificate, send: Send, fanout: Fanout) -> None:
-        self.ice = IceLite()
+        self.ice = self._new_ice()
         self.inlet = fanout.inlet()
         self.outlet = fanout.outlet()
         self._fanout = fanout
@@ -82,7 +89,7 @@ class Transport:
         """Take the peer's ufrag, password and fingerprint; returns whether they ask for an ICE restart."""
         before, self._remote = self._remote, remote
         if before is None or before[2] != remote[2]:
-            self._dtls = Dtls(self._certificate, remote[2])
+            self._dtls = self._new_dtls(remote[2])
             self.inlet.srtp = self.outlet.srtp = None
         return before is not None and before[:2] != remote[:2]
 
@@ -92,6 +99,17 @@ class Transport:
             raise CheckInvalid
         self._send(self.ice.answer(check, source, now), source)
         self.outlet.address = self.ice.address
+
+    def forget_sources(self, received: Iterable[int], sent: Iterable[int]) -> None:
+        """Keep no state of sources that are gone, the peer's and ours. None of these SSRCs must be used again."""
+        for ssrc in received:
+            self.inlet.forget(ssrc)
+        if self._dtls is None or self._dtls.inbound is None or self._dtls.outbound is None:
+            return
+        for ssrc in received:
+            self._dtls.inbound.forget(ssrc)
+        for ssrc in sent:
+            self._dtls.outbound.forget(ssrc)
 
     def lose(self, address: Address) -> None:
         """An address can no more be reached: go on at another, if there is one."""
@@ -145,6 +163,12 @@ class Transport:
         if self._dtls is not None:
             self._flush(self._dtls.close())
 
+    def _new_ice(self) -> IceLite:
+        return IceLite()
+
+    def _new_dtls(self, fingerprint: tuple[str, str]) -> Dtls:
+        return Dtls(self._certificate, fingerprint)
+
     def _receive_dtls(self, datagram: bytes) -> None:
         if self._dtls is None or self._dtls.is_closed:
             rejected.labels("dtls").inc()
@@ -170,6 +194,54 @@ class Transport:
                 self._send(datagram, address)
 
 
+class Caller(Transport):
+    """The side that begins: it checks the addresses of a peer that is lite, then shakes hands as DTLS client.
+
+    `ask` sends a check and hands its answer to `receive_answer`.
+    """
+
+    def __init__(self, certificate: Certificate, send: Send, fanout: Fanout, ask: Ask) -> None:
+        self._calling = IceCaller()
+        super().__init__(certificate, send, fanout)
+        self._ask = ask
+        self._addresses: Sequence[Address] = ()
+        self._asked_at = 0.0
+
+    def call(self, addresses: Sequence[Address], now: float) -> None:
+        """Begin to check the peer's addresses; `set_remote` comes before."""
+        self._addresses = addresses
+        self._check(now)
+
+    def receive_answer(self, datagram: bytes, source: Address, now: float) -> None:
+        """Take the answer to a check. Raises CheckInvalid."""
+        if self._remote is None or self._dtls is None:
+            raise CheckInvalid
+        is_first = self.ice.address is None
+        self._calling.answered(datagram, Credentials(*self._remote[:2]), source, now)
+        self.outlet.address = self.ice.address
+        if is_first:
+            self._flush(self._dtls.begin())
+
+    def tick(self, now: float) -> None:
+        """Do what is due: checks too, often until one is answered, then as consent."""
+        super().tick(now)
+        if now - self._asked_at >= (CALL_SECONDS if self.ice.address is None else RENEW_SECONDS):
+            self._check(now)
+
+    def _new_ice(self) -> IceLite:
+        return self._calling
+
+    def _new_dtls(self, fingerprint: tuple[str, str]) -> Dtls:
+        return Dtls(self._certificate, fingerprint, is_client=True)
+
+    def _check(self, now: float) -> None:
+        self._asked_at = now
+        if self._remote is not None:
+            remote = Credentials(*self._remote[:2])
+            for address in self._addresses if self.ice.address is None else (self.ice.address,):
+                self._ask(self, self._calling.request(remote), address)
+
+
 def is_srtp(datagram: bytes) -> bool:
     """Tell SRTP and SRTCP from what else comes by one port (RFC 7983 §7)."""
     return 128 <= datagram[0] <= 191 and len(datagram) >= 12
@@ -183,4 +255,4 @@ def _nothing() -> None:
     """Nobody listens yet."""
 
 
-__all__ = ["Transport", "is_srtp", "rejected"]
+__all__ = ["Caller", "Transport", "is_srtp", "rejected"]

@@ -6,6 +6,7 @@
 
 enum {
     MAX_SOURCES = 64,    /* as inlet.MAX_SOURCES */
+    FEW_SOURCES = 8,
     KEY = 18,            /* an IPv6 address and a port */
 };
 
@@ -22,23 +23,49 @@ typedef struct {
     PyObject *on_rtp, *on_rtcp;
     Fanout *fanout;
     unsigned long long packets, octets, early, unprotected, unprotected_rtcp, invalid;
-    int source_count;
-    Source sources[MAX_SOURCES];
+    int max_sources, source_count, source_room;
+    Source *sources; /* by SSRC */
     Arrivals arrivals;
 } Inlet;
 
-static Source *find_source(Inlet *self, uint32_t ssrc)
+/* Find where a source is, or would be. */
+static int source_place(Inlet *self, uint32_t ssrc)
 {
-    for (int i = 0; i < self->source_count; i++)
-        if (self->sources[i].ssrc == ssrc)
-            return &self->sources[i];
-    return NULL;
+    int low = 0, high = self->source_count;
+
+    while (low < high) {
+        int middle = (low + high) / 2;
+        if (self->sources[middle].ssrc < ssrc)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
 }
 
+static Source *find_source(Inlet *self, uint32_t ssrc)
+{
+    int place = source_place(self, ssrc);
+
+    return place < self->source_count && self->sources[place].ssrc == ssrc ? &self->sources[place] : NULL;
+}
+
+/* Add a source that is not known. Returns NULL with an exception set when there is no memory. */
 static Source *add_source(Inlet *self, uint32_t ssrc)
 {
-    Source *source = &self->sources[self->source_count++];
+    int place = source_place(self, ssrc);
+    Source *source;
 
+    if (self->source_count == self->source_room) {
+        int room = self->source_room ? 2 * self->source_room : FEW_SOURCES;
+        Source *more = PyMem_Realloc(self->sources, (size_t)room * sizeof *more);
+        if (more == NULL)
+            return (Source *)PyErr_NoMemory();
+        self->sources = more;
+        self->source_room = room;
+    }
+    source = &self->sources[place];
+    memmove(source + 1, source, (size_t)(self->source_count++ - place) * sizeof *source);
     *source = (Source){ssrc, NULL};
     return source;
 }
@@ -59,7 +86,7 @@ static int take_rtp(Inlet *self, unsigned char *data, int size, double now)
     Stream *stream;
     int number;
 
-    if (source == NULL && self->source_count == MAX_SOURCES) {
+    if (source == NULL && self->source_count >= self->max_sources) {
         self->invalid++;
         return 0;
     }
@@ -69,8 +96,8 @@ static int take_rtp(Inlet *self, unsigned char *data, int size, double now)
     }
     self->packets++;
     self->octets += (unsigned long long)size;
-    if (source == NULL)
-        source = add_source(self, ssrc);
+    if (source == NULL && (source = add_source(self, ssrc)) == NULL)
+        return -1;
     if (source->stream == NULL)
         return tell(self->on_rtp, data, size);
     stream = (Stream *)Py_NewRef((PyObject *)source->stream); /* it may be disconnected by what hears of the packet */
@@ -134,14 +161,42 @@ static PyObject *inlet_connect(Inlet *self, PyObject *arguments)
         return NULL;
     }
     source = find_source(self, ssrc);
-    if (source == NULL && self->source_count == MAX_SOURCES) {
+    if (source == NULL && self->source_count >= self->max_sources) {
         PyErr_SetString(PyExc_ValueError, "too many sources");
         return NULL;
     }
-    if (source == NULL)
-        source = add_source(self, ssrc);
+    if (source == NULL && (source = add_source(self, ssrc)) == NULL)
+        return NULL;
     stream = stream == Py_None ? NULL : Py_NewRef(stream);
     Py_XSETREF(source->stream, (Stream *)stream);
+    Py_RETURN_NONE;
+}
+
+static PyObject *inlet_expect(Inlet *self, PyObject *arguments)
+{
+    unsigned int ssrc;
+
+    if (!PyArg_ParseTuple(arguments, "I", &ssrc))
+        return NULL;
+    if (find_source(self, ssrc) == NULL && add_source(self, ssrc) == NULL)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyObject *inlet_forget(Inlet *self, PyObject *arguments)
+{
+    unsigned int ssrc;
+    Source *source;
+    Stream *stream;
+
+    if (!PyArg_ParseTuple(arguments, "I", &ssrc))
+        return NULL;
+    if ((source = find_source(self, ssrc)) != NULL) {
+        stream = source->stream;
+        self->source_count--;
+        memmove(source, source + 1, (size_t)(self->sources + self->source_count - source) * sizeof *source);
+        Py_XDECREF((PyObject *)stream);
+    }
     Py_RETURN_NONE;
 }
 
@@ -206,6 +261,7 @@ PyObject *fanout_inlet(Fanout *fanout, PyObject *unused)
     self->fanout = (Fanout *)Py_NewRef(fanout);
     self->arrivals.highest = -1;
     self->srtp = Py_NewRef(Py_None);
+    self->max_sources = MAX_SOURCES;
     self->on_rtp = Py_NewRef(fanout->ignore);
     self->on_rtcp = Py_NewRef(fanout->ignore);
     PyObject_GC_Track(self);
@@ -236,6 +292,7 @@ static void inlet_dealloc(Inlet *self)
     PyObject_GC_UnTrack(self);
     for (int i = 0; i < self->source_count; i++)
         Py_XDECREF((PyObject *)self->sources[i].stream);
+    PyMem_Free(self->sources);
     Py_XDECREF(self->on_rtp);
     Py_XDECREF(self->on_rtcp);
     Py_XDECREF(self->srtp);
@@ -246,6 +303,7 @@ static void inlet_dealloc(Inlet *self)
 static PyMemberDef inlet_members[] = {
     {"on_rtp", T_OBJECT_EX, offsetof(Inlet, on_rtp), 0, NULL},
     {"on_rtcp", T_OBJECT_EX, offsetof(Inlet, on_rtcp), 0, NULL},
+    {"max_sources", T_INT, offsetof(Inlet, max_sources), 0, NULL},
     {"packets", T_ULONGLONG, offsetof(Inlet, packets), READONLY, NULL},
     {"octets", T_ULONGLONG, offsetof(Inlet, octets), READONLY, NULL},
     {"early", T_ULONGLONG, offsetof(Inlet, early), READONLY, NULL},
@@ -260,6 +318,8 @@ static PyGetSetDef inlet_properties[] = {
 };
 static PyMethodDef inlet_methods[] = {
     {"connect", (PyCFunction)inlet_connect, METH_VARARGS, NULL},
+    {"expect", (PyCFunction)inlet_expect, METH_VARARGS, NULL},
+    {"forget", (PyCFunction)inlet_forget, METH_VARARGS, NULL},
     {"note_arrival", (PyCFunction)inlet_note_arrival, METH_VARARGS, NULL},
     {"take_feedback", (PyCFunction)inlet_take_feedback, METH_VARARGS, NULL},
     {"receive", (PyCFunction)inlet_receive, METH_VARARGS, NULL},

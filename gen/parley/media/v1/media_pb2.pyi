@@ -549,10 +549,11 @@ class RoomStats(_message.Message):
     PUBLISHED_TRACKS_FIELD_NUMBER: _builtins.int
     SUBSCRIBED_TRACKS_FIELD_NUMBER: _builtins.int
     PEERS_FIELD_NUMBER: _builtins.int
+    LINKS_FIELD_NUMBER: _builtins.int
     meeting: _builtins.str
     """`meetings/{code}`."""
     node: _builtins.str
-    """Which media node holds it."""
+    """Which media node holds it. Others may hold parts of it: `peers` and `links` tell."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it began there."""
@@ -569,6 +570,10 @@ class RoomStats(_message.Message):
     def peers(self) -> _containers.RepeatedCompositeFieldContainer[Global___PeerStats]:
         """A row per participant."""
 
+    @_builtins.property
+    def links(self) -> _containers.RepeatedCompositeFieldContainer[Global___LinkStats]:
+        """A row per media node that holds a part of the room and other node with which it exchanges tracks."""
+
     def __init__(
         self,
         *,
@@ -578,10 +583,11 @@ class RoomStats(_message.Message):
         published_tracks: _abc.Iterable[Global___PublishedTrackStats] | None = ...,
         subscribed_tracks: _abc.Iterable[Global___SubscribedTrackStats] | None = ...,
         peers: _abc.Iterable[Global___PeerStats] | None = ...,
+        links: _abc.Iterable[Global___LinkStats] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "meeting", b"meeting", "node", b"node", "peers", b"peers", "published_tracks", b"published_tracks", "subscribed_tracks", b"subscribed_tracks"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "links", b"links", "meeting", b"meeting", "node", b"node", "peers", b"peers", "published_tracks", b"published_tracks", "subscribed_tracks", b"subscribed_tracks"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -600,6 +606,7 @@ class PublishedTrackStats(_message.Message):
     KEYFRAME_REQUESTS_FIELD_NUMBER: _builtins.int
     CODEC_FIELD_NUMBER: _builtins.int
     ENCODINGS_FIELD_NUMBER: _builtins.int
+    NODE_FIELD_NUMBER: _builtins.int
     packets: _builtins.int
     """RTP packets received."""
     bytes: _builtins.int
@@ -610,6 +617,8 @@ class PublishedTrackStats(_message.Message):
     """Keyframe requests sent to the publisher."""
     codec: _builtins.str
     """The codec's name, `VP8`."""
+    node: _builtins.str
+    """The media node at which it is published."""
     @_builtins.property
     def track(self) -> _signaling_pb2.Track:
         """The track."""
@@ -628,10 +637,11 @@ class PublishedTrackStats(_message.Message):
         keyframe_requests: _builtins.int = ...,
         codec: _builtins.str = ...,
         encodings: _abc.Iterable[Global___EncodingStats] | None = ...,
+        node: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["track", b"track"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "codec", b"codec", "encodings", b"encodings", "keyframe_requests", b"keyframe_requests", "packets", b"packets", "packets_lost", b"packets_lost", "track", b"track"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "codec", b"codec", "encodings", b"encodings", "keyframe_requests", b"keyframe_requests", "node", b"node", "packets", b"packets", "packets_lost", b"packets_lost", "track", b"track"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -795,6 +805,7 @@ class PeerStats(_message.Message):
     ACKNOWLEDGED_BPS_FIELD_NUMBER: _builtins.int
     FRACTION_LOST_FIELD_NUMBER: _builtins.int
     ROUND_TRIP_TIME_FIELD_NUMBER: _builtins.int
+    NODE_FIELD_NUMBER: _builtins.int
     participant: _builtins.str
     """`meetings/{code}/participants/{id}`."""
     quality: _signaling_pb2.ConnectionQuality.ValueType
@@ -805,6 +816,8 @@ class PeerStats(_message.Message):
     """Bits a second that arrive there."""
     fraction_lost: _builtins.float
     """Share of packets lost on the way to the participant, of late, 0 to 1."""
+    node: _builtins.str
+    """The media node that the participant is connected to."""
     @_builtins.property
     def round_trip_time(self) -> _duration_pb2.Duration:
         """The round trip's time; empty while it is not known."""
@@ -818,11 +831,62 @@ class PeerStats(_message.Message):
         acknowledged_bps: _builtins.int = ...,
         fraction_lost: _builtins.float = ...,
         round_trip_time: _duration_pb2.Duration | None = ...,
+        node: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["round_trip_time", b"round_trip_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged_bps", b"acknowledged_bps", "estimate_bps", b"estimate_bps", "fraction_lost", b"fraction_lost", "participant", b"participant", "quality", b"quality", "round_trip_time", b"round_trip_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged_bps", b"acknowledged_bps", "estimate_bps", b"estimate_bps", "fraction_lost", b"fraction_lost", "node", b"node", "participant", b"participant", "quality", b"quality", "round_trip_time", b"round_trip_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PeerStats: _TypeAlias = PeerStats  # noqa: Y015
+
+@_typing.final
+class LinkStats(_message.Message):
+    """What a media node and another exchange of a room."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NODE_FIELD_NUMBER: _builtins.int
+    PEER_NODE_FIELD_NUMBER: _builtins.int
+    TRACKS_IN_FIELD_NUMBER: _builtins.int
+    TRACKS_OUT_FIELD_NUMBER: _builtins.int
+    PACKETS_IN_FIELD_NUMBER: _builtins.int
+    PACKETS_OUT_FIELD_NUMBER: _builtins.int
+    PACKETS_LOST_FIELD_NUMBER: _builtins.int
+    PACKETS_RECOVERED_FIELD_NUMBER: _builtins.int
+    node: _builtins.str
+    """The media node that tells."""
+    peer_node: _builtins.str
+    """The other."""
+    tracks_in: _builtins.int
+    """Tracks that come from the other."""
+    tracks_out: _builtins.int
+    """Tracks that are published here, each of which goes to the other as far as somebody there wants it."""
+    packets_in: _builtins.int
+    """RTP packets received from the other."""
+    packets_out: _builtins.int
+    """RTP packets sent to the other, without retransmissions."""
+    packets_lost: _builtins.int
+    """Packets from the other that never came."""
+    packets_recovered: _builtins.int
+    """Packets that came after they were asked for again."""
+    def __init__(
+        self,
+        *,
+        node: _builtins.str = ...,
+        peer_node: _builtins.str = ...,
+        tracks_in: _builtins.int = ...,
+        tracks_out: _builtins.int = ...,
+        packets_in: _builtins.int = ...,
+        packets_out: _builtins.int = ...,
+        packets_lost: _builtins.int = ...,
+        packets_recovered: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["node", b"node", "packets_in", b"packets_in", "packets_lost", b"packets_lost", "packets_out", b"packets_out", "packets_recovered", b"packets_recovered", "peer_node", b"peer_node", "tracks_in", b"tracks_in", "tracks_out", b"tracks_out"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LinkStats: _TypeAlias = LinkStats  # noqa: Y015
