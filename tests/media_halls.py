@@ -115,9 +115,7 @@ def connect(ours: Hall, theirs: Hall) -> None:
 
     for hall, other, transport in ((ours, theirs, caller), (theirs, ours, called)):
         say = to(other, hall)
-        hall.relays[other.node] = Relay(
-            other.node, "", transport, hall.port.fanout, say, hall.find
-        )
+        hall.relays[other.node] = Relay(other.node, "", transport, hall.port.fanout, say, hall.find)
     caller.call(there.candidates, time.monotonic())
     for hall, other in ((ours, theirs), (theirs, ours)):
         hall.relays[other.node].link(hall.room)

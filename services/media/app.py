@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from parley.media.v1 import media_pb2_grpc, node_pb2_grpc
+from parley.media.v1 import media_pb2_grpc, node_pb2_grpc, relay_pb2_grpc
 
 from chassis import bus, channels, server
 from chassis.auth import ServiceIdentity, UserTokenVerifier
@@ -20,6 +20,7 @@ from services.media.node_servicer import NodeServicer
 from services.media.peers import Workers
 from services.media.placement import Placement
 from services.media.port import Port
+from services.media.relay_servicer import RelayServicer
 from services.media.servicer import RoomServicer
 from services.media.stress import Limits
 from services.media.worker import Worker
@@ -37,8 +38,17 @@ async def running(config: Config) -> AsyncIterator[server.Server]:
         workers = Workers(identity)
         placement = Placement(redis, config.node_id, config.listen)
         limits = Limits(config.max_packets, config.max_peers, config.max_rooms)
-        per_room = config.max_peers_per_room, config.last_n
-        worker = Worker(port, placement, Announcer(mesh), mesh, limits, *per_room)
+        worker = Worker(
+            port,
+            placement,
+            Announcer(mesh),
+            mesh,
+            limits,
+            config.max_peers_per_room,
+            config.last_n,
+            lambda address: channels.direct(address, identity),
+            config.relay_advertise,
+        )
         drain = Drain(worker)
         servicers = {
             media_pb2_grpc.add_RoomServiceServicer_to_server: RoomServicer(
@@ -47,6 +57,7 @@ async def running(config: Config) -> AsyncIterator[server.Server]:
             node_pb2_grpc.add_NodeServiceServicer_to_server: NodeServicer(
                 placement, drain, workers
             ),
+            relay_pb2_grpc.add_RelayServiceServicer_to_server: RelayServicer(worker.cascade),
         }
         port.open()
         try:
@@ -71,5 +82,6 @@ async def running(config: Config) -> AsyncIterator[server.Server]:
                         drain.begin()  # before the balancer hears of it: others may end at the same time
                 await stop(watching, draining, beating)
         finally:
+            await worker.cascade.close()
             await workers.close()
             port.close()

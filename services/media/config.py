@@ -28,6 +28,9 @@ class Config(ServiceConfig):
     max_packets: int = 100_000
     """Packets a second, in and out, at which the worker counts as fully busy; its CPU and its loop count by themselves."""
     max_peers_per_room: int = 500
+    """People of one room on this worker; those who come then are placed on another, with which it exchanges tracks."""
+    relay_advertise: tuple[str, ...] = ()
+    """Addresses at which other workers reach the port; those of `advertise` when there are none."""
     last_n: int = 25
     """Cameras of a room that are forwarded at once: those of who spoke last. From 1 to MAX_LAST_N."""
 

@@ -28,8 +28,8 @@ MAX_LABEL = 64
 
 log = logs.get("media.data")
 
-_dropped = telemetry.counter(
-    "media_data_dropped", "Data channel messages not passed on, by why.", ("why",)
+dropped = telemetry.counter(
+    "media_datadropped", "Data channel messages not passed on, by why.", ("why",)
 )
 
 
@@ -75,7 +75,7 @@ class DataChannels:
     def receive(self, data: bytes) -> None:
         """Take an SCTP packet."""
         if self._sctp is None or self._waiting.full():
-            _dropped.labels("packet").inc()
+            dropped.labels("packet").inc()
         else:
             self._waiting.put_nowait(data)
 
@@ -85,14 +85,14 @@ class DataChannels:
         if channel is None or channel.readyState != "open":
             return
         if channel.bufferedAmount + len(message) > MAX_BUFFERED:
-            _dropped.labels("slow").inc()
+            dropped.labels("slow").inc()
             if _is_reliable(channel):
                 channel.close()
             return
         try:
             channel.send(message)
         except (ValueError, InvalidStateError):
-            _dropped.labels("refused").inc()
+            dropped.labels("refused").inc()
 
     def close(self) -> None:
         """End it, without ceremony."""
@@ -115,7 +115,7 @@ class DataChannels:
             UnicodeError,
             ConnectionError,
         ) as error:
-            _dropped.labels("broken").inc()
+            dropped.labels("broken").inc()
             log.info("data channels broken off", error=type(error).__name__)
         finally:
             self._channels.clear()
@@ -132,9 +132,9 @@ class DataChannels:
     def _heard(self, label: str, data: bytes | str) -> None:
         size = len(data.encode()) if isinstance(data, str) else len(data)
         if size > MAX_MESSAGE_BYTES:
-            _dropped.labels("long").inc()
+            dropped.labels("long").inc()
         elif not self._is_allowed(time.monotonic()):
-            _dropped.labels("rate").inc()
+            dropped.labels("rate").inc()
         else:
             self.on_message(label, data)
 
@@ -161,4 +161,4 @@ def _is_reliable(channel: RTCDataChannel) -> bool:
     return channel.maxRetransmits is None and channel.maxPacketLifeTime is None
 
 
-__all__ = ["DataChannels", "data_message"]
+__all__ = ["DataChannels", "data_message", "dropped"]

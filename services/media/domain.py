@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from chassis.errors import (
+    AlreadyExists,
     FailedPrecondition,
     InvalidArgument,
     NotFound,
@@ -74,6 +75,20 @@ class NodeNotFound(NotFound):
 
     reason = "NODE_NOT_FOUND"
     message = "There is no such media node."
+
+
+class HelloMissing(InvalidArgument):
+    """A media node that joins another begins with `hello`, as long as that is short of ten seconds."""
+
+    reason = "HELLO_MISSING"
+    message = "Say hello first."
+
+
+class RelayExists(AlreadyExists):
+    """The two media nodes are joined, or about to be: the one that was called calls as well, and goes first."""
+
+    reason = "RELAY_EXISTS"
+    message = "The other way round is on its way."
 
 
 class LastNode(FailedPrecondition):

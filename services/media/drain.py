@@ -65,6 +65,7 @@ class Drain:
             await self._worker.placement.leave()
         except (redis.exceptions.RedisError, OSError) as error:
             log.warning("left without notice", error=type(error).__name__)
+        await self._worker.cascade.close()
         await self._worker.announcer.flush(FLUSH_SECONDS)
         self._worker.close()
 
@@ -77,8 +78,10 @@ class Drain:
             if await self._hand_over(name, room):
                 await asyncio.sleep(len(room.peers) * pace)
             elif is_ending and name in worker.rooms:
+                people = tuple(room.peers) if room.links else ("",)
                 await worker.close_room(name)
-                worker.tell_reset(name)
+                for participant in people:
+                    worker.tell_reset(name, participant)
         async with asyncio.TaskGroup() as group:
             for name in tuple(worker.leaving):
                 group.create_task(self._see_off(name))
@@ -97,7 +100,8 @@ class Drain:
         notice = Duration()
         notice.FromMilliseconds(int(1000 * NOTICE_SECONDS))
         message = ServerMessage(media_moving=signaling_pb2.MediaMoving(notice=notice))
-        self._worker.announcer.tell(name, message)
+        for participant in room.peers if room.links else ("",):  # those at other workers stay there
+            self._worker.announcer.tell(name, message, participant)
         moved.labels("drained").inc()
         log.info("room handed over", room=name, to=node.id)
         return True

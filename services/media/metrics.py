@@ -58,7 +58,7 @@ class Figures:
             gauge.clear()
         happened: Counter[str] = Counter()
         for room in rooms:
-            for track in room.tracks():
+            for track in room.own_tracks():
                 for encoding in track.forwarder.encodings:
                     _show_encoding(track.kind, encoding, now, happened)
             _show_peers(room, now, happened)

@@ -15,6 +15,8 @@ MAX_CHANNELS = 64
 FORWARDED_METADATA = "x-parley-forwarded"
 OLD_PATH_METADATA = "x-parley-old-path"
 """Marks a call that is for the paths which a room that has moved on has left here."""
+PART_METADATA = "x-parley-part"
+"""Marks a call that is for the part of a room that is here alone."""
 
 
 class Workers:
@@ -56,4 +58,4 @@ class Workers:
         self._open.clear()
 
 
-__all__ = ["FORWARDED_METADATA", "OLD_PATH_METADATA", "Workers"]
+__all__ = ["FORWARDED_METADATA", "OLD_PATH_METADATA", "PART_METADATA", "Workers"]

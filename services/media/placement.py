@@ -1,8 +1,10 @@
-"""Which worker holds which room: leases in Redis.
+"""Which workers hold which room: leases in Redis.
 
 A worker renews its lease with every beat; when it runs out, the worker is dead to the others, and whoever notices first
 takes over telling its rooms' clients. A room belongs to one incarnation of one worker, which is the fencing token: a
 worker that has slept beyond its lease asks which of its rooms are still its own before it does anything for them.
+
+A room that is too large for that worker, its *home*, has *branches* on others. When the home ends, a branch becomes it.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from __future__ import annotations
 import random
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -26,6 +28,8 @@ FULL = 0.9
 """The stress from which on a node takes no new rooms and no new people."""
 PERSON_COST = 0.002
 """What a person who has just come counts for in a node's stress, until the measured one shows them."""
+MOST = 500
+"""People of one room on one worker."""
 ROOM_PEOPLE = 3
 """How many a new room is expected to bring at once."""
 
@@ -51,10 +55,14 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a room lives. While it moves, `old_address` is the worker whose paths are still up; else it is empty."""
+    """Where a room lives, or a participant of it. `is_home` tells whether that worker is at the room's head.
+
+    `old_addresses` are those of workers that it has moved from, and whose paths are still up.
+    """
 
     node: Node
-    old_address: str = ""
+    is_home: bool = True
+    old_addresses: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +73,29 @@ class Full:
 
 
 @dataclass(frozen=True, slots=True)
+class Orphans:
+    """A room of which a dead worker held all or a part: `people` must be told, or everybody when there are none."""
+
+    room: str
+    people: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """A room of which others hold parts as well."""
+
+    room: str
+    is_home: bool
+    others: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Beat:
-    """What a beat brings: whether the lease had run out before it, and dead workers' rooms to be told of."""
+    """What a beat brings: whether the lease had run out before it, whom of dead workers' rooms to tell, what is shared."""
 
     lapsed: bool
-    orphans: list[str]
+    orphans: list[Orphans]
+    shared: list[Shared]
 
 
 class Placement:
@@ -89,7 +115,7 @@ class Placement:
 
     async def beat(self, stress: float, rooms: int, peers: int, *, judge: bool) -> Beat:
         """Renew this worker's lease and tell how it does; with `judge`, take over what dead workers held."""
-        lapsed, orphans = await self._run(
+        lapsed, orphans, shared = await self._run(
             "BEAT",
             self.node_id,
             self.incarnation,
@@ -102,38 +128,48 @@ class Placement:
             *("peers", peers),
             *("started", f"{self._started:.3f}"),
         )
-        return Beat(bool(lapsed), _texts(orphans))
+        return Beat(bool(lapsed), _orphans(orphans), [_shared(each) for each in shared])
 
-    async def rejoin(self) -> list[str]:
+    async def rejoin(self) -> list[Orphans]:
         """Begin: take over what an earlier incarnation of this worker held."""
-        return _texts(await self._run("REJOIN", self.node_id))
+        return _orphans(await self._run("REJOIN", self.node_id))
 
-    async def reclaim(self, rooms: Iterable[str]) -> list[str]:
-        """Take back rooms after the lease had run out; returns those that are another's by now."""
-        held = list(rooms)
-        if not held:
+    async def reclaim(self, rooms: Mapping[str, bool]) -> list[str]:
+        """Take back rooms after the lease had run out; returns those that are others' by now.
+
+        `rooms` says of each whether others hold parts of it: such a one goes on as one more part.
+        """
+        if not rooms:
             return []
+        held = [value for name, is_shared in rooms.items() for value in (name, int(is_shared))]
         return _texts(await self._run("RECLAIM", self.node_id, self.incarnation, *held))
 
-    async def holder(self, room: str) -> Place | None:
-        """Find the worker that holds a room; None when nobody does, or it is dead."""
-        found = await self._run("HOLDER", room)
+    async def holder(self, room: str, participant: str = "") -> Place | None:
+        """Find the worker where a participant is, or else a room's home; None when nobody has the room."""
+        found = await self._run("HOLDER", room, participant)
         return None if found is None else _place(found)
 
-    async def place(self, room: str, participant: str) -> Place | Full:
-        """Find the worker that holds a room, or give it to the least stressed of two.
+    async def others(self, room: str) -> list[Node]:
+        """List the other workers that hold parts of a room."""
+        nodes = [_node(fields) for fields in await self._run("PARTS", room)]
+        return [node for node in nodes if node.id != self.node_id]
 
-        Workers that are full take a room only when the participant was in it before.
+    async def place(self, room: str, participant: str, most: int = MOST) -> Place | Full:
+        """Find the worker where a participant is, or is to be: one takes at most `most` of a room.
+
+        A room goes to the less stressed of two; when it is full there, so does its next part. A room that nobody holds
+        goes to a worker that is full only when the participant was in it before.
         """
         found = await self._run(
-            "PLACE", room, participant, *_dice(), FULL, PERSON_COST, ROOM_PEOPLE
+            "PLACE", room, participant, *_dice(), FULL, PERSON_COST, ROOM_PEOPLE, most
         )
         return Full(found) if isinstance(found, int) else _place(found)
 
     async def hand_over(self, room: str, people: int, notice_seconds: float) -> Node | None:
-        """Give one of this worker's rooms to another, which is owed it however busy; None when there is no other.
+        """Give one of this worker's rooms, or its part of one, to another, which is owed it however busy.
 
-        Raises RoomLost when it was not this worker's any more.
+        Returns the room's home from then on; None when there is no other worker. Raises RoomLost when it was not this
+        worker's any more.
         """
         mine = (self.node_id, self.incarnation, self.address)
         notice = int(1000 * notice_seconds)
@@ -143,12 +179,16 @@ class Placement:
         return None if found == 0 else _place(found).node
 
     async def release(self, room: str) -> None:
-        """Give a room up that is over."""
+        """Give a room up that is over, or over here."""
         await self._run("RELEASE", room, self.node_id, self.incarnation, 1)
 
     async def decline(self, room: str) -> None:
         """Give a room up that was placed here, but could not begin: it is placed anew when somebody asks again."""
         await self._run("RELEASE", room, self.node_id, self.incarnation, 0)
+
+    async def unseat(self, room: str, participant: str) -> None:
+        """Note that somebody who was placed here could not come: they are placed anew when they ask again."""
+        await self._redis.hdel(_seats_key(room), participant)
 
     async def leave(self) -> None:
         """End: this worker is gone, and beats no more."""
@@ -172,7 +212,10 @@ class Placement:
 
     async def dismiss(self, room: str, participant: str) -> None:
         """Note that somebody has left a room."""
-        await self._redis.hdel(_people_key(room), participant)
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.hdel(_people_key(room), participant)
+            pipe.hdel(_seats_key(room), participant)
+            await pipe.execute()
 
     async def knows(self, room: str, participant: str) -> bool:
         """Tell whether somebody is, or was until their worker died, in a room."""
@@ -195,6 +238,10 @@ def _people_key(room: str) -> str:
     return f"{{media}}:people:{room}"
 
 
+def _seats_key(room: str) -> str:
+    return f"{{media}}:seats:{room}"
+
+
 def _dice() -> tuple[float, float]:
     return random.random(), random.random()  # noqa: S311  # whom it hits is no secret
 
@@ -204,8 +251,17 @@ def _texts(values: Iterable[bytes]) -> list[str]:
 
 
 def _place(found: list[Any]) -> Place:
-    fields, old_address = found
-    return Place(_node(fields), old_address.decode())
+    fields, is_home, old_addresses = found
+    return Place(_node(fields), bool(is_home), tuple(_texts(old_addresses)))
+
+
+def _orphans(found: list[Any]) -> list[Orphans]:
+    return [Orphans(room.decode(), tuple(_texts(people))) for room, people in found]
+
+
+def _shared(found: list[Any]) -> Shared:
+    room, is_home, others = found
+    return Shared(room.decode(), bool(is_home), tuple(_node(fields) for fields in others))
 
 
 def _node(fields: list[bytes | None]) -> Node:
@@ -231,7 +287,9 @@ __all__ = [
     "Beat",
     "Full",
     "Node",
+    "Orphans",
     "Place",
     "Placement",
     "RoomLost",
+    "Shared",
 ]

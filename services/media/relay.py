@@ -64,7 +64,7 @@ class Relay:
         self._ssrc = FIRST_SSRC + secrets.randbelow(1 << 31)
         self._began = self._busy_at = time.monotonic()
         self._reported_at = 0.0
-        self._was_connected = False
+        self.was_connected = False
         self._told = (0, 0)
         transport.inlet.max_sources = 0  # none but those that are announced
         transport.inlet.on_rtp = self._receive_rtp
@@ -159,11 +159,11 @@ class Relay:
 
     def _is_over(self, now: float) -> bool:
         is_connected = self.transport.is_connected
-        if self._was_connected or is_connected:
+        if self.was_connected or is_connected:
             is_lost = not is_connected or now - self.transport.ice.last_check > CONSENT_SECONDS
         else:
             is_lost = now - self._began > CONNECT_SECONDS
-        self._was_connected = self._was_connected or is_connected
+        self.was_connected = self.was_connected or is_connected
         if is_lost:
             log.warning("relay lost", node=self.node)
         return is_lost or now - self._busy_at > IDLE_SECONDS

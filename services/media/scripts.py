@@ -1,4 +1,4 @@
-"""What Redis does in one step for the media workers: Lua, so that no two workers ever hold one room.
+"""What Redis does in one step for the media workers: Lua, so that no two workers are ever at the head of one room.
 
 Everything lies under `{media}:` (one slot of a Redis Cluster). A node is a hash that runs out with its lease; a room is
 a hash whose `holder` is `<node>|<incarnation>`, and counts only while that very incarnation is alive. So a room needs no
@@ -6,76 +6,26 @@ lease of its own, and a worker with five hundred rooms beats as cheaply as one w
 
     {media}:nodes            the ids of all nodes, alive or not yet missed
     {media}:node:<id>        a node that is alive; runs out
-    {media}:held:<id>        the rooms that a node holds: who finds it dead tells their clients
-    {media}:room:<name>      holder; while it moves also `from` (the old holder's address) and `until` (milliseconds)
+    {media}:held:<id>        the rooms of which a node holds all or a part: who finds it dead tells their clients
+    {media}:spread:<id>      those of them that other nodes hold parts of as well
+    {media}:taken:<id>       rooms that go on without this node, since it was found dead: it must not come back to them
+    {media}:room:<name>      holder; while it moves also `from` (the old holder's address) and `until` (milliseconds);
+                             `branch:<id>` → incarnation, for each other node that holds a part; `left:<address>` →
+                             until, for each that has let its part go but whose paths are still up
     {media}:people:<name>    who is in a room: participant → the node that they were admitted to
+    {media}:seats:<name>     participant → the node at which they have been placed
 """
 
 from __future__ import annotations
 
-_PRELUDE = """
-local P = '{media}:'
-local FIELDS = {'address', 'incarnation', 'draining', 'stress', 'rooms', 'peers', 'started', 'placed'}
-local function node(id)
-  local fields = redis.call('HMGET', P .. 'node:' .. id, unpack(FIELDS))
-  if not fields[2] then return nil end
-  fields[9] = id
-  return fields
-end
-local function now()
-  local time = redis.call('TIME')
-  return time[1] * 1000 + math.floor(time[2] / 1000)
-end
-local function holder(room)
-  local held = redis.call('HGET', P .. 'room:' .. room, 'holder')
-  if not held then return nil end
-  local id, incarnation = string.match(held, '^(.*)|(.*)$')
-  local found = node(id)
-  if found and found[2] == incarnation then return found end
-  return nil
-end
-local function choose(first, second, limit, cost, except, is_owed)
-  local ids = redis.call('SMEMBERS', P .. 'nodes')
-  table.sort(ids)
-  local able, fit = {}, {}
-  for _, id in ipairs(ids) do
-    local it = node(id)
-    if it and it[3] ~= '1' and id ~= except then
-      local candidate = {it, tonumber(it[4]) + tonumber(it[8] or 0) * cost}
-      table.insert(able, candidate)
-      if candidate[2] < limit then table.insert(fit, candidate) end
-    end
-  end
-  local from = fit
-  if #fit == 0 and is_owed then from = able end
-  if #from == 0 then return nil, #able end
-  local one = table.remove(from, 1 + math.floor(first * #from))
-  local other = #from > 0 and from[1 + math.floor(second * #from)] or one
-  if other[2] < one[2] then one = other end
-  return one[1], #able
-end
-local function give(room, it, people)
-  redis.call('HSET', P .. 'room:' .. room, 'holder', it[9] .. '|' .. it[2])
-  redis.call('SADD', P .. 'held:' .. it[9], room)
-  redis.call('HINCRBY', P .. 'node:' .. it[9], 'placed', people)
-end
-local function claim(id)
-  local rooms = redis.call('SMEMBERS', P .. 'held:' .. id)
-  for _, room in ipairs(rooms) do
-    local held = redis.call('HGET', P .. 'room:' .. room, 'holder')
-    if held and string.match(held, '^(.*)|') == id then redis.call('DEL', P .. 'room:' .. room) end
-  end
-  redis.call('DEL', P .. 'held:' .. id)
-  redis.call('SREM', P .. 'nodes', id)
-  return rooms
-end
-"""
+from services.media.prelude import PRELUDE
 
 # ARGV: id, incarnation, lease (ms), whether to judge others, then the node's fields and values.
-# Returns whether the lease had run out, and the rooms of those who are dead: their clients must be told.
+# Returns whether the lease had run out; the rooms of those who are dead, each with the people to be told, or none for
+# everybody; and the rooms that are shared with others, each with whether this node is at its head, and those others.
 # What was placed here and has not come yet counts for less at every beat.
 BEAT = (
-    _PRELUDE
+    PRELUDE
     + """
 local key = P .. 'node:' .. ARGV[1]
 local before = redis.call('HMGET', key, 'incarnation', 'placed')
@@ -86,101 +36,148 @@ local orphans = {}
 if ARGV[4] == '1' then
   for _, id in ipairs(redis.call('SMEMBERS', P .. 'nodes')) do
     if redis.call('EXISTS', P .. 'node:' .. id) == 0 then
-      for _, room in ipairs(claim(id)) do table.insert(orphans, room) end
+      for _, it in ipairs(claim(id)) do table.insert(orphans, it) end
     end
   end
 end
-return {before[1] == ARGV[2] and 0 or 1, orphans}
+return {before[1] == ARGV[2] and 0 or 1, orphans, spread(ARGV[1])}
 """
 )
 
-# ARGV: id, incarnation, then rooms. Takes back those that nobody else has by now; returns the others.
+# ARGV: id, incarnation, then rooms, each with whether it was shared with others.
+# Takes back those that nobody else has by now, and parts of those that others still have; returns the rest.
 RECLAIM = (
-    _PRELUDE
+    PRELUDE
     + """
-local mine, lost = ARGV[1] .. '|' .. ARGV[2], {}
-for i = 3, #ARGV do
-  local held = redis.call('HGET', P .. 'room:' .. ARGV[i], 'holder')
-  if held and held ~= mine then
-    table.insert(lost, ARGV[i])
+local id, incarnation = ARGV[1], ARGV[2]
+local mine, lost = id .. '|' .. incarnation, {}
+for i = 3, #ARGV, 2 do
+  local room = ARGV[i]
+  local held = redis.call('HGET', P .. 'room:' .. room, 'holder')
+  if redis.call('SREM', P .. 'taken:' .. id, room) == 1 then
+    table.insert(lost, room)
+  elseif not held or held == mine then
+    redis.call('HSET', P .. 'room:' .. room, 'holder', mine)
+    redis.call('SADD', P .. 'held:' .. id, room)
+  elseif ARGV[i + 1] == '1' then
+    branch(room, {[2] = incarnation, [9] = id}, parts(room))
   else
-    redis.call('HSET', P .. 'room:' .. ARGV[i], 'holder', mine)
-    redis.call('SADD', P .. 'held:' .. ARGV[1], ARGV[i])
+    table.insert(lost, room)
   end
 end
 return lost
 """
 )
 
-# ARGV: id. Returns what an earlier incarnation of this node held.
-REJOIN = _PRELUDE + "return claim(ARGV[1])"
+# ARGV: id. Returns what an earlier incarnation of this node held, as BEAT has it.
+REJOIN = PRELUDE + "return claim(ARGV[1])"
 
-# ARGV: room. Returns its holder and, while it moves, where its old path is; nothing when nobody holds it.
+# ARGV: room, participant or ''. Returns the node where that participant is, or which is at the room's head, whether it
+# is that, and addresses of nodes that have let their part go but whose paths are still up; nothing when nobody has it.
 HOLDER = (
-    _PRELUDE
+    PRELUDE
     + """
-local it = holder(ARGV[1])
-if not it then return nil end
-local moved = redis.call('HMGET', P .. 'room:' .. ARGV[1], 'from', 'until')
-local is_moving = moved[1] and tonumber(moved[2]) > now()
-return {it, is_moving and moved[1] or ''}
+local all = parts(ARGV[1])
+if not all[1] then return nil end
+local it = at(ARGV[1], ARGV[2], all) or all[1]
+return {it, it == all[1] and 1 or 0, old(ARGV[1])}
 """
 )
 
-# ARGV: room, participant, two random numbers below 1, stress limit, a person's cost, how many a room may bring.
-# As HOLDER, of a room that is placed if nobody holds it; else how many nodes could take it, were they less busy.
+# ARGV: room. Returns the nodes that hold parts of it, the one at its head first.
+PARTS = PRELUDE + "return parts(ARGV[1])"
+
+# ARGV: room, participant, two random numbers below 1, stress limit, a person's cost, how many a room may bring, how
+# many of a room a node takes.
+# As HOLDER, after finding the participant a seat: where they were; else in the first part that has room; else in a new
+# one; else at the head, which will refuse them unless they are owed a place. A room that nobody has is placed; if it
+# can't be, returns how many nodes could take it, were they less busy.
 PLACE = (
-    _PRELUDE
+    PRELUDE
     + """
-local it = holder(ARGV[1])
-local from = ''
-if it then
-  local moved = redis.call('HMGET', P .. 'room:' .. ARGV[1], 'from', 'until')
-  if moved[1] and tonumber(moved[2]) > now() then from = moved[1] end
-else
-  local is_owed = redis.call('HEXISTS', P .. 'people:' .. ARGV[1], ARGV[2]) == 1
+local room, who, limit, cost = ARGV[1], ARGV[2], tonumber(ARGV[5]), tonumber(ARGV[6])
+local all = parts(room)
+local it = at(room, who, all)
+if all[1] and not it then
+  local counts, taken = {}, {}
+  for _, id in ipairs(redis.call('HVALS', P .. 'seats:' .. room)) do counts[id] = (counts[id] or 0) + 1 end
+  for _, each in ipairs(all) do
+    taken[each[9]] = true
+    local stress = tonumber(each[4]) + tonumber(each[8] or 0) * cost
+    local has_room = each[3] ~= '1' and stress < limit and (counts[each[9]] or 0) < tonumber(ARGV[8])
+    if has_room and not it then it = each end
+  end
+  if not it then
+    it = choose(tonumber(ARGV[3]), tonumber(ARGV[4]), limit, cost, taken, false)
+    if it then
+      branch(room, it, all)
+      redis.call('HINCRBY', P .. 'node:' .. it[9], 'placed', tonumber(ARGV[7]))
+    end
+  end
+  it = it or all[1]
+elseif not it then
+  local is_owed = redis.call('HEXISTS', P .. 'people:' .. room, who) == 1
   local able
-  it, able = choose(tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), '', is_owed)
+  it, able = choose(tonumber(ARGV[3]), tonumber(ARGV[4]), limit, cost, {}, is_owed)
   if not it then return able end
-  redis.call('DEL', P .. 'room:' .. ARGV[1])
-  give(ARGV[1], it, tonumber(ARGV[7]))
+  redis.call('DEL', P .. 'room:' .. room)
+  give(room, it, tonumber(ARGV[7]))
+  all = {it}
 end
-return {it, from}
+sit(room, who, it)
+return {it, it[9] == all[1][9] and 1 or 0, old(room)}
 """
 )
 
 # ARGV: room, id, incarnation, address, two random numbers, a person's cost, people in it, notice (ms).
-# Gives a room of this node's to another; returns that, or 0 when there is none, or -1 when it was not this node's.
+# Gives a room of this node's, or its part of one, to others; returns the node at its head from now on, or 0 when there
+# is no other, or -1 when it was not this node's.
 HAND_OVER = (
-    _PRELUDE
+    PRELUDE
     + """
-local key = P .. 'room:' .. ARGV[1]
-if redis.call('HGET', key, 'holder') ~= ARGV[2] .. '|' .. ARGV[3] then return -1 end
-local it = choose(tonumber(ARGV[5]), tonumber(ARGV[6]), 1e9, tonumber(ARGV[7]), ARGV[2], true)
-if not it then return 0 end
-give(ARGV[1], it, tonumber(ARGV[8]))
-redis.call('SREM', P .. 'held:' .. ARGV[2], ARGV[1])
-redis.call('HSET', key, 'from', ARGV[4], 'until', now() + tonumber(ARGV[9]))
-return {it, ''}
+local room, id, incarnation = ARGV[1], ARGV[2], ARGV[3]
+local key, till = P .. 'room:' .. room, now() + tonumber(ARGV[9])
+local it
+if redis.call('HGET', key, 'holder') == id .. '|' .. incarnation then
+  it = promote(room)
+  if not it then
+    it = choose(tonumber(ARGV[5]), tonumber(ARGV[6]), 1e9, tonumber(ARGV[7]), {[id] = true}, true)
+    if not it then return 0 end
+    give(room, it, tonumber(ARGV[8]))
+  end
+  redis.call('HSET', key, 'from', ARGV[4], 'until', till)
+elseif redis.call('HGET', key, 'branch:' .. id) == incarnation then
+  it = holder(room)
+  if not it or it[9] == id then return 0 end
+  redis.call('HSET', key, 'left:' .. ARGV[4], till)
+else
+  return -1
+end
+drop(room, id)
+return {it, 1, {}}
 """
 )
 
-# ARGV: room, id, incarnation, whether it is over. Gives a room up; one that has moved on stays as it is.
+# ARGV: room, id, incarnation, whether it is over here. Gives a room, or this node's part of it, up; one that has moved
+# on stays as it is.
 RELEASE = (
-    _PRELUDE
+    PRELUDE
     + """
-local key = P .. 'room:' .. ARGV[1]
-redis.call('SREM', P .. 'held:' .. ARGV[2], ARGV[1])
-if redis.call('HGET', key, 'holder') == ARGV[2] .. '|' .. ARGV[3] then
+local room, id, incarnation = ARGV[1], ARGV[2], ARGV[3]
+local key = P .. 'room:' .. room
+local is_home = redis.call('HGET', key, 'holder') == id .. '|' .. incarnation
+drop(room, id)
+unseat(room, id)
+if is_home and not promote(room) then
   redis.call('DEL', key)
-  if ARGV[4] == '1' then redis.call('DEL', P .. 'people:' .. ARGV[1]) end
+  if ARGV[4] == '1' then redis.call('DEL', P .. 'people:' .. room, P .. 'seats:' .. room) end
 end
 """
 )
 
 # ARGV: id, incarnation. Ends a node; what it still holds is found by the next who looks.
 LEAVE = (
-    _PRELUDE
+    PRELUDE
     + """
 local key = P .. 'node:' .. ARGV[1]
 if redis.call('HGET', key, 'incarnation') ~= ARGV[2] then return end
@@ -191,7 +188,7 @@ if redis.call('EXISTS', P .. 'held:' .. ARGV[1]) == 0 then redis.call('SREM', P 
 
 # ARGV: id, incarnation. Ends the lease of a node that is gone; its rooms are found by the next beat. Returns whether it was its.
 BURY = (
-    _PRELUDE
+    PRELUDE
     + """
 local key = P .. 'node:' .. ARGV[1]
 if redis.call('HGET', key, 'incarnation') ~= ARGV[2] then return 0 end
@@ -201,7 +198,7 @@ return redis.call('DEL', key)
 
 # Returns all nodes that are alive, by id.
 NODES = (
-    _PRELUDE
+    PRELUDE
     + """
 local ids, found = redis.call('SMEMBERS', P .. 'nodes'), {}
 table.sort(ids)
@@ -217,6 +214,7 @@ __all__ = [
     "HOLDER",
     "LEAVE",
     "NODES",
+    "PARTS",
     "PLACE",
     "RECLAIM",
     "REJOIN",

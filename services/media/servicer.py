@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar
@@ -15,9 +14,14 @@ from parley.signaling.v1 import signaling_pb2
 from chassis.channels import relayed
 from chassis.errors import DomainError, NotFound, Unavailable
 from services.media import messages
-from services.media.domain import NodeFull, PeerNotFound, RoomNotFound
-from services.media.drain import NOTICE_SECONDS, SPREAD_SECONDS
-from services.media.peers import FORWARDED_METADATA, OLD_PATH_METADATA, Workers
+from services.media.domain import NodeFull, PeerNotFound, RoomFull, RoomNotFound
+from services.media.old_paths import OldPaths
+from services.media.peers import (
+    FORWARDED_METADATA,
+    OLD_PATH_METADATA,
+    PART_METADATA,
+    Workers,
+)
 from services.media.placement import Place, Placement
 from services.media.publisher import Wanted
 from services.media.quota import Want
@@ -30,19 +34,22 @@ SOURCE_NAMES = {value: name for name, value in messages.SOURCES.items()}
 
 
 def where_the_room_lives(method: F) -> F:
-    """Pass a call on to the worker that holds its room, unless that is this one, or nobody."""
+    """Pass a call on to the worker where its participant is, or to its room's home, unless that is this one, or nobody."""
 
     @wraps(method)
     async def serve(self: RoomServicer, request: Any, context: Any) -> Any:
         if _is_marked(context, OLD_PATH_METADATA):
             return self.end_on_old_path(request)
+        if _is_marked(context, PART_METADATA):
+            return await method(self, request, context)
         name = _room_name(request)
-        if name in self.worker.rooms and not self.worker.is_asleep:
+        if self.is_here(request, name):
             return await method(self, request, context)
         place = await self.find(request, name)
         if place is None or place.node.id == self.placement.node_id:
             if place is not None:
-                self.old_paths.note(name, place.old_address)
+                self.worker.take_role(name, is_home=place.is_home)
+                self.old_paths.note(name, place.old_addresses)
             return await method(self, request, context)
         if _is_marked(context, FORWARDED_METADATA):
             raise Unavailable(text="The room is moving: try again.", retry_after=0.5)
@@ -57,38 +64,24 @@ def also_on_the_old_path(method: F) -> F:
 
     @wraps(method)
     async def serve(self: RoomServicer, request: Any, context: Any) -> Any:
-        if not (old_address := self.old_paths.address(_room_name(request))):
+        if not (addresses := self.old_paths.addresses(_room_name(request))):
             return await method(self, request, context)
+        answer: Any = None
+        missing: DomainError | None = None
         try:
             answer = await method(self, request, context)
-        except NotFound:
-            stub = await self.workers.rooms(old_address)
-            return await _passed_on(stub, method.__name__, request, OLD_PATH_METADATA)
-        with contextlib.suppress(DomainError):  # it has gone already: so have its paths
-            stub = await self.workers.rooms(old_address)
-            await _passed_on(stub, method.__name__, request, OLD_PATH_METADATA)
+        except NotFound as error:
+            missing = error
+        for address in addresses:
+            with contextlib.suppress(DomainError):  # it has gone already: so have its paths
+                stub = await self.workers.rooms(address)
+                done = await _passed_on(stub, method.__name__, request, OLD_PATH_METADATA)
+                answer = done if answer is None else answer
+        if answer is None and missing is not None:
+            raise missing
         return answer
 
     return serve  # type: ignore[return-value]  # the same signature
-
-
-class OldPaths:
-    """Where rooms that have come to this worker have come from, as long as their paths may be up there."""
-
-    def __init__(self) -> None:
-        self._addresses: dict[str, tuple[str, float]] = {}
-
-    def note(self, room: str, address: str) -> None:
-        """Note the address of the worker that a room comes from, unless it is empty."""
-        now = time.monotonic()
-        self._addresses = {n: it for n, it in self._addresses.items() if it[1] > now}
-        if address:
-            self._addresses[room] = (address, now + NOTICE_SECONDS + SPREAD_SECONDS)
-
-    def address(self, room: str) -> str:
-        """Get it; empty when there is none."""
-        address, until = self._addresses.get(room, ("", 0.0))
-        return address if until > time.monotonic() else ""
 
 
 class RoomServicer(media_pb2_grpc.RoomServiceServicer):
@@ -100,11 +93,21 @@ class RoomServicer(media_pb2_grpc.RoomServiceServicer):
         self.workers = workers
         self.old_paths = OldPaths()
 
+    def is_here(self, request: Any, name: str) -> bool:
+        """Tell whether a call is for this worker, as far as it knows by itself."""
+        room = self.worker.rooms.get(name)
+        if room is None or self.worker.is_asleep:
+            return False
+        participant = getattr(request, "participant", "")
+        return participant in room.peers if participant else self.worker.is_home(name)
+
     async def find(self, request: Any, name: str) -> Place | None:
-        """Find where a room lives; one in which somebody starts is placed if need be. Raises NodeFull, Unavailable."""
+        """Find where a call is to be done; whoever starts is given a place. Raises NodeFull, Unavailable."""
         if not isinstance(request, media_pb2.StartPeerRequest):
-            return await self.placement.holder(name)
-        place = await self.placement.place(name, request.participant)
+            return await self.placement.holder(name, getattr(request, "participant", ""))
+        place = await self.placement.place(
+            name, request.participant, self.worker.max_peers_per_room
+        )
         if isinstance(place, Place):
             return place
         if place.able:
@@ -123,7 +126,11 @@ class RoomServicer(media_pb2_grpc.RoomServiceServicer):
             voice_activity=request.voice_activity,
             end_to_end_encrypted=request.end_to_end_encrypted,
         )
-        room.start_peer(request.participant, _grants(request.grants))
+        try:
+            room.start_peer(request.participant, _grants(request.grants))
+        except RoomFull:
+            await self.placement.dismiss(name, request.participant)
+            raise
         return media_pb2.StartPeerResponse()
 
     @where_the_room_lives
@@ -212,7 +219,9 @@ class RoomServicer(media_pb2_grpc.RoomServiceServicer):
     async def CloseRoom(
         self, request: media_pb2.CloseRoomRequest, context: Any
     ) -> media_pb2.CloseRoomResponse:
-        """End a room."""
+        """End a room, all parts of it."""
+        if not _is_marked(context, PART_METADATA):
+            await self._at_other_parts("CloseRoom", request)
         await self.worker.close_room(request.meeting)
         return media_pb2.CloseRoomResponse()
 
@@ -223,7 +232,21 @@ class RoomServicer(media_pb2_grpc.RoomServiceServicer):
         """Tell what a room's connections carry."""
         if (room := self.worker.rooms.get(request.meeting)) is None:
             raise RoomNotFound(meeting=request.meeting)
-        return room_stats(room, self.placement.node_id)
+        stats = room_stats(room, self.placement.node_id)
+        if not _is_marked(context, PART_METADATA):
+            for part in await self._at_other_parts("GetRoomStats", request):
+                for rows in ("published_tracks", "subscribed_tracks", "peers", "links"):
+                    getattr(stats, rows).extend(getattr(part, rows))
+        return stats
+
+    async def _at_other_parts(self, method: str, request: Any) -> list[Any]:
+        """Have a call done by all other workers that hold a part of its room; who is gone is passed over."""
+        answers = []
+        for node in await self.placement.others(request.meeting):
+            with contextlib.suppress(DomainError):
+                stub = await self.workers.rooms(node.address)
+                answers.append(await _passed_on(stub, method, request, PART_METADATA))
+        return answers
 
     def end_on_old_path(self, request: Any) -> Any:
         """Take something away from the paths that a room has left here. Raises TrackNotFound, PeerNotFound."""

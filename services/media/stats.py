@@ -10,25 +10,41 @@ from parley.media.v1 import media_pb2
 from services.media import messages
 from services.media.downlink import Downlink
 from services.media.encoding import Encoding
+from services.media.link import Link
 from services.media.room import Peer, Room
 from services.media.track import PublishedTrack
 
 
 def room_stats(room: Room, node_id: str) -> media_pb2.RoomStats:
-    """Show what a room's connections carry."""
+    """Show what the connections of a room carry, or of the part of it that is here."""
     stats = media_pb2.RoomStats(meeting=room.name, node=node_id)
     stats.create_time.FromDatetime(room.create_time)
     now = time.monotonic()
-    stats.published_tracks.extend(_published(track, now) for track in room.tracks())
+    stats.published_tracks.extend(_published(track, node_id, now) for track in room.own_tracks())
+    stats.links.extend(_link(link, node_id) for link in room.links)
     for peer in room.peers.values():
-        stats.peers.append(_peer(peer))
+        stats.peers.append(_peer(peer, node_id))
         stats.subscribed_tracks.extend(
             _subscribed(peer, track, downlink) for track, downlink in peer.subscriber.downlinks()
         )
     return stats
 
 
-def _published(track: PublishedTrack, now: float) -> media_pb2.PublishedTrackStats:
+def _link(link: Link, node_id: str) -> media_pb2.LinkStats:
+    encodings = [encoding for track in link.tracks for encoding in track.forwarder.encodings]
+    return media_pb2.LinkStats(
+        node=node_id,
+        peer_node=link.node,
+        tracks_in=len(link.tracks),
+        tracks_out=link.tracks_out,
+        packets_in=sum(each.packets for each in encodings),
+        packets_out=link.packets_out,
+        packets_lost=sum(each.reception.lost for each in encodings),
+        packets_recovered=sum(each.recovered for each in encodings),
+    )
+
+
+def _published(track: PublishedTrack, node_id: str, now: float) -> media_pb2.PublishedTrackStats:
     encodings = track.forwarder.encodings
     return media_pb2.PublishedTrackStats(
         track=messages.track(track),
@@ -38,6 +54,7 @@ def _published(track: PublishedTrack, now: float) -> media_pb2.PublishedTrackSta
         keyframe_requests=sum(each.keyframe_requests for each in encodings),
         codec=track.forwarder.codec.name,
         encodings=[_encoding(each, now) for each in encodings],
+        node=node_id,
     )
 
 
@@ -83,10 +100,11 @@ def _subscribed(
     return stats
 
 
-def _peer(peer: Peer) -> media_pb2.PeerStats:
+def _peer(peer: Peer, node_id: str) -> media_pb2.PeerStats:
     estimator = peer.subscriber.quota.estimator
     stats = media_pb2.PeerStats(
         participant=peer.participant,
+        node=node_id,
         quality=messages.QUALITIES[peer.verdict.quality],
         estimate_bps=int(estimator.estimate_bps or 0),
         acknowledged_bps=int(estimator.acknowledged_bps),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from parley.ai.v1 import ai_pb2_grpc
@@ -10,9 +12,9 @@ from parley.signaling.v1.signaling_pb2 import ServerMessage
 
 from services.media import messages
 from services.media.announcer import Announcer
+from services.media.listener import Listener
 from services.media.quality import Quality
 from services.media.quota import Delivery
-from services.media.room import Listener
 from services.media.subscriber import Offer
 from services.media.tap import Tap
 from services.media.track import PublishedTrack
@@ -22,7 +24,7 @@ class Voices(Listener):
     """Tells a room's clients what happens in it, and the ai service what is said.
 
     A room that has moved to another worker tells of tracks that end alone (`retire`), one that was lost of nothing
-    (`silence`).
+    (`silence`). Of a room that is spread over workers each hears who speaks there, and the home tells of all of them.
     """
 
     def __init__(
@@ -33,6 +35,7 @@ class Voices(Listener):
         decoding: ThreadPoolExecutor,
     ) -> None:
         self.voice_activity = False
+        self.on_speaking: Callable[[list[str]], None] = lambda _speakers: None
         self._encrypted = False
         self._room = room
         self._announcer = announcer
@@ -40,6 +43,8 @@ class Voices(Listener):
         self._decoding = decoding
         self._taps: dict[str, Tap] = {}
         self._speaking: dict[str, str] = {}
+        self._elsewhere: dict[str, list[str]] = {}
+        self._is_home = True
         self._is_retired = False
         self._is_silent = False
 
@@ -52,6 +57,20 @@ class Voices(Listener):
             tap.close()
         self._taps.clear()
         self._speaking.clear()
+
+    def lead(self, *, is_home: bool) -> None:
+        """Speak for the whole room, or for those who are here alone."""
+        if is_home and not self._is_home:
+            self._is_home = True
+            if self._speaking or any(self._elsewhere.values()):
+                self._tell_speakers()
+        self._is_home = is_home
+
+    def elsewhere(self, node: str, speakers: list[str]) -> None:
+        """Who speaks at another worker has changed."""
+        if speakers != self._elsewhere.get(node, []):
+            self._elsewhere[node] = speakers
+            self._tell_speakers()
 
     def retire(self) -> None:
         """Leave the room to another worker's voice, but for the tracks that end here."""
@@ -126,7 +145,7 @@ class Voices(Listener):
 
     def loud(self, participants: list[str]) -> None:
         """Who speaks, by their audio levels: all that can be known where sound is encrypted end to end."""
-        if self._encrypted and self.voice_activity:
+        if self._encrypted and self.voice_activity and self._is_home:
             self._tell(messages.speakers_changed(participants))
 
     def _tell(self, message: ServerMessage, participant: str = "") -> None:
@@ -145,8 +164,11 @@ class Voices(Listener):
             self._tell_speakers()
 
     def _tell_speakers(self) -> None:
-        speakers = sorted(set(self._speaking.values()))
-        self._tell(messages.speakers_changed(speakers))
+        here = sorted(set(self._speaking.values()))
+        self.on_speaking(here)
+        if self._is_home:
+            everywhere = sorted({*here, *itertools.chain(*self._elsewhere.values())})
+            self._tell(messages.speakers_changed(everywhere))
 
 
 __all__ = ["Voices"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
@@ -19,9 +20,17 @@ from parley.signaling.v1.signaling_pb2 import ServerMessage
 
 from chassis import logs, telemetry
 from services.media.announcer import Announcer
+from services.media.cascade import Cascade, Open
 from services.media.domain import NodeFull, PeerNotFound
 from services.media.metrics import Figures
-from services.media.placement import FULL, LEASE_SECONDS, PERSON_COST, Placement
+from services.media.placement import (
+    FULL,
+    LEASE_SECONDS,
+    PERSON_COST,
+    Orphans,
+    Placement,
+    Shared,
+)
 from services.media.port import Port
 from services.media.room import Room
 from services.media.stress import Limits, Sample, Stress
@@ -57,19 +66,23 @@ class Worker:
         limits: Limits,
         max_peers_per_room: int,
         last_n: int,
+        open_channel: Open,
+        relay_advertise: Sequence[str] = (),
     ) -> None:
         self.rooms: dict[str, Room] = {}
         self.leaving: dict[str, Room] = {}
         self.announcer = announcer
         self.placement = placement
+        self.cascade = Cascade(port, placement, self.rooms, open_channel, relay_advertise)
         self.stress = Stress(limits, PERSON_COST)
         self._voices: dict[str, Voices] = {}
         self._port = port
         self._ai: ai_pb2_grpc.AiServiceAsyncStub = ai_pb2_grpc.AiServiceStub(mesh)
         self._decoding = ThreadPoolExecutor(1, "opus")
         self._limits = limits
-        self._max_peers_per_room = max_peers_per_room
+        self.max_peers_per_room = max_peers_per_room
         self._last_n = last_n
+        self._branches: set[str] = set()
         self._lateness: list[float] = []
         self._figures = Figures()
         self._hurry = asyncio.Event()
@@ -93,6 +106,16 @@ class Worker:
             raise PeerNotFound(meeting=name)
         return room
 
+    def is_home(self, name: str) -> bool:
+        """Tell whether this worker is at a room's head, if it has it: others may have parts of it."""
+        return name not in self._branches
+
+    def take_role(self, name: str, *, is_home: bool) -> None:
+        """Be at a room's head from now on, or have but a part of it."""
+        (self._branches.discard if is_home else self._branches.add)(name)
+        if (voices := self._voices.get(name)) is not None:
+            voices.lead(is_home=is_home)
+
     async def admit(self, name: str, participant: str) -> None:
         """Let somebody into a room here: who is in it, or was, always; others unless it is full. Raises NodeFull."""
         room = self.rooms.get(name)
@@ -101,6 +124,7 @@ class Worker:
                 _refused.inc()
                 if room is None:
                     await self.placement.decline(name)
+                await self.placement.unseat(name, participant)
                 raise NodeFull(retry_after=FULL_RETRY_SECONDS)
             self.stress.came(time.monotonic())
         await self.placement.admit(name, participant)
@@ -112,8 +136,12 @@ class Worker:
         if name not in self.rooms:
             voices = Voices(name, self.announcer, self._ai, self._decoding)
             self._voices[name] = voices
-            limits = self._max_peers_per_room, self._last_n
-            self.rooms[name] = Room(name, self._port, voices, *limits)
+            limits = self.max_peers_per_room, self._last_n
+            room = Room(name, self._port, voices, *limits)
+            self.rooms[name], voices.on_speaking = room, room.links.speak
+            voices.lead(is_home=self.is_home(name))
+            if not self.is_home(name):
+                self._hurry.set()  # the beat tells who has the other parts
         self._voices[name].voice_activity = voice_activity
         if end_to_end_encrypted:
             self._voices[name].encrypt()
@@ -123,19 +151,23 @@ class Worker:
         """End a room, if it is here."""
         if (room := self.rooms.pop(name, None)) is None:
             return
+        is_shared = bool(room.links)
         room.close()
         del self._voices[name]
+        self._branches.discard(name)
         await self.placement.release(name)
         if name in self.rooms:  # somebody came meanwhile, before the room was given up
-            self._give_up(await self.placement.reclaim([name]))
+            self._give_up(await self.placement.reclaim({name: is_shared}))
 
     def depart(self, name: str) -> None:
         """Keep the paths of a room that is another worker's from now on; it tells of tracks that end, no more."""
+        self._branches.discard(name)
         self.leaving[name] = self.rooms.pop(name)
         self._voices.pop(name).retire()
 
     def abandon(self, name: str) -> None:
         """Have nothing to do with a room any more: it is another worker's, and its clients know."""
+        self._branches.discard(name)
         self._voices.pop(name).silence()
         self.rooms.pop(name).close()
         self.announcer.forget(name)
@@ -177,6 +209,7 @@ class Worker:
                 self._hurry.set()
                 continue
             self._port.asleep_after = now + SLEEP_SECONDS
+            self.cascade.tick(now)
             for room in (*self.rooms.values(), *self.leaving.values()):
                 room.tick(now)
 
@@ -193,6 +226,7 @@ class Worker:
             for room in self.rooms.values():
                 room.pressure = self.stress.load
             self._figures.show(self.rooms.values(), now)
+            self.cascade.flush_counters()
             _rooms.set(len(self.rooms))
             _peers.set(self.peers)
             _stress.set(self.stress.placement(now, self.peers, len(self.rooms)))
@@ -232,8 +266,10 @@ class Worker:
         self._has_lapsed = self._has_lapsed or beat.lapsed
         self._tell_orphans(beat.orphans)
         if self._has_lapsed:
-            self._give_up(await self.placement.reclaim(tuple(self.rooms)))
+            held = {name: bool(room.links) for name, room in self.rooms.items()}
+            self._give_up(await self.placement.reclaim(held))
             self._has_lapsed = False
+        self._take_roles(beat.shared)
         self._beaten_at = sent
         self._port.asleep_after = time.monotonic() + SLEEP_SECONDS
 
@@ -244,11 +280,24 @@ class Worker:
                 moved.labels("lost").inc()
                 self.abandon(name)
 
-    def _tell_orphans(self, names: list[str]) -> None:
-        for name in names:
-            if name not in self.rooms:
+    def _take_roles(self, shared: list[Shared]) -> None:
+        roles = {each.room: each.is_home for each in shared}
+        self._branches &= set(self.rooms)
+        for name in self.rooms:
+            self.take_role(name, is_home=roles.get(name, True))
+        self.cascade.share(shared)
+
+    def _tell_orphans(self, orphans: list[Orphans]) -> None:
+        """Tell whoever was at a dead worker, unless they are here by now: the others' paths are whole."""
+        for each in orphans:
+            room = self.rooms.get(each.room)
+            if each.people or room is None:
                 moved.labels("orphaned").inc()
-                self.tell_reset(name)
+            if not each.people and room is None:
+                self.tell_reset(each.room)
+            for participant in each.people:
+                if room is None or participant not in room.peers:
+                    self.tell_reset(each.room, participant)
 
 
 __all__ = ["FULL_RETRY_SECONDS", "Worker", "moved"]

@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from chassis import bus
 from chassis.stopping import stop
 from services.media.neighbour import Neighbour
-from services.media.placement import FULL, Beat, Full, Node, Place, Placement, RoomLost
+from services.media.placement import FULL, Beat, Full, Node, Orphans, Place, Placement, RoomLost
 from tests.media_room import until
 
 ANN, BOB = (f"meetings/abc-defg-hij/participants/{name}" for name in ("ann", "bob"))
@@ -130,7 +130,7 @@ async def test_a_dead_workers_rooms_are_found_once_and_move(redis: Redis) -> Non
     await placed(dead, room)
     await die(redis, dead)
     found = (await beat(survivor)).orphans + (await beat(other)).orphans
-    assert found == [room]
+    assert found == [Orphans(room)]
     assert (await placed(survivor, room)).id != dead.node_id
 
 
@@ -142,7 +142,7 @@ async def test_who_was_late_itself_does_not_judge_others(redis: Redis) -> None:
     await die(redis, late)
     assert (await beat(other, judge=False)).orphans == [], "Redis was away: all leases have run out"
     assert (await beat(late)).lapsed
-    assert await late.reclaim([room]) == []
+    assert await late.reclaim({room: False}) == []
     assert (await beat(other)).orphans == []
 
 
@@ -151,7 +151,7 @@ async def test_a_worker_that_comes_back_finds_what_it_held(redis: Redis) -> None
     await beat(before)
     await placed(before, room)
     again = worker(redis, 0)
-    assert await again.rejoin() == [room]
+    assert await again.rejoin() == [Orphans(room)]
     await beat(again)
     assert await again.holder(room) is None, "it was of an incarnation that is gone"
     assert (await placed(again, room)).incarnation == again.incarnation
@@ -168,7 +168,7 @@ async def test_a_late_owner_gives_the_room_up(redis: Redis) -> None:
     await beat(new)
     await placed(new, room)
     assert (await beat(late)).lapsed
-    assert await late.reclaim([room, kept]) == [room]
+    assert await late.reclaim({room: False, kept: False}) == [room]
     assert not (await beat(new)).lapsed
 
 
@@ -181,7 +181,7 @@ async def test_after_a_redis_that_has_forgotten_all_everybody_keeps_their_rooms(
     async for key in redis.scan_iter("{media}:*"):
         await redis.delete(key)
     assert (await beat(node)).lapsed
-    assert await node.reclaim([room]) == []
+    assert await node.reclaim({room: False}) == []
     found = await node.holder(room)
     assert found is not None
     assert found.node.id == node.node_id
@@ -201,7 +201,7 @@ async def test_a_room_is_handed_over_and_its_old_paths_are_known_for_the_notice(
     node = await old.hand_over(room, 2, 5.0)
     assert node is not None
     assert node.id == new.node_id, "people who are in are owed a place, however busy it is"
-    assert await new.holder(room) == Place(node, old.address)
+    assert await new.holder(room) == Place(node, True, (old.address,))
     await new.admit(room, BOB)
     assert await old.left_behind(room) == {ANN}
     with pytest.raises(RoomLost):
@@ -223,7 +223,7 @@ async def test_a_room_that_has_moved_forgets_where_from_when_the_notice_is_over(
     await old.hand_over(room, 2, 0.0)
     found = await new.holder(room)
     assert found is not None
-    assert found.old_address == ""
+    assert found.old_addresses == ()
 
 
 async def test_who_leaves_is_not_listed_and_comes_back_only_when_started_anew(redis: Redis) -> None:
@@ -257,5 +257,5 @@ async def test_a_worker_whose_port_is_closed_is_missed_before_its_lease_runs_out
     for writer in writers:
         writer.close()
     await asyncio.wait_for(missed.wait(), 20)
-    assert (await beat(alive)).orphans == [room]
+    assert (await beat(alive)).orphans == [Orphans(room)]
     await stop(watching)

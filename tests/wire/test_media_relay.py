@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from loadtest.media.uplink import Profile
-from tests.media_halls import halls, name, settings, until
+from tests.media_halls import halls, settings, until
 
 FANOUTS = ("python", "auto")
 
