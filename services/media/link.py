@@ -63,6 +63,10 @@ class Part(Protocol):
         """Have it no more."""
         ...
 
+    def review_soon(self) -> None:
+        """Look at what is watched, with the next tick."""
+        ...
+
     def pass_on(self, label: str, message: bytes, sender: str = "") -> None:
         """Send a data channel's message to everybody here but its sender."""
         ...
@@ -248,6 +252,8 @@ class Link:
         """Send the encodings of a track up to a rank."""
         if (outgoing := self._outgoing.get(track_id)) is None:
             return
+        if rank > outgoing.rank:
+            self._part.review_soon()
         outgoing.rank = rank
         for each, downlink in enumerate(outgoing.downlinks):
             outgoing.track.forwarder.choose(downlink, each if each <= rank else NONE)

@@ -103,7 +103,7 @@ class Room:
         publisher.on_audio = self.listener.audio
         subscriber = Subscriber(receiving, fanout, lambda: self.port.local(receiving), on_offer)
         peer = self.peers[participant] = Peer(participant, grants, publisher, subscriber)
-        subscriber.quota.on_more_desired = self._review_soon
+        subscriber.quota.on_more_desired = self.review_soon
         subscriber.quota.on_delivery = lambda *delivery: self._delivered(peer, *delivery)
         publisher.data.on_message = lambda label, data: self._relay(participant, label, data)
         subscriber.tick(time.monotonic())
@@ -237,7 +237,7 @@ class Room:
             self._loud = loud
             self.listener.loud(loud)
 
-    def _review_soon(self) -> None:
+    def review_soon(self) -> None:
         """Review at this tick's end: a layer that somebody waits for must not wait too."""
         self._reviewed_at = -REVIEW_SECONDS
 

@@ -15,7 +15,9 @@ from services.media.neighbour import Neighbour
 from services.media.placement import FULL, Beat, Full, Node, Orphans, Place, Placement, RoomLost
 from tests.media_room import until
 
-ANN, BOB = (f"meetings/abc-defg-hij/participants/{name}" for name in ("ann", "bob"))
+ANN, BOB, CLEO, DAN = (
+    f"meetings/abc-defg-hij/participants/{name}" for name in ("ann", "bob", "cleo", "dan")
+)
 
 
 @pytest.fixture
@@ -40,8 +42,8 @@ def new_room() -> str:
     return f"meetings/{uuid.uuid4().hex}"
 
 
-async def placed(node: Placement, room: str, participant: str = ANN) -> Node:
-    place = await node.place(room, participant)
+async def placed(node: Placement, room: str, participant: str = ANN, most: int = 500) -> Node:
+    place = await node.place(room, participant, most)
     assert isinstance(place, Place)
     return place.node
 
@@ -259,3 +261,163 @@ async def test_a_worker_whose_port_is_closed_is_missed_before_its_lease_runs_out
     await asyncio.wait_for(missed.wait(), 20)
     assert (await beat(alive)).orphans == [Orphans(room)]
     await stop(watching)
+
+
+async def test_a_room_that_is_full_on_one_worker_goes_on_at_another(redis: Redis) -> None:
+    nodes = [worker(redis, number) for number in range(3)]
+    for node in nodes:
+        await beat(node)
+    room = new_room()
+    home = await placed(nodes[0], room, ANN, 2)
+    assert (await placed(nodes[1], room, BOB, 2)).id == home.id, "while it fits it stays on one"
+    branch = await placed(nodes[2], room, CLEO, 2)
+    assert branch.id != home.id
+    assert (await placed(nodes[0], room, DAN, 2)).id == branch.id, "before a third is begun"
+    assert (await placed(nodes[0], room, ANN, 2)).id == home.id, "everybody keeps their seat"
+    for who, where in ((ANN, home), (CLEO, branch)):
+        found = await nodes[0].holder(room, who)
+        assert found is not None
+        assert (found.node.id, found.is_home) == (where.id, where.id == home.id)
+    found = await nodes[0].holder(room)
+    assert found is not None
+    assert found.node.id == home.id
+    by_id = {node.node_id: node for node in nodes}
+    for mine, other in ((home, branch), (branch, home)):
+        (shared,) = (await beat(by_id[mine.id])).shared
+        assert (shared.room, shared.is_home) == (room, mine.id == home.id)
+        assert [(n.id, n.incarnation) for n in shared.others] == [(other.id, other.incarnation)]
+        assert [n.id for n in await by_id[mine.id].others(room)] == [other.id]
+
+
+async def test_who_leaves_makes_room_and_the_last_at_a_worker_ends_its_part(redis: Redis) -> None:
+    first, second = worker(redis, 0), worker(redis, 1)
+    by_id = {node.node_id: node for node in (first, second)}
+    for node in by_id.values():
+        await beat(node)
+    room = new_room()
+    home = await placed(first, room, ANN, 1)
+    branch = await placed(first, room, BOB, 1)
+    await first.dismiss(room, ANN)
+    assert (await placed(first, room, CLEO, 1)).id == home.id
+    await first.dismiss(room, BOB)
+    await by_id[branch.id].release(room)
+    for node in by_id.values():
+        assert (await beat(node)).shared == []
+    found = await first.holder(room, CLEO)
+    assert found is not None
+    assert found.node.id == home.id
+
+
+async def test_when_the_last_at_the_home_leave_another_part_is_it(redis: Redis) -> None:
+    nodes = {f"media-{number}": worker(redis, number) for number in range(2)}
+    for node in nodes.values():
+        await beat(node)
+    room, some = new_room(), nodes["media-0"]
+    home = await placed(some, room, ANN, 1)
+    branch = await placed(some, room, BOB, 1)
+    await nodes[home.id].release(room)
+    found = await some.holder(room, BOB)
+    assert found is not None
+    assert (found.node.id, found.is_home) == (branch.id, True)
+
+
+@pytest.mark.parametrize("which", ["home", "branch"])
+async def test_of_a_dead_part_its_people_alone_are_told_and_placed_anew(
+    redis: Redis, which: str
+) -> None:
+    nodes = {f"media-{number}": worker(redis, number) for number in range(3)}
+    for node in nodes.values():
+        await beat(node)
+    room, some = new_room(), nodes["media-0"]
+    home, branch = [await placed(some, room, who, 1) for who in (ANN, BOB)]
+    await nodes[home.id].admit(room, ANN)
+    await nodes[branch.id].admit(room, BOB)
+    dead, lost = (home, ANN) if which == "home" else (branch, BOB)
+    kept, other = (branch, BOB) if which == "home" else (home, ANN)
+    await die(redis, nodes[dead.id])
+    survivor = nodes[kept.id]
+    found = await survivor.holder(room, other)
+    assert found is not None
+    assert (found.node.id, found.is_home) == (kept.id, True), "at once, by whoever looks"
+    assert (await beat(survivor)).orphans == [Orphans(room, (lost,))]
+    assert (await beat(survivor)).orphans == []
+    assert (await placed(survivor, room, lost, 1)).id not in (dead.id, kept.id)
+    assert await survivor.knows(room, lost), "who was in is owed a place"
+
+
+@pytest.mark.parametrize("which", ["home", "branch"])
+async def test_a_part_that_is_handed_over_leaves_the_others_where_they_are(
+    redis: Redis, which: str
+) -> None:
+    nodes = {f"media-{number}": worker(redis, number) for number in range(3)}
+    for node in nodes.values():
+        await beat(node)
+    room, some = new_room(), nodes["media-0"]
+    home, branch = [await placed(some, room, who, 1) for who in (ANN, BOB)]
+    mover, gone = (ANN, home) if which == "home" else (BOB, branch)
+    stayer, kept = (BOB, branch) if which == "home" else (ANN, home)
+    leaving = nodes[gone.id]
+    leaving.draining = True
+    await beat(leaving)
+    to = await leaving.hand_over(room, 1, 5.0)
+    assert to is not None
+    assert to.id == kept.id
+    found = await some.holder(room, stayer)
+    assert found == Place(to, True, (leaving.address,))
+    assert (await placed(some, room, mover, 1)).id not in (gone.id, kept.id)
+    with pytest.raises(RoomLost):
+        await leaving.hand_over(room, 1, 5.0)
+    await die(redis, leaving)
+    assert (await beat(nodes[kept.id])).orphans == []
+
+
+async def test_a_part_that_slept_comes_back_unless_its_people_were_told(redis: Redis) -> None:
+    nodes = {f"media-{number}": worker(redis, number) for number in range(2)}
+    for node in nodes.values():
+        await beat(node)
+    room, kept, some = new_room(), new_room(), nodes["media-0"]
+    for each in (room, kept):
+        homes = [(await placed(some, each, who, 1)).id for who in (ANN, BOB)]
+        assert set(homes) == set(nodes)
+    late, judge = "media-1", "media-0"
+    await die(redis, nodes[late])
+    assert (await beat(nodes[late])).lapsed
+    assert await nodes[late].reclaim({room: True, kept: True}) == [], "nobody had noticed"
+    assert {each.room for each in (await beat(nodes[late])).shared} == {room, kept}
+    await die(redis, nodes[late])
+    assert {each.room for each in (await beat(nodes[judge])).orphans} == {room, kept}
+    assert (await beat(nodes[late])).lapsed
+    assert await nodes[late].reclaim({room: True}) == [room]
+
+
+async def test_after_a_redis_that_has_forgotten_all_the_parts_of_a_room_find_one_another(
+    redis: Redis,
+) -> None:
+    first, second = worker(redis, 0), worker(redis, 1)
+    for node in (first, second):
+        await beat(node)
+    room = new_room()
+    for who in (ANN, BOB):
+        await placed(first, room, who, 1)
+    async for key in redis.scan_iter("{media}:*"):
+        await redis.delete(key)
+    for node in (first, second):
+        assert (await beat(node)).lapsed
+        assert await node.reclaim({room: True}) == []
+    assert [each.is_home for each in (await beat(first)).shared] == [True]
+    assert [each.is_home for each in (await beat(second)).shared] == [False]
+
+
+async def test_a_room_whose_parts_are_all_full_refuses_at_its_home(redis: Redis) -> None:
+    only = worker(redis, 0)
+    await beat(only)
+    room = new_room()
+    await placed(only, room, ANN, 1)
+    assert (await placed(only, room, BOB, 1)).id == only.node_id, "which refuses"
+    await only.unseat(room, BOB)
+    other = worker(redis, 1)
+    await beat(other, FULL)
+    assert (await placed(only, room, BOB, 1)).id == only.node_id, "a full worker is none"
+    await only.unseat(room, BOB)
+    await beat(other)
+    assert (await placed(only, room, BOB, 1)).id == other.node_id

@@ -1,0 +1,183 @@
+"""A room that is too large for one worker, over several real ones: people hear each other wherever they are placed."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import uuid
+from pathlib import Path
+
+import grpc
+import pytest
+from parley.media.v1 import media_pb2, node_pb2
+
+from chassis import channels
+from tests.media_light import LightMember, light_members
+from tests.media_room import until
+from tests.media_stand import ALL, Stand, standing
+from tests.user_keys import credentials
+
+TWO = ("media-0", "media-1")
+THREE = (*TWO, "media-2")
+
+
+async def stats(stand: Stand, room: str) -> media_pb2.RoomStats:
+    async with asyncio.timeout(60):
+        while True:
+            for stub in stand.stubs():
+                try:
+                    found: media_pb2.RoomStats = await stub.GetRoomStats(
+                        media_pb2.GetRoomStatsRequest(meeting=room), timeout=2
+                    )
+                except grpc.aio.AioRpcError:
+                    continue
+                return found
+            await asyncio.sleep(0.1)
+
+
+async def places(stand: Stand, room: str) -> dict[str, str]:
+    """Where everybody is, by name."""
+    return {peer.participant: peer.node for peer in (await stats(stand, room)).peers}
+
+
+async def drain(stand: Stand, node: str) -> None:
+    request = node_pb2.DrainNodeRequest(name=f"nodes/{node}")
+    await stand.node_stubs()[0].DrainNode(request, metadata=credentials(stand.key, "admin"))
+
+
+async def test_people_at_two_workers_hear_each_other(valkey: str, tmp_path: Path) -> None:
+    async with (
+        standing(valkey, tmp_path, *TWO, max_peers_per_room=1) as stand,
+        stand.members(2) as members,
+    ):
+        for member in members:
+            await member.sees(10)
+        room = members[0].room
+        found = await stats(stand, room)
+        assert {peer.node for peer in found.peers} == set(TWO)
+        assert {row.node for row in found.published_tracks} == set(TWO)
+        assert {(link.node, link.peer_node) for link in found.links} == {TWO, TWO[::-1]}
+        assert all(link.packets_in and link.packets_out for link in found.links)
+        assert stand.events.count("track_published") == 2, "each is told of once"
+        muted = found.published_tracks[0].track
+        await members[0].call(
+            "SetTrackMuted",
+            media_pb2.SetTrackMutedRequest(
+                participant=muted.participant, track_id=muted.id, muted=True
+            ),
+        )
+        await until(lambda: stand.events.count("track_updated") == 1)
+        leaver, stayer = members
+        await stayer.call("RemovePeer", media_pb2.RemovePeerRequest(participant=leaver.name))
+        await stayer.hears("track_unpublished")
+        async with asyncio.timeout(60):
+            while (await stats(stand, room)).links:  # noqa: ASYNC110
+                await asyncio.sleep(0.1)
+        assert set(await places(stand, room)) == {stayer.name}
+        await stayer.call("CloseRoom", media_pb2.CloseRoomRequest(meeting=room))
+        await until(lambda: stand.events.count("track_unpublished") == 2)
+        assert stand.events.count("media_reset") == 0
+
+
+async def test_a_room_that_ends_ends_at_all_workers(valkey: str, tmp_path: Path) -> None:
+    async with (
+        standing(valkey, tmp_path, *THREE, max_peers_per_room=1) as stand,
+        light_members(stand, 3) as members,
+    ):
+        await all_hear(members)
+        assert len(set((await places(stand, members[0].room)).values())) == 3
+        await members[0].call("CloseRoom", media_pb2.CloseRoomRequest(meeting=members[0].room))
+        await until(lambda: stand.events.count("track_unpublished") == 3)
+        for stub in stand.stubs():
+            with pytest.raises(grpc.aio.AioRpcError):
+                await stub.GetRoomStats(media_pb2.GetRoomStatsRequest(meeting=members[0].room))
+
+
+async def all_hear(members: list[LightMember]) -> None:
+    for member in members:
+        await member.hears_others(len(members) - 1)
+
+
+@pytest.mark.parametrize("which", ["home", "branch"])
+async def test_of_a_worker_that_is_killed_its_people_alone_begin_anew(
+    valkey: str, tmp_path: Path, which: str
+) -> None:
+    async with (
+        standing(valkey, tmp_path, *THREE, apart=True, max_peers_per_room=2) as stand,
+        light_members(stand, 4) as members,
+    ):
+        await all_hear(members)
+        room = members[0].room
+        home = (await stats(stand, room)).node
+        before = await places(stand, room)
+        assert sorted(list(before.values()).count(node) for node in set(before.values())) == [2, 2]
+        killed = next(node for node in before.values() if (node == home) == (which == "home"))
+        stand.send(killed, signal.SIGKILL)
+        lost = [member for member in members if before[member.name] == killed]
+        others = [member for member in members if member not in lost]
+        for member in lost:
+            await member.hears("media_reset")
+        await all_hear(members)
+        for member in others:
+            assert "media_reset" not in member.kinds
+            assert len(member.ways) == 1
+        after = await places(stand, room)
+        assert killed not in after.values()
+        assert {who: after[who] for who in after if before[who] != killed} == {
+            member.name: before[member.name] for member in others
+        }
+        assert stand.events.count("media_reset") == len(lost)
+
+
+@pytest.mark.parametrize("which", ["home", "branch"])
+async def test_of_a_worker_that_is_drained_its_people_alone_move(
+    valkey: str, tmp_path: Path, which: str
+) -> None:
+    async with (
+        standing(valkey, tmp_path, *THREE, max_peers_per_room=2) as stand,
+        light_members(stand, 4) as members,
+    ):
+        await all_hear(members)
+        room = members[0].room
+        home = (await stats(stand, room)).node
+        before = await places(stand, room)
+        drained = next(node for node in before.values() if (node == home) == (which == "home"))
+        await drain(stand, drained)
+        movers = [member for member in members if before[member.name] == drained]
+        for member in movers:
+            await member.hears("media_moving")
+        await all_hear(members)
+        await until(lambda: stand.events.count("track_unpublished") == len(movers), 60)
+        await all_hear(members)
+        for member in members:
+            assert "media_reset" not in member.kinds
+            assert ("media_moving" in member.kinds) == (member in movers)
+        after = await places(stand, room)
+        assert set(after) == set(before)
+        assert drained not in after.values()
+
+
+async def test_a_room_stays_on_one_worker_while_it_fits(valkey: str, tmp_path: Path) -> None:
+    async with (
+        standing(valkey, tmp_path, *TWO, max_peers_per_room=3) as stand,
+        light_members(stand, 3) as members,
+    ):
+        await all_hear(members)
+        found = await stats(stand, members[0].room)
+        assert len({peer.node for peer in found.peers}) == 1
+        assert not found.links
+
+
+async def test_without_another_worker_a_full_room_refuses(valkey: str, tmp_path: Path) -> None:
+    async with (
+        standing(valkey, tmp_path, "media-0", max_peers_per_room=1) as stand,
+        stand.members(1) as (member,),
+    ):
+        stranger = f"{member.room}/participants/{uuid.uuid4()}"
+        request = media_pb2.StartPeerRequest(participant=stranger, grants=ALL)
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await member.call("StartPeer", request)
+        assert channels.reason(refused.value) == "ROOM_FULL"
+        await stand.start("media-1", max_peers_per_room=1)
+        await member.call("StartPeer", request)
+        assert set((await places(stand, member.room)).values()) == set(TWO)
