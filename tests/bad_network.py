@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import socket
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
@@ -80,8 +80,8 @@ class RelayedPort(Port):
 
     advertised = 0
 
-    def local(self, transport: Transport) -> Local:
-        described = super().local(transport)
+    def local(self, transport: Transport, advertise: Sequence[str] = ()) -> Local:
+        described = super().local(transport, advertise)
         return replace(described, candidates=[(LOOPBACK, self.advertised)])
 
 

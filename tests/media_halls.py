@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -98,8 +99,46 @@ def name(number: int) -> str:
     return f"{MEETING}/participants/{number}"
 
 
-def connect(ours: Hall, theirs: Hall) -> None:
-    """Join two halls by a relay: `ours` calls."""
+class Lossy:
+    """A way between two ports that loses every 20th packet of media, in both directions."""
+
+    def __init__(self, target: tuple[str, int]) -> None:
+        self.lost = 0
+        self._target, self._caller = target, target
+        self._seen = 0
+        self._front, self._back = (self._socket(read) for read in (self._there, self._here))
+        self.address: tuple[str, int] = self._front.getsockname()
+
+    def close(self) -> None:
+        for each in (self._front, self._back):
+            asyncio.get_running_loop().remove_reader(each)
+            each.close()
+
+    def _socket(self, read: Callable[[], None]) -> socket.socket:
+        made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        made.bind(("127.0.0.1", 0))
+        made.setblocking(False)
+        asyncio.get_running_loop().add_reader(made, read)
+        return made
+
+    def _there(self) -> None:
+        datagram, self._caller = self._front.recvfrom(2048)
+        self._pass(datagram, self._back, self._target)
+
+    def _here(self) -> None:
+        self._pass(self._back.recv(2048), self._front, self._caller)
+
+    def _pass(self, datagram: bytes, by: socket.socket, to: tuple[str, int]) -> None:
+        is_media = 128 <= datagram[0] <= 191 and not 192 <= datagram[1] <= 223
+        self._seen += is_media
+        if is_media and self._seen % 20 == 0:
+            self.lost += 1
+        else:
+            by.sendto(datagram, to)
+
+
+def connect(ours: Hall, theirs: Hall, address: tuple[str, int] | None = None) -> None:
+    """Join two halls by a relay: `ours` calls, at an address of another way if there is one."""
     caller, called = ours.port.new_caller(), theirs.port.new_transport()
     here, there = ours.port.local(caller), theirs.port.local(called)
     called.set_remote(remote(here))
@@ -116,7 +155,7 @@ def connect(ours: Hall, theirs: Hall) -> None:
     for hall, other, transport in ((ours, theirs, caller), (theirs, ours, called)):
         say = to(other, hall)
         hall.relays[other.node] = Relay(other.node, "", transport, hall.port.fanout, say, hall.find)
-    caller.call(there.candidates, time.monotonic())
+    caller.call([address] if address else there.candidates, time.monotonic())
     for hall, other in ((ours, theirs), (theirs, ours)):
         hall.relays[other.node].link(hall.room)
 
@@ -126,13 +165,22 @@ def remote(local: Local) -> tuple[str, str, tuple[str, str]]:
 
 
 @asynccontextmanager
-async def halls(count: int, fanout: str = "auto") -> AsyncIterator[Sequence[Hall]]:
-    """Open parts of one room, each joined to each other, and wait until media can go between them."""
+async def halls(
+    count: int, fanout: str = "auto", ways: list[Lossy] | None = None
+) -> AsyncIterator[Sequence[Hall]]:
+    """Open parts of one room, each joined to each other, and wait until media can go between them.
+
+    If there is a list for lossy ways, media goes by such, which are put there.
+    """
     made = [Hall(f"media-{number}", fanout) for number in range(count)]
     for hall in made:
         hall.port.open()
     for ours, theirs in combinations(made, 2):
-        connect(ours, theirs)
+        if ways is None:
+            connect(ours, theirs)
+        else:
+            ways.append(Lossy(("127.0.0.1", theirs.port.number)))
+            connect(ours, theirs, ways[-1].address)
 
     async def tick() -> None:
         while True:
@@ -146,6 +194,8 @@ async def halls(count: int, fanout: str = "auto") -> AsyncIterator[Sequence[Hall
         yield made
     finally:
         ticking.cancel()
+        for way in ways or ():
+            way.close()
         for hall in made:
             for client in hall.clients.values():
                 client.close()
@@ -163,4 +213,4 @@ async def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
             await asyncio.sleep(0.02)
 
 
-__all__ = ["ALL", "MEETING", "Hall", "connect", "halls", "name", "settings", "until"]
+__all__ = ["ALL", "MEETING", "Hall", "Lossy", "connect", "halls", "name", "settings", "until"]

@@ -37,7 +37,7 @@ def _link(link: Link, node_id: str) -> media_pb2.LinkStats:
         peer_node=link.node,
         tracks_in=len(link.tracks),
         tracks_out=link.tracks_out,
-        packets_in=sum(each.packets for each in encodings),
+        packets_in=sum(each.stream.packets for each in encodings),
         packets_out=link.packets_out,
         packets_lost=sum(each.reception.lost for each in encodings),
         packets_recovered=sum(each.recovered for each in encodings),

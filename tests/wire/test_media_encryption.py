@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import Any
 
 import grpc
@@ -61,7 +61,8 @@ async def a_worker() -> AsyncIterator[tuple[Worker, Notes]]:
     async with grpc.aio.insecure_channel(f"127.0.0.1:{mesh_port}") as mesh:
         announcer = Announcer(mesh)
         placement = Placement(Redis(), "media-0", "127.0.0.1:0")  # never asked here
-        worker = Worker(port, placement, announcer, mesh, Limits(1_000_000, 10, 10), 10, 10)
+        limits, opened = Limits(1_000_000, 10, 10), lambda _: nullcontext(mesh)
+        worker = Worker(port, placement, announcer, mesh, limits, 10, 10, opened)
         telling = asyncio.create_task(announcer.run())
         try:
             with on_loopback():
