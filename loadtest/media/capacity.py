@@ -138,7 +138,7 @@ class Search:
 
     async def _measured(self, load: Load) -> Measured:
         async with parley(self._place, self._folder / "worker.log", self._fanout) as worker:
-            self._pin(worker.pid)
+            self._pin(worker.pids[0])
             return await measured(worker, self._place.here, load, self._seconds)
 
     def _pin(self, pid: int) -> None:

@@ -176,9 +176,9 @@ class Janus:
         self._pid = pid
 
     @property
-    def pid(self) -> int:
+    def pids(self) -> list[int]:
         """Janus's."""
-        return self._pid
+        return [self._pid]
 
     async def join(self, room: int, client: Participant) -> None:
         """Seat a client. Raises SfuFailed, ConnectionFailed, SdpInvalid."""

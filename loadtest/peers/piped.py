@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -32,11 +32,12 @@ class Piped:
         self._answers: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._clients: dict[str, Participant] = {}
         self._asked = 0
+        self.on_relay: Callable[[str], None] = lambda _message: None
 
     @property
-    def pid(self) -> int:
+    def pids(self) -> list[int]:
         """The server's."""
-        return self._process.pid
+        return [self._process.pid]
 
     async def join(self, room: int, client: Participant) -> None:
         """Seat a client. Raises SfuFailed, ConnectionFailed, SdpInvalid."""
@@ -60,6 +61,20 @@ class Piped:
                 answer.set_result(said)
             elif "revision" in said:
                 self._answer(said)
+            elif "relay" in said:
+                self.on_relay(said["relay"])
+
+    async def hello(self, *, calls: bool) -> dict[str, Any]:
+        """Have a media worker describe its end of a relay. Raises SfuFailed."""
+        return await self._ask("hello", {}, calls=calls)
+
+    async def relay(self, other: dict[str, Any]) -> None:
+        """Have a media worker begin a relay to another, whose `hello` this is. Raises SfuFailed."""
+        await self._ask("relay", {}, other=other)
+
+    def hear(self, message: str) -> None:
+        """Pass on what the other end of the relay has said."""
+        self._say("hear", {"relay": message, "id": 0})
 
     def _answer(self, said: dict[str, Any]) -> None:
         client = self._clients[said["participant"]]
@@ -90,6 +105,33 @@ async def parley(place: Place, log: Path, fanout: str) -> AsyncIterator[Piped]:
         if ready["fanout"] != fanout:
             raise SfuFailed(f"there is no {fanout} fan-out")
         yield server
+
+
+class Pair:
+    """Two media workers that share all rooms: clients sit at the one and the other by turns."""
+
+    def __init__(self, one: Piped, other: Piped) -> None:
+        self._both = (one, other)
+
+    @property
+    def pids(self) -> list[int]:
+        """The workers'."""
+        return [pid for each in self._both for pid in each.pids]
+
+    async def join(self, room: int, client: Participant) -> None:
+        """Seat a client. Raises SfuFailed, ConnectionFailed, SdpInvalid."""
+        await self._both[client.number % 2].join(room, client)
+
+
+@asynccontextmanager
+async def pair(place: Place, log: Path, fanout: str) -> AsyncIterator[Pair]:
+    """Run two media workers and join them by a relay. Raises SfuFailed."""
+    async with parley(place, log, fanout) as one, parley(place, log, fanout) as other:
+        one.on_relay, other.on_relay = other.hear, one.hear
+        hellos = await one.hello(calls=True), await other.hello(calls=False)
+        await other.relay(hellos[0])
+        await one.relay(hellos[1])
+        yield Pair(one, other)
 
 
 def has_werift() -> bool:
@@ -126,4 +168,4 @@ async def _piped(
             listening.cancel()
 
 
-__all__ = ["Piped", "has_werift", "parley", "werift"]
+__all__ = ["Pair", "Piped", "has_werift", "pair", "parley", "werift"]

@@ -19,10 +19,10 @@ class SfuFailed(Exception):
 
 
 class Sfu(Protocol):
-    """A running SFU. `pid` is that of its process."""
+    """A running SFU. `pids` are those of its processes."""
 
     @property
-    def pid(self) -> int: ...
+    def pids(self) -> Sequence[int]: ...
 
     async def join(self, room: int, client: Participant) -> None:
         """Seat a client in a room, up to where what it sends is on its way. Raises SfuFailed, ConnectionFailed."""

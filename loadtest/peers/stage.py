@@ -65,7 +65,10 @@ def steady(shape: Shape, packets_per_second: float, verify: int = 1) -> Load:
 
 @dataclass(slots=True)
 class Measured:
-    """What was seen. CPU is the SFU's alone; memory is what its resident set grew by with the subscribers."""
+    """What was seen. CPU is the SFU's alone, of several processes the busiest one's, per packet that clients received.
+
+    Memory is what the resident sets grew by with the subscribers.
+    """
 
     cpu_us: float
     packets_per_second: float
@@ -160,19 +163,19 @@ async def _warmed(figures: Figures, load: Load) -> None:
 
 
 async def _watched(sfu: Sfu, figures: Figures, seconds: float) -> Measured:
-    families = {"sfu": [sfu.pid]}
+    families = {str(pid): [pid] for pid in sfu.pids}
     for each in (figures.latency, figures.lag, figures.lateness):
         each.clear()
     packets, read, began = figures.received, cpu.read(families), time.monotonic()
     await asyncio.sleep(seconds)
-    spent = cpu.spent(read, cpu.read(families))["sfu"]
+    spent = max(cpu.spent(read, cpu.read(families)).values())
     forwarded = max(figures.received - packets, 1)
     passed = time.monotonic() - began
     return Measured(spent * 1e6 / forwarded, forwarded / passed, 0.0, 0.0, figures)
 
 
 def _resident(sfu: Sfu) -> int:
-    return int(psutil.Process(sfu.pid).memory_info().rss)
+    return sum(int(psutil.Process(pid).memory_info().rss) for pid in sfu.pids)
 
 
 __all__ = ["Load", "Measured", "Shape", "measured", "steady"]
