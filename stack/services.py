@@ -23,6 +23,8 @@ WITH_DATABASE = {"user": "parley_user", "meeting": "parley_meeting", "library": 
 WITH_REDIS = frozenset({"signaling", "media"})
 MODULES = {"library": "services.media.library"}
 LOOPBACK = ("127.0.0.1", "::1")
+OWN_LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+"""Where other workers of this machine reach one that listens there."""
 DRAIN_SECONDS = "1.5"
 """Envoy asks every half second, and looks away when it was refused twice."""
 
@@ -93,6 +95,7 @@ class Services:
             bracketed = f"[{host}]" if ":" in host else host
             values["PARLEY_UDP_LISTEN"] = f"{bracketed}:{seat.ports['udp']}"
             values["PARLEY_ADVERTISE"] = ",".join(self.advertise)
+            values["PARLEY_RELAY_ADVERTISE"] = OWN_LOOPBACK.get(host, host)
             values["PARLEY_PROBE_SECRET"] = self.secrets.password("probe")
             values["PARLEY_LAST_N"] = str(self.settings.media.last_n)
         if service == "meeting":

@@ -6,10 +6,13 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
+import grpc
 from parley.media.v1 import media_pb2
 from parley.signaling.v1 import signaling_pb2
 
+from chassis import channels
 from loadtest.media.connection import Certificate
 from loadtest.media.figures import Figures
 from loadtest.media.participant import Participant, Settings
@@ -49,6 +52,17 @@ class LightMember(Member):
         answer = await self.call("Publish", request)
         way.uplink.answered(answer.answer.sdp)
         await way.connected()
+
+    async def call(self, method: str, request: Any) -> Any:
+        """Ask the workers; again after a while, when they say that they are too busy."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while True:
+                try:
+                    return await super().call(method, request)
+                except grpc.aio.AioRpcError as error:
+                    if channels.reason(error) != "NODE_FULL":
+                        raise
+                    await asyncio.sleep(1.0)
 
     async def run(self) -> None:
         """Listen, and do what is asked; until cancelled."""

@@ -345,6 +345,39 @@ async def test_a_source_may_be_disconnected_and_sources_are_bounded(arriving: Ar
     assert arriving.counts() == (1, 0, 0, 0, 1)
 
 
+async def test_announced_sources_are_taken_however_many_and_no_others_if_that_is_said(
+    arriving: Arriving,
+) -> None:
+    inlet = arriving.inlet
+    inlet.max_sources = 0
+    announced = [(7 * number + 3) % 1009 + 1 for number in range(1000)]  # in no order
+    for ssrc in announced:
+        inlet.expect(ssrc)
+        inlet.expect(ssrc)
+    for ssrc in (announced[0], announced[-1], 5000):
+        arriving.send_rtp(packet(ssrc=ssrc))
+    arriving.fanout.read()
+    assert arriving.rtp == [packet(ssrc=announced[0]), packet(ssrc=announced[-1])]
+    assert arriving.counts() == (2, 0, 0, 0, 1)
+    inlet.connect(announced[3], arriving.stream)
+    with pytest.raises(ValueError, match="too many sources"):
+        inlet.connect(5000, arriving.stream)
+    for ssrc in announced[:3]:
+        inlet.forget(ssrc)
+        inlet.forget(ssrc)
+    for ssrc in announced[:5]:
+        arriving.send_rtp(packet(2, ssrc=ssrc))
+    arriving.fanout.read()
+    assert arriving.stream.packets == 1
+    assert arriving.rtp[2:] == [packet(2, ssrc=announced[4])]
+    assert arriving.counts() == (4, 0, 0, 0, 4)
+    for ssrc in announced:
+        inlet.forget(ssrc)
+    arriving.send_rtp(packet(3, ssrc=announced[3]))
+    arriving.fanout.read()
+    assert arriving.stream.packets == 1
+
+
 def told(packets: list[bytes]) -> dict[int, int]:
     """What feedback packets tell: when each number (16 bits) came."""
     found: dict[int, int] = {}

@@ -13,6 +13,7 @@ from services.media.ice import (
     MAX_ADDRESSES,
     CheckInvalid,
     Credentials,
+    IceCaller,
     IceLite,
     new_credentials,
     read_check,
@@ -142,3 +143,32 @@ def test_whatever_comes_is_a_check_or_refused(data: bytes, start: int, end: int)
     with contextlib.suppress(CheckInvalid):
         ice.answer(read_check(VALID[:start] + data + VALID[end:]), HOME, 1.0)
     assert ice.address is None
+
+
+def test_who_calls_is_answered_by_a_lite_peer_and_goes_where_the_answer_came_from() -> None:
+    caller, peer = IceCaller(), IceLite()
+    request = caller.request(peer.local)
+    assert read_check(bytes(request)).ufrag == peer.local.ufrag
+    answer = peer.answer(read_check(bytes(request)), HOME, 1.0)
+    assert peer.address == HOME, "it is nominated at once"
+    caller.answered(answer, peer.local, ELSEWHERE, 2.0)
+    assert (caller.address, caller.last_check) == (ELSEWHERE, 2.0)
+    caller.answered(answer, peer.local, HOME, 3.0)
+    assert caller.address == ELSEWHERE, "the first that answers is taken"
+
+
+def test_an_answer_of_somebody_else_teaches_nothing() -> None:
+    caller, peer, other = IceCaller(), IceLite(), IceLite()
+    answer = peer.answer(read_check(bytes(caller.request(peer.local))), HOME, 1.0)
+    forged = bytearray(answer)
+    forged[-1] ^= 1
+    for datagram, credentials in (
+        (answer, other.local),
+        (bytes(forged), peer.local),
+        (bytes(caller.request(peer.local)), peer.local),
+        (b"\x01\x01", peer.local),
+    ):
+        with pytest.raises(CheckInvalid):
+            caller.answered(datagram, credentials, HOME, 2.0)
+    assert caller.address is None
+    assert caller.last_check == 0.0

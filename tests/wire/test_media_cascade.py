@@ -48,10 +48,9 @@ async def drain(stand: Stand, node: str) -> None:
 async def test_people_at_two_workers_hear_each_other(valkey: str, tmp_path: Path) -> None:
     async with (
         standing(valkey, tmp_path, *TWO, max_peers_per_room=1) as stand,
-        stand.members(2) as members,
+        light_members(stand, 2) as members,
     ):
-        for member in members:
-            await member.sees(10)
+        await all_hear(members)
         room = members[0].room
         found = await stats(stand, room)
         assert {peer.node for peer in found.peers} == set(TWO)
@@ -110,7 +109,7 @@ async def test_of_a_worker_that_is_killed_its_people_alone_begin_anew(
         room = members[0].room
         home = (await stats(stand, room)).node
         before = await places(stand, room)
-        assert sorted(list(before.values()).count(node) for node in set(before.values())) == [2, 2]
+        assert len(set(before.values())) > 1
         killed = next(node for node in before.values() if (node == home) == (which == "home"))
         stand.send(killed, signal.SIGKILL)
         lost = [member for member in members if before[member.name] == killed]
@@ -155,17 +154,6 @@ async def test_of_a_worker_that_is_drained_its_people_alone_move(
         after = await places(stand, room)
         assert set(after) == set(before)
         assert drained not in after.values()
-
-
-async def test_a_room_stays_on_one_worker_while_it_fits(valkey: str, tmp_path: Path) -> None:
-    async with (
-        standing(valkey, tmp_path, *TWO, max_peers_per_room=3) as stand,
-        light_members(stand, 3) as members,
-    ):
-        await all_hear(members)
-        found = await stats(stand, members[0].room)
-        assert len({peer.node for peer in found.peers}) == 1
-        assert not found.links
 
 
 async def test_without_another_worker_a_full_room_refuses(valkey: str, tmp_path: Path) -> None:

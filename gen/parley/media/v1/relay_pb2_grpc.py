@@ -51,7 +51,7 @@ class RelayServiceServicer:
         called then checks the path (RFC 8445, controlling) and begins the DTLS handshake. All that a room had by the
         stream is gone when it ends.
 
-        Errors: INVALID_ARGUMENT (INVALID_FIELDS: the first message is no `hello`), NOT_FOUND (NODE_NOT_FOUND: the hello is
+        Errors: INVALID_ARGUMENT (HELLO_MISSING: the first message is no `hello`), NOT_FOUND (NODE_NOT_FOUND: the hello is
         for another incarnation), ALREADY_EXISTS (RELAY_EXISTS: this worker is calling that one as well, and goes first).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
