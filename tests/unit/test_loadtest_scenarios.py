@@ -11,7 +11,7 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 from google.protobuf.symbol_database import Default
 from parley.ai.v1 import ai_pb2
-from parley.media.v1 import library_pb2, media_pb2, node_pb2, recording_pb2
+from parley.media.v1 import library_pb2, media_pb2, node_pb2, recording_pb2, relay_pb2
 from parley.meeting.v1 import (
     breakout_pb2,
     chat_pb2,
@@ -54,7 +54,7 @@ MODULES = (
         transcript_pb2,
     ),
     *(webhook_pb2, signaling_pb2, account_pb2, admin_pb2, api_key_pb2, credential_pb2),
-    *(session_pb2, sign_in_pb2, user_pb2),
+    *(session_pb2, sign_in_pb2, user_pb2, relay_pb2),
 )
 FILES = sorted((ROOT / "loadtest" / "scenarios").iterdir())
 TOKENS = {
