@@ -34,7 +34,7 @@ class Hall(Listener):
     def __init__(self, node: str, fanout: str) -> None:
         self.node = node
         self.port = Port("127.0.0.1:0", ("127.0.0.1",), fanout)
-        self.room = Room(MEETING, self.port, self, 10)
+        self.room = Room(MEETING, self.port, self, 10, 25)
         self.relays: dict[str, Relay] = {}
         self.clients: dict[str, Participant] = {}
         self.told: list[tuple[str, str]] = []
