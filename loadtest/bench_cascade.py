@@ -34,6 +34,8 @@ PACKETS_PER_SECOND = {"compiled": 9_600.0, "python": 4_800.0}
 WINDOW_SECONDS = 8.0
 ROUNDS = 3
 TRIES = 3
+VERIFY = 8
+"""Every how many-eth packet the clients decrypt and check; that all come, and once, is seen by their numbers."""
 ARRIVED = 0.9
 """Of what is to be forwarded, at least."""
 BAR = 1.8
@@ -70,7 +72,7 @@ class Bench:
         return None
 
     async def _once(self, name: str, fanout: str, shape: Shape) -> Measured:
-        load = steady(shape, PACKETS_PER_SECOND[fanout])
+        load = steady(shape, PACKETS_PER_SECOND[fanout], VERIFY)
         async with WORKERS[name](self.place, self.folder / f"{name}.log", fanout) as sfu:
             result = await measured(sfu, self.place.here, load, WINDOW_SECONDS)
         if result.packets_per_second < ARRIVED * load.packets_per_second:
