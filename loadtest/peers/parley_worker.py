@@ -24,7 +24,7 @@ from services.media.listener import Listener
 from services.media.port import Port
 from services.media.publisher import Wanted
 from services.media.relay import Relay
-from services.media.room import Grants, Room
+from services.media.room import Grants, Room, tick_all
 from services.media.subscriber import Offer
 from services.media.transport import Caller, Transport
 
@@ -113,8 +113,7 @@ class Rooms:
             now = time.monotonic()
             if self._relay is not None:
                 self._relay.tick(now)
-            for room in self._rooms.values():
-                room.tick(now)
+            await tick_all(tuple(self._rooms.values()), now)
 
 
 def _room(number: int, port: Port) -> Room:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -24,6 +25,8 @@ PRESSURE_CAPS = ((0.9, 0), (0.7, 1))
 """From this pressure on, no layer above that rank."""
 PRESSURE_LAST_N = 0.8
 REVIEW_SECONDS = 1.0
+TURN_SECONDS = 0.0005
+"""How long media waits for other work, about, at the longest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,11 +205,20 @@ class Room:
 
     def tick(self, now: float) -> None:
         """Do what is due; call some twenty times a second."""
-        for peer in self.peers.values():
+        for _ in self.turns(now):
+            pass
+
+    def turns(self, now: float) -> Iterator[None]:
+        """Do what is due, as `tick`, in small pieces: between two of them media may go by."""
+        for peer in tuple(self.peers.values()):
+            if self.peers.get(peer.participant) is not peer:  # it has left meanwhile
+                continue
             peer.publisher.tick(now)
-            peer.subscriber.tick(now)
             peer.publisher.transport.tick(now)
+            yield
+            peer.subscriber.tick(now)
             peer.subscriber.transport.tick(now)
+            yield
         for track in self.links.tracks():
             track.forwarder.tick(now)
         if self.links:
@@ -300,4 +312,14 @@ class Room:
         self.links.unpublish(track)
 
 
-__all__ = ["Grants", "Listener", "Peer", "Room"]
+async def tick_all(rooms: Iterable[Room], now: float) -> None:
+    """Have rooms do what is due, and let media go by all the while."""
+    since = time.monotonic()
+    for room in rooms:
+        for _ in room.turns(now):
+            if time.monotonic() - since > TURN_SECONDS:
+                await asyncio.sleep(0)
+                since = time.monotonic()
+
+
+__all__ = ["Grants", "Listener", "Peer", "Room", "tick_all"]

@@ -32,7 +32,7 @@ from services.media.placement import (
     Shared,
 )
 from services.media.port import Port
-from services.media.room import Room
+from services.media.room import Room, tick_all
 from services.media.stress import Limits, Sample, Stress
 from services.media.voices import Voices
 
@@ -210,8 +210,7 @@ class Worker:
                 continue
             self._port.asleep_after = now + SLEEP_SECONDS
             self.cascade.tick(now)
-            for room in (*self.rooms.values(), *self.leaving.values()):
-                room.tick(now)
+            await tick_all((*self.rooms.values(), *self.leaving.values()), now)
 
     async def _measure(self) -> None:
         wall, cpu = time.monotonic(), time.thread_time()
