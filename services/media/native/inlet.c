@@ -442,12 +442,12 @@ static int take_datagram(Fanout *self, int index, double now)
     return result;
 }
 
-static int receive_all(Fanout *self)
+static int receive_some(Fanout *self, int most)
 {
     Reading *reading = self->reading;
     int count;
 
-    for (int i = 0; i < BURST; i++) {
+    for (int i = 0; i < most; i++) {
         struct msghdr *header = &reading->messages[i].msg_hdr;
         reading->vectors[i] = (struct iovec){reading->data[i], MAX_DATAGRAM};
         *header = (struct msghdr){
@@ -457,30 +457,39 @@ static int receive_all(Fanout *self)
     }
     Py_BEGIN_ALLOW_THREADS
     do
-        count = recvmmsg(self->socket, reading->messages, BURST, MSG_DONTWAIT, NULL);
+        count = recvmmsg(self->socket, reading->messages, (unsigned int)most, MSG_DONTWAIT, NULL);
     while (count < 0 && errno == EINTR);
     Py_END_ALLOW_THREADS
     return count; /* below 0: there is nothing, or an ICMP error of an earlier send */
 }
 
-PyObject *fanout_read(Fanout *self, PyObject *unused)
+/* As Python's time.monotonic. */
+static double monotonic(void)
 {
     struct timespec clock;
-    double now;
-    int count, unsent;
+
+    clock_gettime(CLOCK_MONOTONIC, &clock);
+    return (double)clock.tv_sec + (double)clock.tv_nsec / 1e9;
+}
+
+PyObject *fanout_read(Fanout *self, PyObject *unused)
+{
+    int count, total = 0, unsent;
 
     (void)unused;
     if (self->is_reading) {
         PyErr_SetString(PyExc_RuntimeError, "it is being read");
         return NULL;
     }
-    count = receive_all(self);
-    clock_gettime(CLOCK_MONOTONIC, &clock);
-    now = (double)clock.tv_sec + (double)clock.tv_nsec / 1e9;
     self->is_reading = 1;
-    for (int i = 0; i < count; i++)
-        if (take_datagram(self, i, now) < 0)
-            PyErr_WriteUnraisable((PyObject *)self); /* the other datagrams are other people's */
+    /* What has come while the first were being protected leaves with them. */
+    while (total < BURST && (count = receive_some(self, BURST - total)) > 0) {
+        double now = monotonic();
+        for (int i = 0; i < count; i++)
+            if (take_datagram(self, i, now) < 0)
+                PyErr_WriteUnraisable((PyObject *)self); /* the other datagrams are other people's */
+        total += count;
+    }
     self->is_reading = 0;
     unsent = flush_all(self);
     if (unsent) {
