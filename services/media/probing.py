@@ -46,6 +46,7 @@ class Prober:
         self._at = -WAIT_SECONDS[1]
         self._wait = WAIT_SECONDS[0]
         self._is_hopeful = False
+        self._kept_up = False
         self._range: tuple[int, int] | None = None
         self._arrived: list[tuple[int, float, int]] = []
 
@@ -63,9 +64,13 @@ class Prober:
         self._wait = WAIT_SECONDS[0]
 
     def found_nothing(self) -> None:
-        """The last probe has found nothing, or told nothing."""
+        """The last probe has found nothing, or told nothing.
+
+        One that came as fast as it was sent was sent too slowly, by a busy machine: that says nothing against the way.
+        """
         self._is_hopeful = False
-        self._wait = min(WAIT_SECONDS[2], max(WAIT_SECONDS[1], 2 * self._wait))
+        longest = WAIT_SECONDS[1 if self._kept_up else 2]
+        self._wait = min(longest, max(WAIT_SECONDS[1], 2 * self._wait))
 
     def is_due(self, cut_at: float, now: float) -> bool:
         """Tell whether to probe now; `cut_at` is when the estimate was last cut."""
@@ -99,22 +104,24 @@ class Prober:
         ]
         if end < 0 or base + len(packets) < end:
             return None
-        self._range = None
+        self._range, self._kept_up = None, False
         if 2 * len(self._arrived) < end - first or len(self._arrived) < STEPS:
             return 0.0
-        return _rate_bps(self._arrived)
+        sent_bps, came_bps = _rates(self._arrived)
+        self._kept_up = 0 < sent_bps <= came_bps
+        return min(sent_bps, came_bps)
 
 
-def _rate_bps(arrived: Sequence[tuple[int, float, int]]) -> float:
-    """Tell the lower of the rates at which packets were sent and came (arrival, sent, size); 0: no saying."""
+def _rates(arrived: Sequence[tuple[int, float, int]]) -> tuple[float, float]:
+    """Tell the rates at which packets (arrival, sent, size) were sent and came, in bits a second; 0: no saying."""
     begin, end = min(at for at, _, _ in arrived), max(at for at, _, _ in arrived)
     came_seconds = (end - begin) / 1e6
     sent_seconds = arrived[-1][1] - arrived[0][1]
     octets = sum(size for _, _, size in arrived)
     if came_seconds * COMPRESSED < sent_seconds or not sent_seconds:
-        return 0.0
-    came = (octets - arrived[0][2]) / came_seconds
-    return 8 * min(came, octets * (STEPS - 1) / STEPS / sent_seconds)
+        return 0.0, 0.0
+    sent = octets * (STEPS - 1) / STEPS / sent_seconds
+    return 8 * sent, 8 * (octets - arrived[0][2]) / came_seconds
 
 
 __all__ = ["STEPS", "Probe", "Prober", "plan"]

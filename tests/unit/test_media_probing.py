@@ -117,3 +117,17 @@ def test_one_probe_is_out_at_a_time() -> None:
     prober.begin(1_000_000, FIRST, 0.0)
     assert prober.is_out
     assert not prober.is_due(NEVER_CUT, 60.0)
+
+
+def test_a_probe_that_was_sent_too_slowly_is_not_held_against_the_way() -> None:
+    waits = {}
+    for name, capacity_bps in (("wide", 1e9), ("narrow", 300_000.0)):
+        prober, now = Prober(), 100.0
+        for _ in range(6):
+            sent_at, sizes = packets(prober.begin(2_000_000, FIRST, now))
+            prober.end(FIRST + len(sizes))
+            slowly = [2 * at for at in sent_at]
+            prober.receive(FIRST, told(arrivals(slowly, sizes, capacity_bps), slowly, sizes))
+            prober.found_nothing()
+        waits[name] = [prober.is_due(NEVER_CUT, now + wait) for wait in WAIT_SECONDS]
+    assert waits == {"wide": [False, True, True], "narrow": [False, False, True]}
