@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 
 import grpc
 from parley.signaling.v1 import signaling_pb2, signaling_pb2_grpc
@@ -14,6 +15,7 @@ WAITING = 10_000
 """Events that may wait; when there are more the oldest are dropped, and counted."""
 BATCH = 64
 RETRY_SECONDS = 0.2
+HOLD_SECONDS = 0.05
 TIMEOUT_SECONDS = 2.0
 
 log = logs.get("media.announcer")
@@ -24,9 +26,10 @@ TRANSIENT = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 
 class Announcer:
-    """Publishes events of all rooms of this worker."""
+    """Publishes events of all rooms of this worker. While `is_held` says so all wait: they may be another worker's to tell."""
 
     def __init__(self, mesh: grpc.aio.Channel) -> None:
+        self.is_held: Callable[[], bool] = lambda: False
         self._stub = signaling_pb2_grpc.EventServiceStub(mesh)
         self._waiting: deque[tuple[str, signaling_pb2.Event]] = deque()
         self._more = asyncio.Event()
@@ -53,8 +56,10 @@ class Announcer:
             await self._more.wait()
             self._more.clear()
             while self._waiting:
-                room, events = self._next()
-                await self._publish(room, events)
+                if self.is_held():
+                    await asyncio.sleep(HOLD_SECONDS)
+                else:
+                    await self._publish(*self._next())
             self._idle.set()
 
     async def flush(self, seconds: float) -> None:

@@ -49,7 +49,6 @@ class Part(Protocol):
     @property
     def links(self) -> Registry:
         """Its links."""
-        ...
 
     def own_tracks(self) -> list[PublishedTrack]:
         """List what is published here."""
@@ -180,7 +179,7 @@ class Link:
 
     def update(self, track: PublishedTrack) -> None:
         """A track of this worker's was muted or unmuted."""
-        if (outgoing := self._outgoing.get(track.id)) is not None:
+        if outgoing := self._outgoing.get(track.id):
             self._say_track(outgoing)
 
     def unpublish(self, track: PublishedTrack) -> None:
@@ -225,18 +224,18 @@ class Link:
 
     def hear(self, message: RelayMessage) -> None:
         """Take what the other worker says of the room."""
-        kind = message.WhichOneof("message")
-        if kind == "track":
-            self._receive_track(message.track)
-        elif kind == "track_gone":
-            if (incoming := self._incoming.get(message.track_gone.track_id)) is not None:
-                self._forget(incoming)
-        elif kind == "wanted":
-            self._send(message.wanted.track_id, message.wanted.rank)
-        elif kind == "data":
-            self._part.pass_on(message.data.label, message.data.message)
-        elif kind == "speakers":
-            self._part.listener.elsewhere(self.node, list(message.speakers.participants))
+        match message.WhichOneof("message"):
+            case "track":
+                self._receive_track(message.track)
+            case "track_gone":
+                if incoming := self._incoming.get(message.track_gone.track_id):
+                    self._forget(incoming)
+            case "wanted":
+                self._send(message.wanted.track_id, message.wanted.rank)
+            case "data":
+                self._part.pass_on(message.data.label, message.data.message)
+            case "speakers":
+                self._part.listener.elsewhere(self.node, list(message.speakers.participants))
 
     def _message(self) -> RelayMessage:
         return RelayMessage(meeting=self._part.name)
@@ -267,8 +266,7 @@ class Link:
         self._wire.transport.forget_sources((), sent)
 
     def _receive_track(self, shown: RelayTrack) -> None:
-        known = self._incoming.get(shown.track.id)
-        if known is not None:
+        if known := self._incoming.get(shown.track.id):
             known.track.forwarder.muted = shown.track.muted
         elif shown.codec not in CODECS or len(self._incoming) >= MAX_TRACKS:
             rejected.labels("relay").inc()

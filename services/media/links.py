@@ -72,6 +72,13 @@ class Links:
         if (link := self._links.get(track.node)) is not None:
             link.want(track.id, rank)
 
+    def tick(self, own: Sequence[PublishedTrack], now: float) -> None:
+        """Do what is due; call some twenty times a second. `own` is what is published here."""
+        if self._links:
+            for track in self.tracks():
+                track.forwarder.tick(now)
+            self.settle(own)
+
     def settle(self, own: Sequence[PublishedTrack]) -> None:
         """Drop what comes of somebody who has moved, once their new place sends the same source.
 

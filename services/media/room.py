@@ -219,10 +219,7 @@ class Room:
             peer.subscriber.tick(now)
             peer.subscriber.transport.tick(now)
             yield
-        for track in self.links.tracks():
-            track.forwarder.tick(now)
-        if self.links:
-            self.links.settle(self.own_tracks())
+        self.links.tick(self.own_tracks(), now)
         self._listen(now)
         if now - self._reviewed_at >= REVIEW_SECONDS:
             self._reviewed_at = now

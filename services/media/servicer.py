@@ -8,6 +8,7 @@ from functools import wraps
 from typing import Any, TypeVar
 
 import grpc
+import redis.exceptions
 from parley.media.v1 import media_pb2, media_pb2_grpc
 from parley.signaling.v1 import signaling_pb2
 
@@ -220,9 +221,9 @@ class RoomServicer(media_pb2_grpc.RoomServiceServicer):
         self, request: media_pb2.CloseRoomRequest, context: Any
     ) -> media_pb2.CloseRoomResponse:
         """End a room, all parts of it."""
+        await self.worker.close_room(request.meeting)
         if not _is_marked(context, PART_METADATA):
             await self._at_other_parts("CloseRoom", request)
-        await self.worker.close_room(request.meeting)
         return media_pb2.CloseRoomResponse()
 
     @where_the_room_lives
@@ -240,9 +241,13 @@ class RoomServicer(media_pb2_grpc.RoomServiceServicer):
         return stats
 
     async def _at_other_parts(self, method: str, request: Any) -> list[Any]:
-        """Have a call done by all other workers that hold a part of its room; who is gone is passed over."""
-        answers = []
-        for node in await self.placement.others(request.meeting):
+        """Have a call done by all other workers that hold a part of its room; who is gone, or not to be found, is passed over."""
+        answers: list[Any] = []
+        try:
+            others = await self.placement.others(request.meeting)
+        except (redis.exceptions.RedisError, OSError):
+            return answers
+        for node in others:
             with contextlib.suppress(DomainError):
                 stub = await self.workers.rooms(node.address)
                 answers.append(await _passed_on(stub, method, request, PART_METADATA))

@@ -23,14 +23,7 @@ from services.media.announcer import Announcer
 from services.media.cascade import Cascade, Open
 from services.media.domain import NodeFull, PeerNotFound
 from services.media.metrics import Figures
-from services.media.placement import (
-    FULL,
-    LEASE_SECONDS,
-    PERSON_COST,
-    Orphans,
-    Placement,
-    Shared,
-)
+from services.media.placement import FULL, LEASE_SECONDS, PERSON_COST, Orphans, Placement, Shared
 from services.media.port import Port
 from services.media.room import Room, tick_all
 from services.media.stress import Limits, Sample, Stress
@@ -72,6 +65,7 @@ class Worker:
         self.rooms: dict[str, Room] = {}
         self.leaving: dict[str, Room] = {}
         self.announcer = announcer
+        announcer.is_held = lambda: self.is_asleep
         self.placement = placement
         self.cascade = Cascade(port, placement, self.rooms, open_channel, relay_advertise)
         self.stress = Stress(limits, PERSON_COST)

@@ -128,6 +128,32 @@ async def test_of_a_worker_that_is_killed_its_people_alone_begin_anew(
         assert stand.events.count("media_reset") == len(lost)
 
 
+async def test_a_worker_that_slept_gives_its_part_up_and_is_heard_no_more(
+    valkey: str, tmp_path: Path
+) -> None:
+    async with (
+        standing(valkey, tmp_path, *THREE, apart=True, max_peers_per_room=2) as stand,
+        light_members(stand, 4) as members,
+    ):
+        await all_hear(members)
+        room = members[0].room
+        home = (await stats(stand, room)).node
+        before = await places(stand, room)
+        sleeper = next(node for node in before.values() if node != home)
+        stand.send(sleeper, signal.SIGSTOP)
+        lost = [member for member in members if before[member.name] == sleeper]
+        for member in lost:
+            await member.hears("media_reset")
+        await all_hear(members)
+        stand.send(sleeper, signal.SIGCONT)
+        async with asyncio.timeout(60):
+            while sleeper not in await stand.nodes():  # noqa: ASYNC110
+                await asyncio.sleep(0.1)
+        await all_hear(members)
+        assert sleeper not in (await places(stand, room)).values()
+        assert stand.events.count("media_reset") == len(lost)
+
+
 @pytest.mark.parametrize("which", ["home", "branch"])
 async def test_of_a_worker_that_is_drained_its_people_alone_move(
     valkey: str, tmp_path: Path, which: str
