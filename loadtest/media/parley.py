@@ -93,6 +93,7 @@ class Seat:
         self._track_ids: dict[str, str] = {}
         self._listening: asyncio.Task[None] | None = None
         self._is_leaving = False
+        self._turn = asyncio.Lock()
 
     async def join(self, meeting: str, token: str) -> None:
         """Take the seat, up to where media is connected. Raises JoinFailed, ConnectionFailed."""
@@ -134,17 +135,16 @@ class Seat:
             uplink.answered(answer.sdp)
         await self._client.connected()
 
-    async def _say(self, **message: Any) -> str:
-        mark = secrets.token_hex(6)
-        await self._stream.write(ClientMessage(id=mark, **message))
-        return mark
+    async def _say(self, mark: str = "", **message: Any) -> None:
+        async with self._turn:  # a stream takes one message at a time
+            await self._stream.write(ClientMessage(id=mark or secrets.token_hex(6), **message))
 
     async def _ask(self, **message: Any) -> ServerMessage:
         """Say something, and wait for what answers it. Raises JoinFailed when it is refused."""
         mark = secrets.token_hex(6)
         answer = self._answers[mark] = asyncio.get_running_loop().create_future()
         try:
-            await self._stream.write(ClientMessage(id=mark, **message))
+            await self._say(mark, **message)
             said: ServerMessage = await answer
         finally:
             del self._answers[mark]
