@@ -20,13 +20,13 @@ from stack.bench import Figure
 from stack.errors import StackError
 from stack.ports import check_free
 from stack.state import State
-from stack.topology import topology
+from stack.topology import SIDE_BY_SIDE, topology
 
 WARM_STARTS = 3
 SETTLE_SECONDS = 10.0
 READY_BAR_SECONDS = 10.0
 IDLE_BAR_MB = 1500.0
-OFFSETS = range(21_000, 40_000, 500)
+OFFSETS = range(21_000, 40_000, SIDE_BY_SIDE)
 
 
 def main() -> list[Figure]:

@@ -13,6 +13,9 @@ from dataclasses import dataclass, field
 SEAT_STEP = 10
 """Between the ports of one seat of a service and the next; media's UDP ports are next to each other."""
 
+SIDE_BY_SIDE = 560
+"""Stacks whose offsets differ by a multiple of this share no port, whichever of their seats they use."""
+
 MAX_REPLICAS = 8
 MAX_MEDIA_WORKERS = MAX_REPLICAS
 
@@ -131,6 +134,7 @@ __all__ = [
     "MAX_MEDIA_WORKERS",
     "MAX_REPLICAS",
     "SERVICES",
+    "SIDE_BY_SIDE",
     "Process",
     "Topology",
     "parse_replicas",

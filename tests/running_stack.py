@@ -15,7 +15,7 @@ from pathlib import Path
 from stack.errors import StackError
 from stack.ports import check_free
 from stack.state import ProcessStatus, StackStatus, State
-from stack.topology import Topology, topology
+from stack.topology import SIDE_BY_SIDE, Topology, topology
 from tests.servers import open_folder
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -49,7 +49,7 @@ def parley_environment() -> Mapping[str, str]:
 
 def free_offset() -> int:
     """Find an offset at which a whole stack's ports are free."""
-    for offset in range(21_000, 40_000, 200):
+    for offset in range(21_000, 40_000, SIDE_BY_SIDE):
         try:
             check_free(topology(offset, media_workers=2))
         except StackError:

@@ -96,6 +96,9 @@ class Stand:
         peer = Peer(self.fanout.outlet(), self._socket())
         peer.outlet.srtp = OutboundSrtp(session(Policy.SSRC_ANY_OUTBOUND))
         peer.outlet.address = peer.socket.getsockname()[:2]
+        peer.socket.connect(
+            self.udp.getsockname()
+        )  # who had the port before may still get something
         self.peers.append(peer)
         return peer
 

@@ -7,7 +7,7 @@ import pytest
 
 from stack import envoy
 from stack.settings import Limits
-from stack.topology import SERVICES, Topology, topology
+from stack.topology import MAX_MEDIA_WORKERS, SERVICES, SIDE_BY_SIDE, Topology, topology
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -53,3 +53,13 @@ def test_envoy_listens_and_connects_where_the_table_says() -> None:
         *(seat.ports["grpc"] for service in SERVICES for seat in layout.seats(service)),
         *(seat.ports["websocket"] for seat in layout.seats("signaling")),
     }
+
+
+def test_stacks_side_by_side_share_no_port_whichever_seats_they_use() -> None:
+    used: set[int] = set()
+    for count in range(1, MAX_MEDIA_WORKERS + 1):
+        replicas = {name: min(count, 3) for name in SERVICES if name != "media"}
+        layout = topology(0, media_workers=count, replicas=replicas)
+        used |= {port for p in (*layout.processes, *layout.spares) for port in p.ports.values()}
+    for apart in range(1, 35):
+        assert not used & {port + apart * SIDE_BY_SIDE for port in used}
