@@ -7,7 +7,7 @@ the lanes that it feeds; `plain_lanes` are those of subscribers that take no red
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from services.media import rtcp
 from services.media.fanout import Fanout, Lane
@@ -18,8 +18,12 @@ from services.media.stream import Kept
 KEYFRAME_INTERVAL_SECONDS = 0.35
 """Between two keyframe requests to one source; a request that comes sooner is deferred, never dropped.
 libwebrtc drops those that come within 300 ms of one another."""
-NACK_TRIES = 4
-NACK_RETRY_SECONDS = 0.06
+NACK_TRIES = 8
+NACK_RETRY_SECONDS = (0.06, 0.5)
+"""A packet is asked for again when an answer would have come: the soonest and the latest; publishers pass over a second
+request that comes within one round trip of the first."""
+ANSWER_MARGIN = 1.2
+"""So many times as long as answers take is waited for one."""
 MAX_MISSING = 256
 MAX_GAP = 256
 """A jump further than this is a new beginning, not loss."""
@@ -29,6 +33,14 @@ IDLE_SECONDS = 1.0
 TYPICAL_BPS = (150_000, 500_000, 1_700_000)
 TYPICAL_HEIGHTS = (180, 360, 720)
 """What layers take that have not been seen yet, and their heights in pixels, by rank."""
+
+
+class _Asked(NamedTuple):
+    """How often a missing packet was asked for, and when first and last."""
+
+    tries: int
+    first: float
+    last: float
 
 
 class Waiting(Protocol):
@@ -77,7 +89,8 @@ class Encoding:
         self.recovered = 0
         self.report: rtcp.SenderReport | None = None
         self._request = request
-        self._missing: dict[int, tuple[int, float]] = {}
+        self._missing: dict[int, _Asked] = {}
+        self._answer_seconds = NACK_RETRY_SECONDS[0]
         self._asked_at = -KEYFRAME_INTERVAL_SECONDS
         self._keyframe_wanted = False
         self._bitrate_bps = 0.0
@@ -110,11 +123,14 @@ class Encoding:
 
     def note_gap(self, extended: int, before: int, now: float) -> None:
         """Ask the publisher for what was skipped between `before`, the highest so far, and a packet that has come."""
-        if self._missing.pop(extended, None) is not None:
+        if (asked := self._missing.pop(extended, None)) is not None:
             self.recovered += 1
+            self._note_answer(now - asked.first)
         gap = extended - before - 1 if before >= 0 else 0
         if 0 < gap <= MAX_GAP:
-            self._missing.update(dict.fromkeys(range(before + 1, extended), (0, now)))
+            self._missing.update(
+                {each: _Asked(0, now, now) for each in range(before + 1, extended)}
+            )
             while len(self._missing) > MAX_MISSING:
                 del self._missing[next(iter(self._missing))]
             self._ask_for_missing(now)
@@ -147,13 +163,22 @@ class Encoding:
             measured = 8 * octets / elapsed
             self._bitrate_bps += (measured - self._bitrate_bps) * (0.5 if self._bitrate_bps else 1)
 
+    def _note_answer(self, seconds: float) -> None:
+        """Learn how long an answer takes, counted from the first request."""
+        self._answer_seconds += (seconds - self._answer_seconds) / 4
+
     def _ask_for_missing(self, now: float) -> None:
+        soonest, latest = NACK_RETRY_SECONDS
+        wait = max(soonest, min(latest, ANSWER_MARGIN * self._answer_seconds))
         due = []
-        for extended, (tries, since) in list(self._missing.items()):
-            if tries >= NACK_TRIES:
+        for extended, (tries, first, last) in list(self._missing.items()):
+            if tries and now - last < wait:
+                continue
+            if tries >= NACK_TRIES:  # who watches waits for it in vain
                 del self._missing[extended]
-            elif tries == 0 or now - since >= NACK_RETRY_SECONDS:
-                self._missing[extended] = (tries + 1, now)
+                self.request_keyframe()
+            else:
+                self._missing[extended] = _Asked(tries + 1, first, now)
                 due.append(extended & 0xFFFF)
         if due:
             self.nacks += len(due)

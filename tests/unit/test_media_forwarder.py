@@ -193,9 +193,33 @@ def test_the_publisher_is_asked_for_what_is_missing_a_few_times() -> None:
     track = Track()
     track.publish([65_534, 1])
     assert track.nacked() == [[65_535, 0]]
-    for step in range(1, 10):
-        track.forwarder.tick(1.0 + step * NACK_RETRY_SECONDS * 1.01)
+    for step in range(1, 3 * NACK_TRIES):
+        track.forwarder.tick(1.0 + step * NACK_RETRY_SECONDS[0] * 1.01)
     assert track.nacked() == [[65_535, 0]] * NACK_TRIES
+    assert track.keyframes_asked() == 2, (
+        "at the beginning, and now: who watches waits for it in vain"
+    )
+
+
+def test_a_publisher_that_is_far_away_is_given_the_time_to_answer() -> None:
+    track = Track()
+    now = 1.0
+    for sequence in range(1, 40, 2):  # every other packet comes by retransmission, 300 ms later
+        track.publish([sequence], now)
+        track.publish([sequence + 2], now)
+        track.publish([sequence + 1], now + 0.3)
+        now += 1
+    track.asked.clear()
+    track.publish([45], now)
+    for step in range(1, 80):
+        track.forwarder.tick(now + step * 0.05)
+    asked = track.nacked()
+    assert len(asked) == NACK_TRIES
+    track.asked.clear()
+    track.publish([47], now := now + 10)
+    for step in range(1, 7):  # for as long as an answer takes
+        track.forwarder.tick(now + step * 0.05)
+    assert len(track.nacked()) == 1
 
 
 def test_what_has_come_late_is_not_asked_for_again() -> None:
