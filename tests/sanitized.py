@@ -32,11 +32,18 @@ class SanitizerMissing(Exception):
     """There is no compiler, or it has no sanitizers; the text says which."""
 
 
+class BuildFailed(Exception):
+    """It can't be compiled, though another program can."""
+
+
 def build(folder: Path, sources: Sequence[Path] = native.SOURCES) -> Path:
-    """Compile it into a folder. Raises SanitizerMissing."""
-    output = folder / "_native.so"
-    if why := native.compile_to(output, *FLAGS, sources=sources):
+    """Compile it into a folder. Raises SanitizerMissing, BuildFailed."""
+    output, empty = folder / "_native.so", folder / "empty.c"
+    empty.write_text("#include <Python.h>\n")
+    if why := native.compile_to(folder / "empty.so", *FLAGS, sources=[empty]):
         raise SanitizerMissing(why)
+    if why := native.compile_to(output, *FLAGS, sources=sources):
+        raise BuildFailed(why)
     return output
 
 

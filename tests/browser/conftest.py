@@ -52,7 +52,9 @@ class Place:
 @pytest.fixture(scope="session")
 def place() -> Iterator[Place]:
     """Give the network and the stack in it, the same for the session."""
-    if not is_possible():
+    if (
+        not is_possible()
+    ):  # nobody else may make them; `.ci/run` and whoever tests as root run these tests
         pytest.skip(
             "there are no network namespaces for this user: that needs root, and ip and nsenter"
         )

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from services.media import rtcp
 from services.media.acknowledged import Acknowledged
 from services.media.fanout import Outlet
-from tests.contracts.test_fanout import KINDS, Stand, packet, turn
+from tests.contracts.test_fanout import KINDS, Stand, both_bodies, packet, turn
 
 SENT = [1.0, 1.003, 1.02, 1.021, 1.022, 1.1]
 """When six packets left, of 10, 20, … bytes of payload: three groups, the last of one packet."""
@@ -83,9 +83,8 @@ async def test_what_is_no_feedback_is_refused(stand: Stand, bad: bytes) -> None:
         out.acknowledge(bad, 0, -1.0, False)
 
 
+@both_bodies
 async def test_both_bodies_read_whatever_comes_alike() -> None:
-    if len(KINDS) == 1:
-        pytest.skip("there is one body alone: no compiler here")
     stands = [Stand(kind) for kind in KINDS]
     outlets = [await outlet(each, [1 + 0.003 * n for n in range(300)]) for each in stands]
 

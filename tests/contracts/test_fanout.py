@@ -8,6 +8,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 from pylibsrtp import Policy
@@ -18,11 +19,18 @@ from services.media.fanout import SENT, Fanout, Lane, Outlet, choose
 from services.media.ice import Address
 from services.media.outbox import Outbox
 from services.media.payload import NO_NUMBERS, Vp8Numbers
+from stack import native
 from tests.srtp_sink import session
 
 KINDS = ["python"]
 if importlib.util.find_spec("services.media._native") is not None:
     KINDS.append("compiled")  # where the machine has a C compiler: ./parley builds it
+
+both_bodies = pytest.mark.skipif(
+    len(KINDS)
+    == 1,  # the compiled one is optional (ADR 15); that it is there where it can be is tested below
+    reason="there is no C compiler: there is one body, and nothing to compare it with",
+)
 
 PICTURE = bytes.fromhex("90c08123 45 00")
 """A VP8 descriptor with the picture id 0x123 of 15 bits and the TL0PICIDX 0x45, then the frame's first byte."""
@@ -129,6 +137,14 @@ async def turn() -> None:
     """Let the event loop's turn end."""
     for _ in range(3):
         await asyncio.sleep(0)
+
+
+def test_where_it_can_be_compiled_it_is(tmp_path: Path) -> None:
+    """A build that fails must not pass for a machine without a compiler."""
+    empty = tmp_path / "empty.c"
+    empty.write_text("#include <Python.h>\n")
+    why_not = native.compile_to(tmp_path / "empty.so", sources=[empty])
+    assert "compiled" in KINDS or why_not
 
 
 async def test_each_lane_gets_its_own_numbers(stand: Stand) -> None:

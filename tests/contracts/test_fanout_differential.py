@@ -17,11 +17,9 @@ from services.media.dtls import srtp_addresses
 from services.media.fanout import Lane
 from services.media.payload import NO_NUMBERS, Vp8Numbers
 from tests import sanitized
-from tests.contracts.test_fanout import KINDS, Elsewhere, Peer, Stand, standing, turn
+from tests.contracts.test_fanout import Elsewhere, Peer, Stand, both_bodies, standing, turn
 
-pytestmark = pytest.mark.skipif(
-    "compiled" not in KINDS, reason="the compiled fan-out is not built: there is nothing to compare"
-)
+pytestmark = both_bodies
 EXAMPLES = 50 if sanitized.VARIABLE in os.environ else 150
 """Histories; fewer where sanitizers make them slow."""
 HEADER = 20

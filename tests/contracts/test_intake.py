@@ -19,7 +19,7 @@ from services.media.arrivals import MAX_ARRIVALS
 from services.media.dtls import MAX_SRTP_PACKET, InboundSrtp
 from services.media.fanout import BURST
 from services.media.stream import HISTORY, SILENCE, Kept
-from tests.contracts.test_fanout import KINDS, Stand, standing, turn
+from tests.contracts.test_fanout import KINDS, Stand, both_bodies, standing, turn
 from tests.hostile import datagrams, mutated
 from tests.srtp_sink import session
 
@@ -172,9 +172,8 @@ def test_before_it_knows_how_the_publisher_writes_all_is_invalid(way: Way) -> No
         it.receive(packet(), 1.0)
 
 
+@both_bodies
 def test_both_bodies_take_whatever_comes_alike() -> None:
-    if len(KINDS) == 1:
-        pytest.skip("there is one body alone: no compiler here")
     corpus = [each for each in datagrams("rtp") if len(each) >= 12]
     types = {each[1] & 0x7F: 96 for each in corpus}
     ways = [Way(kind) for kind in KINDS]
@@ -405,9 +404,8 @@ def test_feedback_is_in_order_tells_the_first_time_and_counts_on(arriving: Arriv
     assert packet[8:12] == (9).to_bytes(4, "big")
 
 
+@both_bodies
 def test_both_bodies_tell_of_whatever_comes_alike() -> None:
-    if len(KINDS) == 1:
-        pytest.skip("there is one body alone: no compiler here")
     ways = [Arriving(kind) for kind in KINDS]
 
     @FEW

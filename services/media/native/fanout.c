@@ -87,28 +87,33 @@ static PyObject *outlet_get_address(Outlet *self, void *closure)
     return Py_NewRef(self->address);
 }
 
-static int outlet_set_srtp(Outlet *self, PyObject *value, void *closure)
+int take_context(PyObject *srtp, PyObject **held, void **context)
 {
-    void *context = NULL;
+    void *taken = NULL;
 
-    (void)closure;
-    if (value == NULL) {
-        PyErr_SetString(PyExc_AttributeError, "an outlet keeps its srtp");
+    if (srtp == NULL) {
+        PyErr_SetString(PyExc_AttributeError, "what protects can't be deleted");
         return -1;
     }
-    if (value != Py_None) {
-        PyObject *pointer = PyObject_GetAttrString(value, "context");
+    if (srtp != Py_None) {
+        PyObject *pointer = PyObject_GetAttrString(srtp, "context");
         if (pointer == NULL)
             return -1;
-        context = PyLong_AsVoidPtr(pointer);
+        taken = PyLong_AsVoidPtr(pointer);
         Py_DECREF(pointer);
-        if (context == NULL && PyErr_Occurred())
+        if (taken == NULL && PyErr_Occurred())
             return -1;
     }
-    self->context = context;
-    Py_INCREF(value);
-    Py_SETREF(self->srtp, value);
+    *context = taken;
+    Py_INCREF(srtp);
+    Py_SETREF(*held, srtp);
     return 0;
+}
+
+static int outlet_set_srtp(Outlet *self, PyObject *value, void *closure)
+{
+    (void)closure;
+    return take_context(value, &self->srtp, &self->context);
 }
 
 static PyObject *outlet_get_srtp(Outlet *self, void *closure)

@@ -222,26 +222,8 @@ static PyObject *inlet_take_feedback(Inlet *self, PyObject *arguments)
 
 static int inlet_set_srtp(Inlet *self, PyObject *value, void *closure)
 {
-    void *context = NULL;
-
     (void)closure;
-    if (value == NULL) {
-        PyErr_SetString(PyExc_AttributeError, "an inlet keeps its srtp");
-        return -1;
-    }
-    if (value != Py_None) {
-        PyObject *pointer = PyObject_GetAttrString(value, "context");
-        if (pointer == NULL)
-            return -1;
-        context = PyLong_AsVoidPtr(pointer);
-        Py_DECREF(pointer);
-        if (context == NULL && PyErr_Occurred())
-            return -1;
-    }
-    self->context = context;
-    Py_INCREF(value);
-    Py_SETREF(self->srtp, value);
-    return 0;
+    return take_context(value, &self->srtp, &self->context);
 }
 
 static PyObject *inlet_get_srtp(Inlet *self, void *closure)

@@ -147,6 +147,8 @@ int forward_packet(Fanout *self, const Packet *packet, PyObject *lanes);
 int flush_all(Fanout *self);
 /* Read "(host, port)"; `length` is 0 where it is no such address. Returns -1 with an exception set, else 0. */
 int read_address(PyObject *value, struct sockaddr_storage *to, socklen_t *length);
+/* Take the libsrtp context of an InboundSrtp or OutboundSrtp, or of None, and hold what keeps it alive. As read_address. */
+int take_context(PyObject *srtp, PyObject **held, void **context);
 /* Take a packet that is authentic; returns its transport-wide sequence number or one of the above. */
 int stream_take(Stream *self, const unsigned char *data, int size, double now);
 
