@@ -174,9 +174,10 @@ class Encoding:
         for extended, (tries, first, last) in list(self._missing.items()):
             if tries and now - last < wait:
                 continue
-            if tries >= NACK_TRIES:  # who watches waits for it in vain
+            if tries >= NACK_TRIES:
                 del self._missing[extended]
-                self.request_keyframe()
+                if self.stream.lanes or self.waiting:  # who watches waits for it in vain
+                    self.request_keyframe()
             else:
                 self._missing[extended] = _Asked(tries + 1, first, now)
                 due.append(extended & 0xFFFF)
