@@ -11,10 +11,8 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Sequence
 
-from services.media.acknowledged import Acknowledged, Group
-from services.media.delay import Trend
+from services.media.acknowledged import Acknowledged
 from services.media.probing import Probe, Prober
 
 START_BPS = 2_000_000
@@ -28,8 +26,9 @@ LARGE_CUT = 0.66
 """After a cut to less than this share a probe comes soon: the way may have been narrow for a moment only."""
 WIDENED = 1.25
 """So many times what had arrived at the last cut goes through now: the way is wider, and probes tell by how much."""
-RATE_SECONDS, MIN_RATE_SECONDS = 0.5, 0.25
 LOSS_SECONDS = 1.0
+LEAST_PACKETS = 10
+"""Of so few no share is made."""
 LOSS_HIGH, LOSS_LOW = 0.10, 0.02
 REMEMBERED_SECONDS = 4
 LESS_SENT = 1.2
@@ -48,8 +47,6 @@ WORTHWHILE = 1.05
 SETTLE_SECONDS = 0.3
 """For so long after a probe has arrived, the queue that it made is no sign of what media does."""
 
-Acknowledge = Callable[[bytes, int, float, bool], Acknowledged]
-
 
 class Losses:
     """What share of packets is lost, a second at a time, and how much of that is the network's own.
@@ -60,7 +57,7 @@ class Losses:
     def __init__(self) -> None:
         self.fraction = 0.0
         self.inherent = 0.0
-        self._received = self._lost = self._octets = 0
+        self._before = 0, 0, 0
         self._since = 0.0
         self._seconds: deque[tuple[float, float]] = deque(maxlen=REMEMBERED_SECONDS)
 
@@ -69,22 +66,23 @@ class Losses:
         """The share that our own sending may have caused."""
         return max(0.0, self.fraction - self.inherent)
 
-    def count(self, received: int, lost: int, octets: int, now: float) -> bool:
-        """Take a feedback's counts, and the bytes that were sent; returns whether `fraction` is a new one."""
-        self._received += received
-        self._lost += lost
-        self._octets += octets
+    def look(self, told: Acknowledged, now: float) -> bool:
+        """Look at what has been told so far; returns whether `fraction` is a new one."""
         elapsed = now - self._since
-        if elapsed < LOSS_SECONDS or self._received + self._lost < 10:
+        if elapsed < LOSS_SECONDS:
             return False
-        self.fraction = self._lost / (self._received + self._lost)
-        rate = self._octets / elapsed
+        received, lost, octets = self._before
+        received, lost = told.received - received, told.lost - lost
+        if received + lost < LEAST_PACKETS:
+            return False
+        self.fraction = lost / (received + lost)
+        rate = (told.octets - octets) / elapsed
         for before, fraction in self._seconds:
             if before >= LESS_SENT * rate:
                 self._blame(fraction, before / rate)
         self.inherent = min(self.inherent, LEAST_LOST * self.fraction)
         self._seconds.append((rate, self.fraction))
-        self._received = self._lost = self._octets = 0
+        self._before = told.received, told.lost, told.octets
         self._since = now
         return True
 
@@ -99,18 +97,13 @@ class Losses:
 class Estimator:
     """`estimate_bps` is None until feedback has come: the subscriber may not send any, and then nothing is known.
 
-    `acknowledge` is its outlet's.
+    `told` is the account of that feedback.
     """
 
-    def __init__(self, acknowledge: Acknowledge) -> None:
+    def __init__(self, told: Acknowledged) -> None:
         self.estimate_bps: float | None = None
         self.losses = Losses()
-        self._acknowledge = acknowledge
-        self._trend = Trend()
-        self._open: Group | None = None
-        self._recent: deque[Group] = deque()
-        self._recent_octets = 0.0
-        self._next = 0
+        self._told = told
         self._fed_at = 0.0
         self._grown_at = 0.0
         self._cut_at = 0.0
@@ -121,51 +114,26 @@ class Estimator:
     @property
     def is_congested(self) -> bool:
         """Tell whether the way is being filled faster than it empties."""
-        return self._trend.state > 0
+        return self._told.trend > 0
 
     @property
     def acknowledged_bps(self) -> float:
-        """What arrives, over the last RATE_SECONDS of the receiver's clock; no more than was sent in its time."""
-        if not self._recent:
-            return 0.0
-        _, sent, arrived, octets = self._recent[0]
-        _, last_sent, last_arrived, _ = self._recent[-1]
-        span_ms = max(last_arrived - arrived, last_sent - sent, 1000 * MIN_RATE_SECONDS)
-        return 8000 * (self._recent_octets - octets) / span_ms
+        """What arrives."""
+        return self._told.bps
 
     def feedback(self, body: bytes, now: float) -> None:
         """Take a transport-wide feedback's body. Raises ValueError when it is none."""
-        begun = -1.0 if self._open is None else self._open[0]
-        base, end, received, lost, octets, gathered, packets = self._acknowledge(
-            body, self._next, begun, self._prober.is_out
-        )
-        if not received:
+        taken = self._told.receive(body, self._prober.is_out)
+        if taken is None:
             return
-        groups = self._gather(gathered)
-        self._next = max(self._next, end)
         self._fed_at = now
         if self.estimate_bps is None:
             self.estimate_bps, self._grown_at = START_BPS, now
-        self._trend.receive(groups)
-        self._remember(groups)
-        measured = self._prober.receive(base, packets)
-        if measured is not None:
+        if self._prober.is_out and (measured := self._prober.receive(*taken)) is not None:
             self._weigh_probe(measured, now)
-        if self.losses.count(received, lost, octets, now):
+        if self.losses.look(self._told, now):
             self._weigh_losses()
         self._adapt(now)
-
-    def _gather(self, gathered: Sequence[Group]) -> Sequence[Group]:
-        """Take groups; the last stays open for what comes by the next feedback."""
-        groups = list(gathered)
-        if (begun := self._open) is not None:
-            first, last, arrived, octets = groups[0]
-            if first == begun[0]:
-                groups[0] = (first, max(begun[1], last), max(begun[2], arrived), begun[3] + octets)
-            else:
-                groups.insert(0, begun)
-        self._open = groups.pop()
-        return groups
 
     def tick(self, now: float) -> None:
         """Do what is due: no feedback for long is a bad sign."""
@@ -191,13 +159,6 @@ class Estimator:
         """The probe's last packet was that before `end`."""
         self._prober.end(end)
 
-    def _remember(self, groups: Sequence[Group]) -> None:
-        recent = self._recent
-        recent += groups
-        self._recent_octets += sum(octets for _, _, _, octets in groups)
-        while recent and recent[0][2] < recent[-1][2] - 1000 * RATE_SECONDS:
-            self._recent_octets -= recent.popleft()[3]
-
     def _weigh_probe(self, measured_bps: float, now: float) -> None:
         assert self.estimate_bps is not None
         self._settled_at = now + SETTLE_SECONDS
@@ -220,7 +181,7 @@ class Estimator:
             is_own_probes = self._prober.is_out or now < self._settled_at
             if now - self._cut_at > CUT_SECONDS and not is_own_probes:
                 self._cut(now)
-        elif self._trend.state == 0 and self.losses.excess < LOSS_LOW:
+        elif self._told.trend == 0 and self.losses.excess < LOSS_LOW:
             most = 1.5 * self.acknowledged_bps + 10_000
             if self.estimate_bps < most:
                 self._set(min(most, self.estimate_bps * GROWTH_PER_SECOND ** min(elapsed, 1.0)))

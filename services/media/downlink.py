@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 from services.media import rtcp, rtp
 from services.media.encoding import Encoding
-from services.media.fanout import Fanout, Lane, Outlet
+from services.media.fanout import Fanout
+from services.media.outlet import Lane, Outlet
 from services.media.stream import Kept
 
 STRETCHES = 8

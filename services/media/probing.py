@@ -90,7 +90,7 @@ class Prober:
             self._range = (self._range[0], end) if end > self._range[0] else None
 
     def receive(self, base: int, packets: Sequence[tuple[int | None, float, int]]) -> float | None:
-        """Take a feedback's packets, from number `base` on, as `Acknowledged` has them.
+        """Take a feedback's packets, from number `base` on, as `Acknowledged.receive` has them.
 
         Returns the rate that the probe has shown, once it is all there; 0 if it told nothing.
         """

@@ -12,10 +12,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from services.media.acknowledged import Acknowledged
 from services.media.allocation import NONE, Wish, allocate, needed_bps
 from services.media.bandwidth import Estimator
 from services.media.downlink import Downlink
-from services.media.fanout import Outlet
+from services.media.outlet import Outlet
 from services.media.probing import STEPS, Probe
 from services.media.track import PublishedTrack
 
@@ -58,8 +59,8 @@ class Quota:
     and `on_more_desired` hears when one has risen.
     """
 
-    def __init__(self, outlet: Outlet) -> None:
-        self.estimator = Estimator(outlet.acknowledge)
+    def __init__(self, outlet: Outlet, told: Acknowledged) -> None:
+        self.estimator = Estimator(told)
         self.wants: dict[str, Want] = {}
         self.outside: frozenset[str] = frozenset()
         self.cap = ALL

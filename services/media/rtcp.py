@@ -75,7 +75,7 @@ class ReceptionReport:
 
 @dataclass(frozen=True, slots=True)
 class TransportFeedback:
-    """What has come of all that was sent, by transport-wide sequence number: the body, for `Outlet.acknowledge`."""
+    """What has come of all that was sent, by transport-wide sequence number: the body, for `Acknowledged.receive`."""
 
     body: bytes
 

@@ -52,7 +52,7 @@ class Subscriber:
         on_offer: Callable[[Offer], None],
     ) -> None:
         self.transport = transport
-        self.quota = Quota(transport.outlet)
+        self.quota = Quota(transport.outlet, fanout.acknowledged(transport.outlet))
         self._fanout = fanout
         self._local = local
         self._on_offer = on_offer

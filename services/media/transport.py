@@ -13,9 +13,10 @@ from aioice import stun
 
 from chassis import telemetry
 from services.media.dtls import Certificate, Dtls
-from services.media.fanout import Fanout, Outlet
+from services.media.fanout import Fanout
 from services.media.ice import Address, Check, CheckInvalid, Credentials, IceCaller, IceLite
 from services.media.inlet import Inlet
+from services.media.outlet import Outlet
 
 CONSENT_SECONDS = 30.0
 """Without a check for this long the peer counts as gone (RFC 7675 §5.1) and gets no more packets."""

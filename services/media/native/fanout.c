@@ -179,7 +179,6 @@ static PyGetSetDef outlet_properties[] = {
 };
 static PyMethodDef outlet_methods[] = {
     {"sent", (PyCFunction)outlet_sent, METH_VARARGS, NULL},
-    {"acknowledge", (PyCFunction)outlet_acknowledge, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 PyTypeObject OutletType = {
@@ -736,6 +735,7 @@ static PyMethodDef fanout_methods[] = {
     {"stream", (PyCFunction)fanout_stream, METH_VARARGS, NULL},
     {"outlet", (PyCFunction)fanout_outlet, METH_NOARGS, NULL},
     {"lane", (PyCFunction)fanout_lane, METH_VARARGS, NULL},
+    {"acknowledged", (PyCFunction)fanout_acknowledged, METH_O, NULL},
     {"forward", (PyCFunction)fanout_forward, METH_VARARGS, NULL},
     {"send_rtcp", (PyCFunction)fanout_send_rtcp, METH_VARARGS, NULL},
     {"send", (PyCFunction)fanout_send, METH_VARARGS, NULL},
@@ -763,7 +763,7 @@ PyMODINIT_FUNC PyInit__native(void)
     PyObject *it;
 
     if (PyType_Ready(&OutletType) < 0 || PyType_Ready(&LaneType) < 0 || PyType_Ready(&FanoutType) < 0
-        || PyType_Ready(&StreamType) < 0 || PyType_Ready(&InletType) < 0)
+        || PyType_Ready(&StreamType) < 0 || PyType_Ready(&InletType) < 0 || PyType_Ready(&AcknowledgedType) < 0)
         return NULL;
     it = PyModule_Create(&module);
     if (it == NULL)
