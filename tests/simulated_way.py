@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from services.media.acknowledged import Acknowledged, Packets
+from services.media.acknowledged import Acknowledged
 from services.media.allocation import NONE, RESUME_MARGIN, Choice, Wish, allocate, needed_bps
 from services.media.bandwidth import START_BPS, Estimator
 from services.media.probing import STEPS, Probe
@@ -115,18 +115,6 @@ class Way:
         return self.reader.read(self._arrived)
 
 
-class _Told(Acknowledged):
-    """What feedback tells, without the bytes of it."""
-
-    def __init__(self, sender: Sender) -> None:
-        super().__init__(sender)
-        self._sender = sender
-
-    def receive(self, _body: bytes, wants_packets: bool) -> tuple[int, Packets] | None:
-        base, arrivals = self._sender.read
-        return self.take(base, arrivals, wants_packets)
-
-
 class Sender:
     """Sends sound, and pictures with what the estimate leaves for them; probes as `quota` does.
 
@@ -143,7 +131,7 @@ class Sender:
         self.layers = layers
         self.rank = 0
         self.picture_bps = float(layers[0] if layers else min(wanted_bps, START_BPS))
-        self.told = _Told(self)
+        self.told = Acknowledged(self)
         self.estimator = Estimator(self.told)
         self.now = 0.0
         self.packets: list[tuple[float, int]] = []
@@ -214,7 +202,7 @@ class Sender:
             self._due.append((self.now + spread, octets // count))
 
     def _feed(self) -> None:
-        """Have the reader report what it has read by now, and the estimator take what has come back."""
+        """Have the reader report what it has read by now, and take what has come back."""
         if (
             self.now - self._fed_at >= FEEDBACK_SECONDS
             and self.way.reader.awake(self.now) == self.now
@@ -223,10 +211,7 @@ class Sender:
             self._report()
         while self._feedback and self._feedback[0][0] <= self.now:
             _, self.read = self._feedback.popleft()
-            was_congested = self.estimator.is_congested
-            self.estimator.feedback(b"", self.now)
-            if self.estimator.is_congested and not was_congested:
-                self._allocated_at = 0.0
+            self.told.take(*self.read)
 
     def _report(self) -> None:
         """Report, in order, what has been read; a gap counts as lost when something after it is there."""
@@ -245,7 +230,8 @@ class Sender:
             self._reported = end
 
     def _tick(self) -> None:
-        self.estimator.tick(self.now)
+        if self.estimator.tick(self.now):
+            self._allocated_at = 0.0
         self.estimates.append(self.estimate_bps)
         self.pictures.append(self.picture_bps)
         if self.now - self._allocated_at < ALLOCATE_SECONDS - 1e-9:

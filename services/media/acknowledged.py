@@ -18,6 +18,8 @@ RATE_MS, MIN_RATE_MS = 500.0, 250.0
 """Over how long it is measured what arrives; a span that is shorter counts as the second."""
 MAX_RECENT = 256
 """Groups that are remembered at most: RATE_MS has 100 of them."""
+MAX_LISTED = 64
+"""Feedbacks that are listed at most, packet by packet."""
 
 Packets = Sequence[tuple[int | None, float, int]]
 """Of each packet when it arrived (microseconds by the receiver's clock, None if it has not), when it left (seconds), its bytes."""
@@ -41,16 +43,18 @@ class Acknowledged:
 
     `received` and `lost` count packets, each as lost once at the most; `octets` are the bytes of both. `end` is the
     number after the last that was told of. `trend` is whether the delay grows, as `Trend.state`; `bps` is what arrives, by
-    the receiver's clock, and no more than was sent in its time.
+    the receiver's clock, and no more than was sent in its time. While it `lists`, packets are kept one by one.
     """
 
     def __init__(self, sent: Sent) -> None:
         self.received = self.lost = self.octets = self.end = 0
+        self.lists = False
         self._sent = sent
         self._trend = Trend()
         self._open: Group | None = None
         self._recent: deque[Group] = deque()
         self._recent_octets = 0
+        self._listed: list[tuple[int, Packets]] = []
 
     @property
     def trend(self) -> int:
@@ -67,22 +71,17 @@ class Acknowledged:
         span_ms = max(last_arrived - arrived, last_sent - sent, MIN_RATE_MS)
         return 8000 * (self._recent_octets - octets) / span_ms
 
-    def receive(self, body: bytes, wants_packets: bool) -> tuple[int, Packets] | None:
-        """Read a feedback's body. Raises ValueError when it is none.
-
-        Returns its first packet's number, unwrapped, and its packets where they are asked for; None if none has arrived.
-        """
+    def receive(self, body: bytes) -> None:
+        """Read a feedback's body, and take it. Raises ValueError when it is none."""
         base, arrivals = read_transport_feedback(body)
-        return self.take(unwrapped(base, self._sent.number - 1), arrivals, wants_packets)
+        self.take(unwrapped(base, self._sent.number - 1), arrivals)
 
-    def take(
-        self, base: int, arrivals: Sequence[int | None], wants_packets: bool
-    ) -> tuple[int, Packets] | None:
-        """Take a feedback that is read, as `receive`: when each packet from number `base` on has arrived."""
+    def take(self, base: int, arrivals: Sequence[int | None]) -> None:
+        """Take a feedback: when each packet has arrived, from number `base` on. One of which none has says nothing."""
         sent_at, sizes = self._sent.sent(base, len(arrivals))
         groups, received = _gather(arrivals, sent_at, sizes, self._open)
         if not received:
-            return None
+            return
         self._open = groups.pop()
         self.received += received
         self.lost += arrivals[max(0, self.end - base) :].count(None)
@@ -91,7 +90,13 @@ class Acknowledged:
         if groups:
             self._trend.receive(groups)
             self._remember(groups)
-        return base, list(zip(arrivals, sent_at, sizes, strict=True)) if wants_packets else ()
+        if self.lists and len(self._listed) < MAX_LISTED:
+            self._listed.append((base, list(zip(arrivals, sent_at, sizes, strict=True))))
+
+    def take_listed(self) -> list[tuple[int, Packets]]:
+        """Take what was listed since the last time: of each feedback its first packet's number, and its packets."""
+        listed, self._listed = self._listed, []
+        return listed
 
     def _remember(self, groups: Sequence[Group]) -> None:
         recent = self._recent

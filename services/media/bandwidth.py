@@ -97,13 +97,15 @@ class Losses:
 class Estimator:
     """`estimate_bps` is None until feedback has come: the subscriber may not send any, and then nothing is known.
 
-    `told` is the account of that feedback.
+    `told` is the account of that feedback. The way `is_congested` while it is being filled faster than it empties.
     """
 
     def __init__(self, told: Acknowledged) -> None:
         self.estimate_bps: float | None = None
         self.losses = Losses()
+        self.is_congested = False
         self._told = told
+        self._received = 0
         self._fed_at = 0.0
         self._grown_at = 0.0
         self._cut_at = 0.0
@@ -112,35 +114,31 @@ class Estimator:
         self._limit_bps = math.inf
 
     @property
-    def is_congested(self) -> bool:
-        """Tell whether the way is being filled faster than it empties."""
-        return self._told.trend > 0
-
-    @property
     def acknowledged_bps(self) -> float:
         """What arrives."""
         return self._told.bps
 
-    def feedback(self, body: bytes, now: float) -> None:
-        """Take a transport-wide feedback's body. Raises ValueError when it is none."""
-        taken = self._told.receive(body, self._prober.is_out)
-        if taken is None:
-            return
-        self._fed_at = now
+    def tick(self, now: float) -> bool:
+        """Make of what has been told since the last time what is to be made; returns whether the way has just become congested.
+
+        No feedback for long is a bad sign, too.
+        """
+        if self._told.received == self._received:
+            if self.estimate_bps is not None and now - self._fed_at > SILENCE_SECONDS:
+                self._fed_at = now
+                self._set(self.estimate_bps * 0.7)
+                self._prober.hurry()
+            return False
+        self._received, self._fed_at = self._told.received, now
         if self.estimate_bps is None:
             self.estimate_bps, self._grown_at = START_BPS, now
-        if self._prober.is_out and (measured := self._prober.receive(*taken)) is not None:
-            self._weigh_probe(measured, now)
+        if self._told.lists:
+            self._look_at_probe(now)
         if self.losses.look(self._told, now):
             self._weigh_losses()
+        was_congested, self.is_congested = self.is_congested, self._told.trend > 0
         self._adapt(now)
-
-    def tick(self, now: float) -> None:
-        """Do what is due: no feedback for long is a bad sign."""
-        if self.estimate_bps is not None and now - self._fed_at > SILENCE_SECONDS:
-            self._fed_at = now
-            self._set(self.estimate_bps * 0.7)
-            self._prober.hurry()
+        return self.is_congested and not was_congested
 
     def probe(self, wanted_bps: float, first: int, now: float) -> Probe | None:
         """Say what to send in order to learn whether `wanted_bps` would go through; None: nothing, for now.
@@ -153,11 +151,18 @@ class Estimator:
         if not self._prober.is_due(self._cut_at, now):
             return None
         rate = min(estimate * PROBE_FACTOR, wanted_bps * PROBE_MARGIN, MAX_BPS)
+        self._told.lists = True
         return self._prober.begin(rate, first, now)
 
     def probed(self, end: int) -> None:
         """The probe's last packet was that before `end`."""
         self._prober.end(end)
+
+    def _look_at_probe(self, now: float) -> None:
+        for base, packets in self._told.take_listed():
+            if (measured := self._prober.receive(base, packets)) is not None:
+                self._weigh_probe(measured, now)
+        self._told.lists = self._prober.is_out
 
     def _weigh_probe(self, measured_bps: float, now: float) -> None:
         assert self.estimate_bps is not None

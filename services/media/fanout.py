@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import math
 import socket
 import time
 from collections.abc import Callable, Sequence
@@ -42,6 +43,9 @@ Route = Callable[[bytes, Address, float], None]
 
 class Fanout(Protocol):
     """The hot path: what both ways offer, from the socket by inlet, stream and lane to outlet and socket."""
+
+    asleep_after: float
+    """After that (monotonic) nobody is known: the process has slept, and its rooms may be another worker's."""
 
     def read(self) -> None:
         """Read what the socket has, BURST datagrams at most: SRTP of who is known by their inlet, the rest by `route`."""
@@ -104,6 +108,7 @@ class PythonFanout:
         self._send = send
         self._route = route
         self._inlets: dict[Address, Inlet] = {}
+        self.asleep_after = math.inf
 
     def read(self) -> None:
         """Read what the socket has."""
@@ -115,7 +120,7 @@ class PythonFanout:
                 return
             except OSError:  # an ICMP error of an earlier send
                 continue
-            inlet = self._inlets.get(source[:2])
+            inlet = self._inlets.get(source[:2]) if now <= self.asleep_after else None
             if inlet is not None and len(datagram) >= MIN_HEADER and 128 <= datagram[0] <= 191:
                 inlet.receive(datagram, now)
             elif datagram:

@@ -74,10 +74,9 @@ class Links:
 
     def tick(self, own: Sequence[PublishedTrack], now: float) -> None:
         """Do what is due; call some twenty times a second. `own` is what is published here."""
-        if self._links:
-            for track in self.tracks():
-                track.forwarder.tick(now)
-            self.settle(own)
+        for track in self.tracks():
+            track.forwarder.tick(now)
+        self.settle(own)
 
     def settle(self, own: Sequence[PublishedTrack]) -> None:
         """Drop what comes of somebody who has moved, once their new place sends the same source.

@@ -20,7 +20,8 @@ from services.media.outlet import Outlet
 from services.media.probing import STEPS, Probe
 from services.media.track import PublishedTrack
 
-ALLOCATE_SECONDS = 0.25
+ALLOCATE_SECONDS, AMPLE_SECONDS = 0.25, 0.5
+"""From one allocation to the next; the second where there is room for everything."""
 ALL = 1 << 8
 """A rank above every encoding's."""
 SCREEN_PRIORITY = 200
@@ -71,6 +72,7 @@ class Quota:
         self.starvations: dict[str, int] = {}
         self._told: dict[str, tuple[Delivery, str]] = {}
         self._allocated_at = 0.0
+        self._is_ample = False
         self._probing: list[asyncio.TimerHandle] = []
 
     def begin(self, track: PublishedTrack, downlink: Downlink) -> None:
@@ -92,17 +94,11 @@ class Quota:
             self.wants[track_id] = want
             self._allocated_at = 0.0
 
-    def feedback(self, body: bytes, now: float) -> None:
-        """Learn from what has arrived, by a transport-wide feedback's body. Raises ValueError when it is none."""
-        was_congested = self.estimator.is_congested
-        self.estimator.feedback(body, now)
-        if self.estimator.is_congested and not was_congested:
-            self._allocated_at = 0.0
-
     def tick(self, list_links: Callable[[], Sequence[Link]], now: float) -> None:
         """Do what is due; call some twenty times a second."""
-        self.estimator.tick(now)
-        if now - self._allocated_at < ALLOCATE_SECONDS:
+        if self.estimator.tick(now):
+            self._allocated_at = 0.0
+        if now - self._allocated_at < (AMPLE_SECONDS if self._is_ample else ALLOCATE_SECONDS):
             return
         self._allocated_at = now
         links = list_links()
@@ -117,7 +113,9 @@ class Quota:
         chosen = allocate(wishes, None if estimate is None else max(0.0, estimate - sound_bps))
         for track, downlink in pictures:
             self._give(track, downlink, chosen[track.id])
-        self._probe(pictures, needed_bps(wishes) + sound_bps, now)
+        needed = needed_bps(wishes) + sound_bps
+        self._is_ample = estimate is not None and estimate >= needed
+        self._probe(pictures, needed, now)
 
     def delivery(self, track_id: str) -> Delivery:
         """Tell how a track comes."""

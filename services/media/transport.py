@@ -46,6 +46,7 @@ class _Counts(NamedTuple):
     srtp: int
     srtcp: int
     rtp: int
+    rtcp: int
 
     @classmethod
     def of(cls, inlet: Inlet, outlet: Outlet) -> _Counts:
@@ -59,6 +60,7 @@ class _Counts(NamedTuple):
             inlet.unprotected,
             inlet.unprotected_rtcp,
             inlet.invalid,
+            inlet.invalid_rtcp,
         )
 
 
@@ -79,7 +81,7 @@ class Transport:
         self._send = send
         self._remote: tuple[str, str, tuple[str, str]] | None = None
         self._dtls: Dtls | None = None
-        self._counted = _Counts(0, 0, 0, 0, 0, 0, 0, 0)
+        self._counted = _Counts(0, 0, 0, 0, 0, 0, 0, 0, 0)
 
     @property
     def is_connected(self) -> bool:
@@ -154,7 +156,7 @@ class Transport:
         _bytes.labels("in").inc(gained.octets_in)
         _packets.labels("out").inc(gained.packets_out)
         _bytes.labels("out").inc(gained.octets_out)
-        for kind in ("early", "srtp", "srtcp", "rtp"):
+        for kind in ("early", "srtp", "srtcp", "rtp", "rtcp"):
             if count := getattr(gained, kind):
                 rejected.labels(kind).inc(count)
         return gained.packets_in + gained.packets_out

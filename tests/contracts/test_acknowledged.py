@@ -60,24 +60,26 @@ async def test_it_counts_what_arrived_and_what_did_not(stand: Stand) -> None:
     account = await told(stand, SENT)
     size = len(packet(bytes(10)))
     body = feedback([(0, 5.0), (1, 5.25), (2, 5.5), (4, 5.75)])
-    assert account.receive(body, False) == (0, ())
+    account.receive(body)
     assert (account.received, account.lost, account.end) == (4, 1, 5)
     assert account.octets == 5 * size + 10 + 20 + 30 + 40, "of what was lost, too"
 
 
 async def test_what_is_told_twice_is_lost_once(stand: Stand) -> None:
     account = await told(stand, SENT)
-    account.receive(feedback([(0, 5.0), (4, 5.75)]), False)
-    account.receive(feedback([(0, 5.0), (5, 5.75)]), False)
+    account.receive(feedback([(0, 5.0), (4, 5.75)]))
+    account.receive(feedback([(0, 5.0), (5, 5.75)]))
     assert account.lost == 3
 
 
 async def test_packets_are_told_one_by_one_where_they_are_asked_for(stand: Stand) -> None:
     account = await told(stand, SENT)
-    taken = account.receive(feedback([(0, 5.0), (4, 5.75), (5, 6.0)]), True)
-    assert taken is not None
-    base, packets = taken
+    account.receive(feedback([(0, 5.0)]))
+    account.lists = True
+    account.receive(feedback([(0, 5.0), (4, 5.75), (5, 6.0)]))
+    ((base, packets),) = account.take_listed()
     assert base == 0
+    assert account.take_listed() == []
     assert [arrival for arrival, _, _ in packets] == [5e6, None, None, None, 5.75e6, 6e6]
     assert [left for _, left, _ in packets] == SENT
     assert [size for _, _, size in packets] == [len(packet(bytes(10 * n))) for n in range(1, 7)]
@@ -85,24 +87,34 @@ async def test_packets_are_told_one_by_one_where_they_are_asked_for(stand: Stand
 
 async def test_what_arrives_is_measured_by_groups_that_are_whole(stand: Stand) -> None:
     account = await told(stand, SENT)
-    account.receive(feedback([(0, 5.0), (1, 5.25)]), False)
+    account.receive(feedback([(0, 5.0), (1, 5.25)]))
     assert account.bps == 0, "the first group may go on"
-    account.receive(feedback([(2, 5.5), (3, 5.5), (4, 5.5), (5, 5.75)]), False)
+    account.receive(feedback([(2, 5.5), (3, 5.5), (4, 5.5), (5, 5.75)]))
     size = sum(len(packet(bytes(10 * n))) for n in (3, 4, 5))
     assert account.bps == pytest.approx(8 * size / 0.25), "of the second, after the first"
 
 
 async def test_of_what_was_never_sent_nothing_is_counted(stand: Stand) -> None:
     account = await told(stand, SENT)
-    account.receive(feedback([(5, 5.0), (6, 5.1)]), False)
+    account.receive(feedback([(5, 5.0), (6, 5.1)]))
     assert (account.received, account.octets) == (1, len(packet(bytes(60))))
-    assert account.receive(feedback([(7, 5.0), (8, 5.1)]), True) is None
+    account.lists = True
+    account.receive(feedback([(7, 5.0), (8, 5.1)]))
+    assert account.take_listed() == []
     assert (account.received, account.lost) == (1, 0)
+
+
+async def test_what_is_listed_is_bounded(stand: Stand) -> None:
+    account = await told(stand, SENT)
+    account.lists = True
+    for _ in range(acknowledged.MAX_LISTED + 3):
+        account.receive(feedback([(0, 5.0)]))
+    assert len(account.take_listed()) == acknowledged.MAX_LISTED
 
 
 async def test_what_a_clock_that_stands_still_tells_is_bounded(stand: Stand) -> None:
     account = await told(stand, [1 + 0.006 * number for number in range(400)])
-    account.receive(feedback([(number, 5.0) for number in range(400)]), False)
+    account.receive(feedback([(number, 5.0) for number in range(400)]))
     sizes = [len(packet(bytes(10 + 10 * (number % 10)))) for number in range(399)]
     span = 0.006 * (acknowledged.MAX_RECENT - 1)
     assert account.bps == pytest.approx(8 * sum(sizes[-acknowledged.MAX_RECENT + 1 :]) / span)
@@ -112,7 +124,7 @@ async def test_what_a_clock_that_stands_still_tells_is_bounded(stand: Stand) -> 
 async def test_what_is_no_feedback_is_refused(stand: Stand, bad: bytes) -> None:
     account = await told(stand, SENT)
     with pytest.raises(ValueError):  # noqa: PT011  # the type is all that there is to tell
-        account.receive(bad, False)
+        account.receive(bad)
 
 
 @both_bodies
@@ -130,12 +142,13 @@ async def test_both_bodies_read_whatever_comes_alike() -> None:
         ),
         st.booleans(),
     )
-    def read(body: bytes, wants_packets: bool) -> None:
+    def read(body: bytes, lists: bool) -> None:
         answers: list[object] = []
         for each in accounts:
             try:
-                taken = each.receive(body, wants_packets)
-                answers.append((taken and (taken[0], list(taken[1])), seen(each)))
+                each.lists = lists
+                each.receive(body)
+                answers.append((each.take_listed(), seen(each)))
             except ValueError:
                 answers.append(None)
         assert answers[0] == answers[1]
@@ -172,7 +185,7 @@ async def live(stand: Stand, way: Way) -> list[tuple[float, ...]]:
         base, arrivals = sender.read
         came = [(base + n, at / 1e6) for n, at in enumerate(arrivals) if at is not None]
         if came:
-            account.receive(feedback(came), False)
+            account.receive(feedback(came))
             found.append(seen(account))
         await turn()
         drop(peer)

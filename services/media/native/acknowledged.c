@@ -7,7 +7,10 @@
 #define GROUP_MS 5.0
 #define RATE_MS 500.0
 #define MIN_RATE_MS 250.0
-enum { MAX_RECENT = 256 };
+enum {
+    MAX_RECENT = 256,
+    MAX_LISTED = 64,
+};
 
 /* Packets that left together, in milliseconds; none while it has no bytes. */
 typedef struct {
@@ -15,16 +18,18 @@ typedef struct {
     long long octets;
 } Group;
 
-typedef struct {
+struct Acknowledged {
     PyObject_HEAD
     Outlet *outlet;
+    char lists;
+    PyObject *listed;
     long long received, lost, octets, end;
     Trend trend;
     Group open;
     Group recent[MAX_RECENT]; /* a ring */
     int oldest, recent_count;
     long long recent_octets;
-} Acknowledged;
+};
 
 /* When a packet was sent, in seconds, and its bytes; both 0 where that is not known. */
 typedef struct {
@@ -126,25 +131,54 @@ static PyObject *one_by_one(const Outlet *outlet, const Told *told, long long ba
     return packets;
 }
 
+/* List a feedback. Returns -1 with an exception set, else 0. */
+static int list(Acknowledged *self, const Told *told, long long base)
+{
+    PyObject *listed;
+    int failed;
+
+    if (!self->lists || PyList_GET_SIZE(self->listed) >= MAX_LISTED)
+        return 0;
+    listed = Py_BuildValue("(LN)", base, one_by_one(self->outlet, told, base));
+    failed = listed == NULL || PyList_Append(self->listed, listed) < 0;
+    Py_XDECREF(listed);
+    return failed ? -1 : 0;
+}
+
+int acknowledged_take(Acknowledged *self, const unsigned char *body, int size)
+{
+    long long base, highest = self->outlet->number - 1;
+    Told told;
+
+    if (size > MAX_PACKET || read_feedback(body, size, &told) < 0)
+        return INVALID;
+    base = highest - ((highest - (long long)told.base) & 0xFFFF);
+    return take(self, &told, base) && list(self, &told, base) < 0 ? RAISED : 0;
+}
+
 static PyObject *acknowledged_receive(Acknowledged *self, PyObject *arguments)
 {
     Py_buffer body;
-    long long base, highest = self->outlet->number - 1;
-    int wants_packets, failed;
-    Told told;
+    int taken;
 
-    if (!PyArg_ParseTuple(arguments, "y*p", &body, &wants_packets))
+    if (!PyArg_ParseTuple(arguments, "y*", &body))
         return NULL;
-    failed = body.len > MAX_PACKET || read_feedback(body.buf, (int)body.len, &told) < 0;
+    taken = body.len > MAX_PACKET ? INVALID : acknowledged_take(self, body.buf, (int)body.len);
     PyBuffer_Release(&body);
-    if (failed) {
+    if (taken == INVALID)
         PyErr_SetString(PyExc_ValueError, "it is no transport-wide feedback");
+    return taken < 0 ? NULL : Py_NewRef(Py_None);
+}
+
+static PyObject *acknowledged_take_listed(Acknowledged *self, PyObject *unused)
+{
+    PyObject *listed = self->listed, *fresh = PyList_New(0);
+
+    (void)unused;
+    if (fresh == NULL)
         return NULL;
-    }
-    base = highest - ((highest - (long long)told.base) & 0xFFFF);
-    if (!take(self, &told, base))
-        Py_RETURN_NONE;
-    return Py_BuildValue("(LN)", base, wants_packets ? one_by_one(self->outlet, &told, base) : PyTuple_New(0));
+    self->listed = fresh;
+    return listed;
 }
 
 static PyObject *acknowledged_bps(Acknowledged *self, void *closure)
@@ -175,17 +209,22 @@ PyObject *fanout_acknowledged(Fanout *fanout, PyObject *outlet)
         return NULL;
     memset((char *)self + offsetof(Acknowledged, outlet), 0, sizeof *self - offsetof(Acknowledged, outlet));
     self->outlet = (Outlet *)Py_NewRef(outlet);
+    self->listed = PyList_New(0);
     trend_begin(&self->trend);
+    if (self->listed == NULL)
+        Py_CLEAR(self);
     return (PyObject *)self;
 }
 
 static void acknowledged_dealloc(Acknowledged *self)
 {
+    Py_XDECREF(self->listed);
     Py_XDECREF(self->outlet);
     Py_TYPE(self)->tp_free((PyObject *)self);
 }
 
 static PyMemberDef acknowledged_members[] = {
+    {"lists", T_BOOL, offsetof(Acknowledged, lists), 0, NULL},
     {"received", T_LONGLONG, offsetof(Acknowledged, received), READONLY, NULL},
     {"lost", T_LONGLONG, offsetof(Acknowledged, lost), READONLY, NULL},
     {"octets", T_LONGLONG, offsetof(Acknowledged, octets), READONLY, NULL},
@@ -199,6 +238,7 @@ static PyGetSetDef acknowledged_properties[] = {
 };
 static PyMethodDef acknowledged_methods[] = {
     {"receive", (PyCFunction)acknowledged_receive, METH_VARARGS, NULL},
+    {"take_listed", (PyCFunction)acknowledged_take_listed, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 PyTypeObject AcknowledgedType = {

@@ -671,6 +671,7 @@ static int initialise(Fanout *self, PyObject *arguments)
     self->protect_rtcp = (srtp_t)(uintptr_t)protect_rtcp;
     self->unprotect = (srtp_t)(uintptr_t)unprotect;
     self->unprotect_rtcp = (srtp_t)(uintptr_t)unprotect_rtcp;
+    self->asleep_after = Py_HUGE_VAL;
     self->inlets = PyDict_New();
     self->reading = PyMem_RawMalloc(sizeof *self->reading);
     self->arena = PyMem_RawMalloc(ARENA);
@@ -727,6 +728,10 @@ static void fanout_dealloc(Fanout *self)
     Py_TYPE(self)->tp_free((PyObject *)self);
 }
 
+static PyMemberDef fanout_members[] = {
+    {"asleep_after", T_DOUBLE, offsetof(Fanout, asleep_after), 0, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
 static PyMethodDef fanout_methods[] = {
     {"read", (PyCFunction)fanout_read, METH_NOARGS, NULL},
     {"know", (PyCFunction)fanout_know, METH_VARARGS, NULL},
@@ -751,6 +756,7 @@ PyTypeObject FanoutType = {
     .tp_dealloc = (destructor)fanout_dealloc,
     .tp_traverse = (traverseproc)fanout_traverse,
     .tp_clear = (inquiry)fanout_clear,
+    .tp_members = fanout_members,
     .tp_methods = fanout_methods,
 };
 

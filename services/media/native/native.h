@@ -92,6 +92,7 @@ typedef struct {
     PyObject_HEAD
     int socket;
     int can_segment;
+    double asleep_after; /* then nobody is known */
     int is_reading;     /* what waits leaves when the reading ends */
     srtp_t protect, protect_rtcp, unprotect, unprotect_rtcp;
     PyObject *send;     /* takes (bytes, address) where a peer has no datagram address */
@@ -160,10 +161,11 @@ typedef struct {
     double threshold, slope, over_since;
 } Trend;
 
-/* What `stream_take` says, beside a transport-wide sequence number. */
+/* What `stream_take` says, beside a transport-wide sequence number, and `acknowledged_take`. */
 enum { NO_NUMBER = -1, INVALID = -2, RAISED = -3 };
 
 typedef struct Stream Stream;
+typedef struct Acknowledged Acknowledged;
 
 extern PyTypeObject OutletType, LaneType, FanoutType, StreamType, InletType, AcknowledgedType;
 
@@ -189,6 +191,8 @@ void trend_take(Trend *self, double sent, double arrived);
 double trend_latest(const Trend *self);
 void trend_look(Trend *self, double since);
 
+/* Take a feedback's body. Returns INVALID where it is none, RAISED with an exception set, else 0. */
+int acknowledged_take(Acknowledged *self, const unsigned char *body, int size);
 PyObject *fanout_acknowledged(Fanout *self, PyObject *outlet);
 PyObject *fanout_stream(Fanout *self, PyObject *arguments);
 PyObject *fanout_inlet(Fanout *self, PyObject *unused);
