@@ -20,7 +20,7 @@ from services.media.outlet import Outlet
 from services.media.probing import STEPS, Probe
 from services.media.track import PublishedTrack
 
-ALLOCATE_SECONDS, AMPLE_SECONDS = 0.25, 0.5
+ALLOCATE_SECONDS, AMPLE_SECONDS = 0.25, 1.0
 """From one allocation to the next; the second where there is room for everything."""
 ALL = 1 << 8
 """A rank above every encoding's."""
@@ -78,10 +78,14 @@ class Quota:
     def begin(self, track: PublishedTrack, downlink: Downlink) -> None:
         """Start with the smallest encoding, for a first picture at once; `tick` raises it."""
         track.forwarder.choose(downlink, ALL if track.kind == "audio" else 0)
-        self._allocated_at = 0.0
+        self.allocate_soon()
         for encoding in (downlink.current, downlink.target):
             if encoding is not None:
                 encoding.request_keyframe()
+
+    def allocate_soon(self) -> None:
+        """Allocate at the next tick: things are not as they were."""
+        self._allocated_at = 0.0
 
     def forget(self, track: PublishedTrack) -> None:
         """A track is gone."""
@@ -92,12 +96,12 @@ class Quota:
         """Say how a track is wanted, from now on."""
         if track_id in self.wants or len(self.wants) < MAX_WANTS:
             self.wants[track_id] = want
-            self._allocated_at = 0.0
+            self.allocate_soon()
 
     def tick(self, list_links: Callable[[], Sequence[Link]], now: float) -> None:
         """Do what is due; call some twenty times a second."""
         if self.estimator.tick(now):
-            self._allocated_at = 0.0
+            self.allocate_soon()
         if now - self._allocated_at < (AMPLE_SECONDS if self._is_ample else ALLOCATE_SECONDS):
             return
         self._allocated_at = now

@@ -169,6 +169,7 @@ class Subscriber:
         self._disconnect(slot)
         outlet, send_rtcp = self.transport.outlet, self.transport.send_rtcp
         slot.downlink = Downlink(self._fanout, outlet, slot.ssrc, accepted, send_rtcp)
+        slot.downlink.on_choices = self.quota.allocate_soon
         self._by_ssrc[slot.ssrc] = slot
         track.forwarder.add(slot.downlink)
         if self.transport.is_connected:  # else a keyframe would come too soon, and delay the next

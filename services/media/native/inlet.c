@@ -515,6 +515,8 @@ PyObject *fanout_read(Fanout *self, PyObject *unused)
             if (take_datagram(self, i, now) < 0)
                 PyErr_WriteUnraisable((PyObject *)self); /* the other datagrams are other people's */
         total += count;
+        if (!self->queued_count)
+            break;
     }
     self->is_reading = 0;
     unsent = flush_all(self);
