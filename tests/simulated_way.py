@@ -243,6 +243,8 @@ class Sender:
 
     def _allocate(self) -> float:
         """Choose what pictures take; returns what everything would take at its largest."""
+        if self.estimator.estimate_bps is None:
+            return 0
         left = max(0.0, self.estimate_bps - self.sound_bps)
         if not self.layers:
             self.picture_bps = min(self.wanted_bps, left)

@@ -15,7 +15,9 @@ from collections import deque
 from services.media.acknowledged import Acknowledged
 from services.media.probing import Probe, Prober
 
-START_BPS = 2_000_000
+START_BPS = 500_000
+LEARN_SECONDS = 0.3
+"""From the first feedback on, until there is an estimate: what arrives is not known at once."""
 MIN_BPS = 60_000
 MAX_BPS = 50_000_000
 GROWTH_PER_SECOND = 1.08
@@ -37,7 +39,8 @@ MAX_INHERENT = 0.30
 LEAST_LOST = 1.5
 """The network's own loss is there at every rate: no more than so many times the least that was lost of late."""
 SILENCE_SECONDS = 2.0
-PROBE_FACTOR = 2.0
+PROBE_FACTOR, FIRST_PROBE_FACTOR = 2.0, 6.0
+"""So many times the estimate a probe tries at the most; the second until a way has shown that it is narrow."""
 PROBE_MARGIN = 1.5
 """Beyond what is wanted: a busy machine sends a probe more slowly than it means to."""
 PROBE_SHARE = 0.95
@@ -110,6 +113,7 @@ class Estimator:
         self._grown_at = 0.0
         self._cut_at = 0.0
         self._prober = Prober()
+        self._probe_factor = FIRST_PROBE_FACTOR
         self._settled_at = 0.0
         self._limit_bps = math.inf
 
@@ -130,8 +134,8 @@ class Estimator:
                 self._prober.hurry()
             return False
         self._received, self._fed_at = self._told.received, now
-        if self.estimate_bps is None:
-            self.estimate_bps, self._grown_at = START_BPS, now
+        if self.estimate_bps is None and not self._begin(now):
+            return False
         if self._told.lists:
             self._look_at_probe(now)
         if self.losses.look(self._told, now):
@@ -139,6 +143,16 @@ class Estimator:
         was_congested, self.is_congested = self.is_congested, self._told.trend > 0
         self._adapt(now)
         return self.is_congested and not was_congested
+
+    def _begin(self, now: float) -> bool:
+        """Begin, once it is known what arrives, or that too much is sent; tells whether it is."""
+        if not self._grown_at:
+            self._grown_at = now
+        if now - self._grown_at < LEARN_SECONDS and self._told.trend <= 0:
+            return False
+        self.estimate_bps, self._grown_at = START_BPS, now
+        self._prober.hurry()
+        return True
 
     def probe(self, wanted_bps: float, first: int, now: float) -> Probe | None:
         """Say what to send in order to learn whether `wanted_bps` would go through; None: nothing, for now.
@@ -150,7 +164,7 @@ class Estimator:
             return None
         if not self._prober.is_due(self._cut_at, now):
             return None
-        rate = min(estimate * PROBE_FACTOR, wanted_bps * PROBE_MARGIN, MAX_BPS)
+        rate = min(estimate * self._probe_factor, wanted_bps * PROBE_MARGIN, MAX_BPS)
         self._told.lists = True
         return self._prober.begin(rate, first, now)
 
@@ -167,11 +181,11 @@ class Estimator:
     def _weigh_probe(self, measured_bps: float, now: float) -> None:
         assert self.estimate_bps is not None
         self._settled_at = now + SETTLE_SECONDS
-        found = PROBE_SHARE * min(measured_bps, self.estimate_bps * PROBE_FACTOR)
+        found = PROBE_SHARE * min(measured_bps, self.estimate_bps * self._probe_factor)
         if found > WORTHWHILE * self.estimate_bps:
             self._prober.found()
-        else:
-            self._prober.found_nothing()
+        elif self._prober.found_nothing():
+            self._probe_factor = PROBE_FACTOR
         self._set(max(found, self.estimate_bps))
 
     def _weigh_losses(self) -> None:
@@ -187,7 +201,9 @@ class Estimator:
             if now - self._cut_at > CUT_SECONDS and not is_own_probes:
                 self._cut(now)
         elif self._told.trend == 0 and self.losses.excess < LOSS_LOW:
-            most = 1.5 * self.acknowledged_bps + 10_000
+            arrives = self.acknowledged_bps
+            self._set(max(self.estimate_bps, arrives))  # what arrives goes through
+            most = 1.5 * arrives + 10_000
             if self.estimate_bps < most:
                 self._set(min(most, self.estimate_bps * GROWTH_PER_SECOND ** min(elapsed, 1.0)))
             if self.estimate_bps > WIDENED * self._limit_bps:
@@ -197,6 +213,7 @@ class Estimator:
     def _cut(self, now: float) -> None:
         assert self.estimate_bps is not None
         self._cut_at = now
+        self._probe_factor = PROBE_FACTOR
         before, self._limit_bps = self.estimate_bps, self.acknowledged_bps
         self._set(min(before, DECREASE * self._limit_bps))
         if self.estimate_bps < LARGE_CUT * before:

@@ -7,9 +7,10 @@ smallest fits, none. Where more is wanted than the estimate allows, probes find 
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from services.media.acknowledged import Acknowledged
@@ -24,6 +25,8 @@ ALLOCATE_SECONDS, AMPLE_SECONDS = 0.25, 1.0
 """From one allocation to the next; the second where there is room for everything."""
 ALL = 1 << 8
 """A rank above every encoding's."""
+UNKNOWN_SECONDS = 2.0
+"""How long the smallest pictures alone go while there is no estimate: a subscriber may send no feedback at all."""
 SCREEN_PRIORITY = 200
 MAX_WANTS = 2_000
 
@@ -73,6 +76,7 @@ class Quota:
         self._told: dict[str, tuple[Delivery, str]] = {}
         self._allocated_at = 0.0
         self._is_ample = False
+        self._began_at: float | None = None
         self._probing: list[asyncio.TimerHandle] = []
 
     def begin(self, track: PublishedTrack, downlink: Downlink) -> None:
@@ -113,8 +117,10 @@ class Quota:
             if track.kind == "audio" and (encoding := downlink.current) is not None
         )
         wishes = [self._wish(track, downlink, now) for track, downlink in pictures]
-        estimate = self.estimator.estimate_bps
-        chosen = allocate(wishes, None if estimate is None else max(0.0, estimate - sound_bps))
+        estimate = self._estimate(now)
+        if estimate is None:
+            wishes = [replace(each, choices=each.choices[:1]) for each in wishes]
+        chosen = allocate(wishes, math.inf if estimate is None else estimate - sound_bps)
         for track, downlink in pictures:
             self._give(track, downlink, chosen[track.id])
         needed = needed_bps(wishes) + sound_bps
@@ -129,6 +135,14 @@ class Quota:
         """End what goes on."""
         for handle in self._probing:
             handle.cancel()
+
+    def _estimate(self, now: float) -> float | None:
+        """Tell the estimate, None while it may still come; without feedback there is none, and all goes."""
+        if self._began_at is None:
+            self._began_at = now
+        if self.estimator.estimate_bps is not None:
+            return self.estimator.estimate_bps
+        return None if now - self._began_at < UNKNOWN_SECONDS else math.inf
 
     def _wish(self, track: PublishedTrack, downlink: Downlink, now: float) -> Wish:
         want = self.wants.get(track.id, ANY)
