@@ -25,6 +25,7 @@ class Told(Listener):
         self.clients: dict[str, RtcClient] = {}
         self.muted: list[bool] = []
         self.gone: list[str] = []
+        self.hearing = True
         self.audio_packets = 0
         self._answering: set[asyncio.Task[None]] = set()
 
@@ -55,6 +56,9 @@ class Told(Listener):
 
     def unpublished(self, track: PublishedTrack) -> None:
         self.gone.append(track.id)
+
+    def hears(self, _track: PublishedTrack) -> bool:
+        return self.hearing
 
     def audio(self, track: PublishedTrack, packet: bytes) -> None:
         self.audio_packets += 1

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from services.media.acknowledged import Acknowledged
 from services.media.allocation import NONE, RESUME_MARGIN, Choice, Wish, allocate, needed_bps
 from services.media.bandwidth import START_BPS, Estimator
-from services.media.probing import STEPS, Probe
+from services.media.outlet import WIRE_BYTES
+from services.media.probing import HEAD_BYTES, STEPS, Probe
 
 STEP_SECONDS = 0.005
 TICK_SECONDS = 0.05
@@ -24,8 +25,6 @@ FRAME_SPREAD = 0.4
 """The share of a frame's time over which a publisher spreads its packets (browsers pace at 2.5 times the rate)."""
 SOUND_SECONDS = 0.02
 PACKET_BYTES = 1_000
-PADDING_HEAD = 20
-"""What `rtp.padding` has before the padding."""
 READ_SECONDS = 20e-6
 """What reading one packet takes a reader that has a backlog."""
 
@@ -259,7 +258,7 @@ class Sender:
         self.probes += 1
         for step in range(STEPS):
             self._probe_end = self.now + step * probe.seconds
-            self._due += [(self._probe_end, probe.size + PADDING_HEAD)] * probe.packets
+            self._due += [(self._probe_end, probe.size + HEAD_BYTES + WIRE_BYTES)] * probe.packets
 
 
 __all__ = ["Reader", "Sender", "Way", "no_naps", "random_naps", "regular_naps"]

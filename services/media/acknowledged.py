@@ -16,6 +16,8 @@ GROUP_MS = 5.0
 """Packets that left within so long are one group (draft-ietf-rmcat-gcc-02 §5.2)."""
 RATE_MS, MIN_RATE_MS = 500.0, 250.0
 """Over how long it is measured what arrives; a span that is shorter counts as the second."""
+LATEST_MS, MIN_LATEST_MS = 200.0, 100.0
+"""The same for what arrives just now."""
 MAX_RECENT = 256
 """Groups that are remembered at most: RATE_MS has 100 of them."""
 MAX_LISTED = 64
@@ -70,6 +72,21 @@ class Acknowledged:
         _, last_sent, last_arrived, _ = self._recent[-1]
         span_ms = max(last_arrived - arrived, last_sent - sent, MIN_RATE_MS)
         return 8000 * (self._recent_octets - octets) / span_ms
+
+    @property
+    def latest_bps(self) -> float:
+        """What arrives just now; while a queue grows, that is what the way carries."""
+        if not self._recent:
+            return 0.0
+        first = last = self._recent[-1]
+        octets = 0
+        for group in reversed(self._recent):
+            if group[2] < last[2] - LATEST_MS:
+                break
+            first = group
+            octets += group[3]
+        span_ms = max(last[2] - first[2], last[1] - first[1], MIN_LATEST_MS)
+        return 8000 * (octets - first[3]) / span_ms
 
     def receive(self, body: bytes) -> None:
         """Read a feedback's body, and take it. Raises ValueError when it is none."""

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 
 UP_MARGIN = 1.15
 """A larger encoding than now must fit this well, so that nobody goes up and down by the second."""
-RESUME_MARGIN = 1.3
-"""The same for a picture that had stopped."""
+RESUME_MARGIN = 1.1
+"""The same for a picture that had stopped. To have no picture is worse than to lose it again."""
+KEEP_MARGIN = 0.85
+"""The smallest one that is there is kept where it does not quite fit: what is measured of it varies."""
 NONE = -1
 
 
@@ -57,6 +59,8 @@ def _raise(wish: Wish, level: int, left: float, chosen: dict[str, int]) -> float
     before = wish.choices[level - 1].bitrate_bps if level else 0
     more = choice.bitrate_bps - before
     margin = 1.0
+    if choice.rank == wish.now and not level:
+        margin = KEEP_MARGIN
     if choice.rank > wish.now:
         margin = RESUME_MARGIN if wish.now == NONE else UP_MARGIN
     if more * margin > left:
@@ -73,12 +77,12 @@ def needed_bps(wishes: Sequence[Wish]) -> float:
 def wanted_rank(heights: Mapping[int, int], height: int) -> int:
     """Choose the smallest encoding that fills a tile: `heights` of the encodings in pixels by rank, `height` the tile's.
 
-    A picture may be up to a third smaller than its tile before the next larger one is taken. 0: as large as can be had.
+    A picture may be up to a fifth smaller than its tile before the next larger one is taken. 0: as large as can be had.
     """
     ranks = sorted(heights)
     if not height:
         return ranks[-1]
-    return next((rank for rank in ranks if 1.5 * heights[rank] >= height), ranks[-1])
+    return next((rank for rank in ranks if 1.25 * heights[rank] >= height), ranks[-1])
 
 
 __all__ = ["NONE", "Choice", "Wish", "allocate", "needed_bps", "wanted_rank"]

@@ -20,7 +20,8 @@ LEARN_SECONDS = 0.3
 """From the first feedback on, until there is an estimate: what arrives is not known at once."""
 MIN_BPS = 60_000
 MAX_BPS = 50_000_000
-GROWTH_PER_SECOND = 1.08
+GROWTH_PER_SECOND, MOST_BEYOND = 1.08, 1.2
+"""Without a probe it grows by so much, to so many times what arrives."""
 DECREASE = 0.85
 CUT_SECONDS = 0.3
 """From one cut to the next."""
@@ -47,6 +48,8 @@ PROBE_SHARE = 0.95
 """Of what a probe has shown, this much is taken."""
 WORTHWHILE = 1.05
 """A probe that raises the estimate by less has found nothing."""
+BURST_SECONDS = 2.0
+"""Until a keyframe that is asked for has come and gone, on a slow way."""
 SETTLE_SECONDS = 0.3
 """For so long after a probe has arrived, the queue that it made is no sign of what media does."""
 
@@ -139,7 +142,7 @@ class Estimator:
         if self._told.lists:
             self._look_at_probe(now)
         if self.losses.look(self._told, now):
-            self._weigh_losses()
+            self._weigh_losses(now)
         was_congested, self.is_congested = self.is_congested, self._told.trend > 0
         self._adapt(now)
         return self.is_congested and not was_congested
@@ -153,6 +156,10 @@ class Estimator:
         self.estimate_bps, self._grown_at = START_BPS, now
         self._prober.hurry()
         return True
+
+    def expect_burst(self, now: float) -> None:
+        """A picture begins: the queue that its keyframe makes is no sign of what follows."""
+        self._settle(now + BURST_SECONDS)
 
     def probe(self, wanted_bps: float, first: int, now: float) -> Probe | None:
         """Say what to send in order to learn whether `wanted_bps` would go through; None: nothing, for now.
@@ -180,7 +187,7 @@ class Estimator:
 
     def _weigh_probe(self, measured_bps: float, now: float) -> None:
         assert self.estimate_bps is not None
-        self._settled_at = now + SETTLE_SECONDS
+        self._settle(now + SETTLE_SECONDS)
         found = PROBE_SHARE * min(measured_bps, self.estimate_bps * self._probe_factor)
         if found > WORTHWHILE * self.estimate_bps:
             self._prober.found()
@@ -188,9 +195,9 @@ class Estimator:
             self._probe_factor = PROBE_FACTOR
         self._set(max(found, self.estimate_bps))
 
-    def _weigh_losses(self) -> None:
+    def _weigh_losses(self, now: float) -> None:
         assert self.estimate_bps is not None
-        if self.losses.excess > LOSS_HIGH:
+        if self.losses.excess > LOSS_HIGH and now >= self._settled_at:
             self._set(self.estimate_bps * (1 - 0.5 * self.losses.excess))
 
     def _adapt(self, now: float) -> None:
@@ -203,10 +210,10 @@ class Estimator:
         elif self._told.trend == 0 and self.losses.excess < LOSS_LOW:
             arrives = self.acknowledged_bps
             self._set(max(self.estimate_bps, arrives))  # what arrives goes through
-            most = 1.5 * arrives + 10_000
+            most = MOST_BEYOND * arrives + 10_000
             if self.estimate_bps < most:
                 self._set(min(most, self.estimate_bps * GROWTH_PER_SECOND ** min(elapsed, 1.0)))
-            if self.estimate_bps > WIDENED * self._limit_bps:
+            if arrives > WIDENED * self._limit_bps:
                 self._limit_bps = math.inf
                 self._prober.hurry()
 
@@ -214,10 +221,14 @@ class Estimator:
         assert self.estimate_bps is not None
         self._cut_at = now
         self._probe_factor = PROBE_FACTOR
-        before, self._limit_bps = self.estimate_bps, self.acknowledged_bps
+        before = self.estimate_bps
+        self._limit_bps = max(self._told.bps, self._told.latest_bps)
         self._set(min(before, DECREASE * self._limit_bps))
         if self.estimate_bps < LARGE_CUT * before:
             self._prober.hurry()
+
+    def _settle(self, at: float) -> None:
+        self._settled_at = max(self._settled_at, at)
 
     def _set(self, bps: float) -> None:
         self.estimate_bps = max(MIN_BPS, min(MAX_BPS, bps))

@@ -16,12 +16,11 @@ from services.media import rtcp, rtp
 from services.media.encoding import Encoding
 from services.media.fanout import Fanout
 from services.media.outlet import Lane, Outlet
+from services.media.resends import Resends
 from services.media.stream import Kept
 
 STRETCHES = 8
 """Stretches between seams of which lost packets can still be sent again."""
-RESENDS, RESEND_SECONDS = 64, 0.05
-"""Packets that one subscriber may have again in so long, so that its NACKs cannot starve the others."""
 FRAME_SECONDS = 1 / 30
 """How far timestamps move on, at the least, from one source to the next."""
 
@@ -47,6 +46,20 @@ class Accepted:
     red: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One peer's way out, which its downlinks share."""
+
+    fanout: Fanout
+    outlet: Outlet
+    resends: Resends
+    send_rtcp: Callable[[bytes], None]
+
+    def send(self, packet: bytes, now: float) -> None:
+        """Send a packet as it is, as `Fanout.send`."""
+        self.fanout.send(self.outlet, packet, now)
+
+
 class Downlink:
     """A track to a subscriber. `rank` is that of the encoding that it is meant to have, -1 for none.
 
@@ -55,21 +68,12 @@ class Downlink:
     One that `is_exact` takes no smaller one instead: each encoding of a track to another worker has a downlink of its own.
     """
 
-    def __init__(
-        self,
-        fanout: Fanout,
-        outlet: Outlet,
-        ssrc: int,
-        accepted: Accepted,
-        send_rtcp: Callable[[bytes], None],
-    ) -> None:
+    def __init__(self, way: Way, ssrc: int, accepted: Accepted) -> None:
         self.ssrc = ssrc
-        self.outlet = outlet
-        self.send_rtcp = send_rtcp
         self.rank = -1
         self.is_exact = False
         self.on_choices: Callable[[], None] = _nothing
-        self.lane = fanout.lane(outlet, ssrc)
+        self.lane = way.fanout.lane(way.outlet, ssrc)
         self.current: Encoding | None = None
         self.target: Encoding | None = None
         self.retransmitted = 0
@@ -78,10 +82,9 @@ class Downlink:
         self.report: rtcp.ReceptionReport | None = None
         self.rtt_seconds = 0.0
         self._reported: tuple[int, float] = (0, 0.0)
-        self._resends_left = RESENDS
-        self._resends_since = 0.0
-        self._fanout = fanout
+        self._way = way
         self._accepted = accepted
+        self._spares = False
         self._rtx_sequence = secrets.randbelow(1 << 15)
         self._stretches: deque[_Stretch] = deque(maxlen=STRETCHES)
         self._highest = -1
@@ -149,22 +152,21 @@ class Downlink:
         self._at = stream.last_at
 
     def resend(self, lost: Sequence[int], now: float) -> None:
-        """Send again, by RTX, what the subscriber has lost, by its own sequence numbers, as far as the histories go.
+        """Send again, by RTX, what the subscriber has lost, by its own sequence numbers, as far as histories and `resends` go.
 
         Never under the number that it had: what differs from the first sending (its transport-wide number does) would
         share a nonce with it, which gives AES-GCM's authentication away (RFC 7714 §8.1).
         """
-        if not self._accepted.rtx_payload_type:
-            return
-        if now - self._resends_since >= RESEND_SECONDS:
-            self._resends_left, self._resends_since = RESENDS, now
-        for sequence in lost[: self._resends_left]:
+        if not self._accepted.rtx_payload_type or self.current is None:
+            return  # what has stopped begins anew, with a keyframe
+        for sequence in lost:
             if (found := self._find(sequence)) is None:
                 continue
             kept, stretch = found
+            if not self._way.resends.take(len(kept.packet), now):
+                return
             self._send_again(kept, stretch, now)
             self.retransmitted += 1
-            self._resends_left -= 1
 
     @property
     def can_pad(self) -> bool:
@@ -177,7 +179,7 @@ class Downlink:
         packet = rtp.padding(
             self._accepted.rtx_payload_type, self._next_rtx(), self._timestamp, size
         )
-        self._fanout.send(self.outlet, rtp.under(packet, self._accepted.rtx_ssrc), now)
+        self._way.send(rtp.under(packet, self._accepted.rtx_ssrc), now)
 
     def send_report(self, now: float) -> None:
         """Send this track's sender report, made of what the publisher last said of the encoding that feeds it."""
@@ -186,9 +188,21 @@ class Downlink:
         lane = self.lane
         self._reported = (report.ntp >> 16 & 0xFFFFFFFF, now)
         timestamp = report.rtp_timestamp + lane.timestamp_offset & 0xFFFFFFFF
-        self.send_rtcp(
+        self._way.send_rtcp(
             rtcp.sender_report(self.ssrc, report.ntp, timestamp, lane.packets, lane.octets)
         )
+
+    def spare(self, *, spares: bool) -> None:
+        """Send sound with or without redundancy, where the subscriber takes either."""
+        if spares == self._spares:
+            return
+        encoding = self.current
+        if encoding is not None:
+            self._lanes(encoding).remove(self.lane)
+        self._spares = spares
+        if encoding is not None:
+            self._lanes(encoding).append(self.lane)
+            encoding.watch()
 
     def take_feedback(self, item: rtcp.Feedback, now: float) -> None:
         """Take what the subscriber tells of it, or asks."""
@@ -213,7 +227,8 @@ class Downlink:
         self.aim(None)
 
     def _lanes(self, encoding: Encoding) -> list[Lane]:
-        return encoding.stream.lanes if self._accepted.red else encoding.plain_lanes
+        is_plain = self._spares or not self._accepted.red
+        return encoding.plain_lanes if is_plain else encoding.stream.lanes
 
     def _leave(self) -> None:
         if self.current is None:
@@ -273,7 +288,7 @@ class Downlink:
         again = rtp.wrap_retransmission(
             again, kept.payload_at, accepted.rtx_payload_type, self._next_rtx()
         )
-        self._fanout.send(self.outlet, rtp.under(again, accepted.rtx_ssrc), now)
+        self._way.send(rtp.under(again, accepted.rtx_ssrc), now)
 
     def _next_rtx(self) -> int:
         self._rtx_sequence += 1
@@ -289,4 +304,4 @@ def _signed(difference: int) -> int:
     return ((difference + 0x80000000) & 0xFFFFFFFF) - 0x80000000
 
 
-__all__ = ["RESENDS", "RESEND_SECONDS", "Accepted", "Downlink"]
+__all__ = ["Accepted", "Downlink", "Way"]

@@ -11,8 +11,9 @@ from typing import NamedTuple, Protocol
 
 from services.media import rtcp
 from services.media.fanout import Fanout
-from services.media.outlet import Lane
+from services.media.outlet import WIRE_BYTES, Lane
 from services.media.reception import Reception
+from services.media.rtp import MIN_HEADER
 from services.media.sdp import Codec
 from services.media.stream import Kept
 
@@ -29,6 +30,10 @@ MAX_MISSING = 256
 MAX_GAP = 256
 """A jump further than this is a new beginning, not loss."""
 METER_SECONDS = 0.5
+SMOOTHING = 0.25
+"""The share of a new measurement: a keyframe is no rate."""
+PACKET_BYTES = MIN_HEADER + 8 + WIRE_BYTES
+"""What a packet takes beside its payload: its header with the transport-wide number, and what is under it."""
 IDLE_SECONDS = 1.0
 """A video source that has sent nothing for this long is switched off."""
 TYPICAL_BPS = (150_000, 500_000, 1_700_000)
@@ -101,7 +106,7 @@ class Encoding:
 
     @property
     def bitrate_bps(self) -> int:
-        """What it takes, as measured of late; while it is off, what it took before or what its like take."""
+        """What it takes on the wire, as measured of late; while it is off, what it took before or what its like take."""
         if self._bitrate_bps:
             return int(self._bitrate_bps)
         return TYPICAL_BPS[min(self.rank, len(TYPICAL_BPS) - 1)]
@@ -158,11 +163,13 @@ class Encoding:
 
     def _meter(self, now: float) -> None:
         elapsed, self._metered_at = now - self._metered_at, now
-        total = self.stream.octets
+        total = self.stream.octets + PACKET_BYTES * self.stream.packets
         octets, self._metered_octets = total - self._metered_octets, total
         if octets and elapsed < 4 * METER_SECONDS:  # what is off keeps the figure that it had
             measured = 8 * octets / elapsed
-            self._bitrate_bps += (measured - self._bitrate_bps) * (0.5 if self._bitrate_bps else 1)
+            self._bitrate_bps += (measured - self._bitrate_bps) * (
+                SMOOTHING if self._bitrate_bps else 1
+            )
 
     def _note_answer(self, seconds: float) -> None:
         """Learn how long an answer takes, counted from the first request."""

@@ -21,7 +21,7 @@ from services.media.dtls import MAX_SRTP_PACKET, scratch, srtp_addresses, srtp_p
 from services.media.ice import Address
 from services.media.inlet import Inlet, ignore
 from services.media.outbox import Outbox, unsent
-from services.media.outlet import SENT, Lane, Outlet
+from services.media.outlet import SENT, WIRE_BYTES, Lane, Outlet
 from services.media.payload import NO_NUMBERS, Vp8Numbers
 from services.media.rtp import MIN_HEADER, TRANSPORT_SEQUENCE_AT, PacketInvalid
 from services.media.stream import Kept, OnPacket, Stream
@@ -197,7 +197,7 @@ class PythonFanout:
                 continue
             outlet.number = number + 1
             outlet._at[number % SENT] = now  # noqa: SLF001
-            outlet._size[number % SENT] = size  # noqa: SLF001
+            outlet._size[number % SENT] = size + WIRE_BYTES  # noqa: SLF001
             sealed = length[0]
             outlet.packets += 1
             outlet.octets += sealed

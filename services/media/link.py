@@ -14,8 +14,7 @@ from typing import Protocol
 from parley.media.v1.relay_pb2 import RelayEncoding, RelayMessage, RelayTrack
 
 from services.media import messages
-from services.media.downlink import Accepted, Downlink
-from services.media.fanout import Fanout
+from services.media.downlink import Accepted, Downlink, Way
 from services.media.listener import Listener
 from services.media.remote import CODECS, Arriving, remote_track
 from services.media.track import PublishedTrack
@@ -76,7 +75,7 @@ class Wire(Protocol):
 
     node: str
     transport: Transport
-    fanout: Fanout
+    way: Way
     say: Callable[[RelayMessage], None]
     receiving: dict[int, Arriving]
     sending: dict[int, Downlink]
@@ -166,9 +165,7 @@ class Link:
             ssrc = wire.new_ssrc()
             rtx_ssrc = wire.new_ssrc() if codec.rtx_payload_type else 0
             accepted = Accepted(codec.rtx_payload_type, rtx_ssrc)
-            downlink = Downlink(
-                wire.fanout, wire.transport.outlet, ssrc, accepted, wire.transport.send_rtcp
-            )
+            downlink = Downlink(wire.way, ssrc, accepted)
             downlink.is_exact = True
             outgoing.downlinks.append(downlink)
             outgoing.encodings.append(RelayEncoding(rid=rid, ssrc=ssrc, rtx_ssrc=rtx_ssrc))
@@ -275,7 +272,7 @@ class Link:
 
     def _begin(self, shown: RelayTrack) -> None:
         wire = self._wire
-        track = remote_track(shown, self.node, wire.fanout, wire.transport.send_rtcp)
+        track = remote_track(shown, self.node, wire.way.fanout, wire.transport.send_rtcp)
         ssrcs = []
         for rank, each in enumerate(shown.encodings):
             primary = Arriving(track, each.ssrc, each.rid, rank)

@@ -23,6 +23,10 @@ class Listener:
     def unpublished(self, track: PublishedTrack) -> None:
         """A track is gone."""
 
+    def hears(self, _track: PublishedTrack) -> bool:
+        """Tell whether the sound of a microphone of this worker's is listened to, and `audio` wants its packets."""
+        return False
+
     def audio(self, track: PublishedTrack, packet: bytes) -> None:
         """An Opus packet came, whole."""
 

@@ -11,6 +11,9 @@ from services.media.ice import Address
 SENT = 4096
 """Packets of which a peer's congestion feedback can still be told when they were sent: two seconds at 20 Mbit/s."""
 
+WIRE_BYTES = 44
+"""What a packet takes beyond itself: the tag of AES-GCM, UDP, IPv4. On a narrow way that is much of what it carries."""
+
 
 class Outlet:
     """One peer's way out. Without `srtp` or `address` its packets are dropped.
@@ -31,7 +34,7 @@ class Outlet:
         self._size = array("H", bytes(2 * SENT))
 
     def sent(self, first: int, count: int) -> tuple[Sequence[float], Sequence[int]]:
-        """Tell of `count` packets from `first` on when they were sent (as `now` was) and their sizes in bytes.
+        """Tell of `count` packets from `first` on when they were sent (as `now` was) and their bytes on the wire.
 
         Both are 0 where that is not known: not sent yet, or too long ago.
         """

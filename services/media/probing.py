@@ -10,6 +10,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from services.media.outlet import WIRE_BYTES
+
 WAIT_SECONDS = (0.3, 3.0, 10.0)
 """From one probe to the next: the soonest; the usual; the longest, where probes find nothing."""
 AFTER_CUT_SECONDS = (0.5, 3.0)
@@ -17,10 +19,13 @@ AFTER_CUT_SECONDS = (0.5, 3.0)
 MOST_LATE = 4
 """After so many probes that were read late it is waited as after one that found nothing."""
 SECONDS = 0.025
+"""At the least."""
 STEPS = 5
 STEP_PACKETS = 2
 """At the least."""
-PACKET_BYTES = (48, 255)
+PACKET_BYTES = (16, 255)
+HEAD_BYTES = 20
+"""What a packet of padding has before it."""
 COMPRESSED = 1.5
 
 
@@ -34,11 +39,12 @@ class Probe:
 
 
 def plan(rate_bps: float) -> Probe:
-    """Plan a probe at a rate. Where that is low its packets are small: it takes enough of them to tell anything."""
-    octets = rate_bps * SECONDS / 8 / STEPS
-    least, most = PACKET_BYTES
+    """Plan a probe at a rate. Where that is low its packets are small, and it is longer: it takes enough of them to tell anything."""
+    least, most = (HEAD_BYTES + WIRE_BYTES + size for size in PACKET_BYTES)
+    octets = max(rate_bps * SECONDS / 8 / STEPS, STEP_PACKETS * least)
     packets = max(STEP_PACKETS, math.ceil(octets / most))
-    return Probe(packets, max(least, min(most, round(octets / packets))), SECONDS / STEPS)
+    size = round(octets / packets) - HEAD_BYTES - WIRE_BYTES
+    return Probe(packets, min(size, PACKET_BYTES[1]), 8 * octets / rate_bps)
 
 
 class Prober:

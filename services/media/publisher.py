@@ -47,7 +47,7 @@ class Published:
 
 
 class Publisher:
-    """The publisher connection of `participant`. `on_audio` gets each Opus packet, for the AI tap."""
+    """The publisher connection of `participant`."""
 
     def __init__(
         self,
@@ -59,7 +59,6 @@ class Publisher:
     ) -> None:
         self.transport = transport
         self.tracks: dict[str, PublishedTrack] = {}
-        self.on_audio: Callable[[PublishedTrack, bytes], None] = lambda _track, _packet: None
         self._participant = participant
         self.granted = granted
         self._fanout = fanout
@@ -162,7 +161,7 @@ class Publisher:
             codec, _terms(section, chosen), self._fanout, self.transport.send_rtcp
         )
         forwarder.muted = wanted is not None and wanted.muted
-        track = PublishedTrack(
+        return PublishedTrack(
             id=secrets.token_hex(8),
             participant=self._participant,
             mid=section.mid,
@@ -171,9 +170,6 @@ class Publisher:
             section=section,
             payload_type=payload_type,
         )
-        if codec is sdp.OPUS:
-            forwarder.on_audio = lambda packet: self.on_audio(track, packet)
-        return track
 
     def _forget(self, track: PublishedTrack) -> None:
         del self.tracks[track.mid]

@@ -14,11 +14,12 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from services.media.acknowledged import Acknowledged
-from services.media.allocation import NONE, Wish, allocate, needed_bps
+from services.media.allocation import NONE, RESUME_MARGIN, Wish, allocate, needed_bps
 from services.media.bandwidth import Estimator
 from services.media.downlink import Downlink
 from services.media.outlet import Outlet
 from services.media.probing import STEPS, Probe
+from services.media.resends import Resends
 from services.media.track import PublishedTrack
 
 ALLOCATE_SECONDS, AMPLE_SECONDS = 0.25, 1.0
@@ -27,6 +28,12 @@ ALL = 1 << 8
 """A rank above every encoding's."""
 UNKNOWN_SECONDS = 2.0
 """How long the smallest pictures alone go while there is no estimate: a subscriber may send no feedback at all."""
+SPARED = 0.65
+"""Of what sound takes with redundancy it takes so much without: the headers stay."""
+FULL_SOUND_MARGIN = 1.4
+"""So much more than what sounds and the smallest pictures take must go through for redundancy to come back."""
+LOSSY = 0.03
+"""From this share of losses that are the network's own on redundancy is worth more than a picture."""
 SCREEN_PRIORITY = 200
 MAX_WANTS = 2_000
 
@@ -65,6 +72,7 @@ class Quota:
 
     def __init__(self, outlet: Outlet, told: Acknowledged) -> None:
         self.estimator = Estimator(told)
+        self.resends = Resends()
         self.wants: dict[str, Want] = {}
         self.outside: frozenset[str] = frozenset()
         self.cap = ALL
@@ -76,6 +84,7 @@ class Quota:
         self._told: dict[str, tuple[Delivery, str]] = {}
         self._allocated_at = 0.0
         self._is_ample = False
+        self._spares = False
         self._began_at: float | None = None
         self._probing: list[asyncio.TimerHandle] = []
 
@@ -106,23 +115,22 @@ class Quota:
         """Do what is due; call some twenty times a second."""
         if self.estimator.tick(now):
             self.allocate_soon()
+            self._tell_resends()
         if now - self._allocated_at < (AMPLE_SECONDS if self._is_ample else ALLOCATE_SECONDS):
             return
         self._allocated_at = now
+        self._tell_resends()
         links = list_links()
         pictures = [link for link in links if link[0].kind == "video"]
-        sound_bps = sum(
-            encoding.bitrate_bps
-            for track, downlink in links
-            if track.kind == "audio" and (encoding := downlink.current) is not None
-        )
+        sounds = [downlink for track, downlink in links if track.kind == "audio"]
         wishes = [self._wish(track, downlink, now) for track, downlink in pictures]
         estimate = self._estimate(now)
         if estimate is None:
             wishes = [replace(each, choices=each.choices[:1]) for each in wishes]
+        sound_bps = self._pay_sounds(sounds, wishes, math.inf if estimate is None else estimate)
         chosen = allocate(wishes, math.inf if estimate is None else estimate - sound_bps)
         for track, downlink in pictures:
-            self._give(track, downlink, chosen[track.id])
+            self._give(track, downlink, chosen[track.id], now)
         needed = needed_bps(wishes) + sound_bps
         self._is_ample = estimate is not None and estimate >= needed
         self._probe(pictures, needed, now)
@@ -135,6 +143,23 @@ class Quota:
         """End what goes on."""
         for handle in self._probing:
             handle.cancel()
+
+    def _pay_sounds(
+        self, sounds: Sequence[Downlink], wishes: Sequence[Wish], estimate: float
+    ) -> float:
+        """Have sounds go, without redundancy where pictures would stop for it; returns what they take."""
+        currents = [encoding for each in sounds if (encoding := each.current) is not None]
+        sound_bps = sum(encoding.bitrate_bps for encoding in currents)
+        least_bps = sound_bps + sum(each.choices[0].bitrate_bps for each in wishes if each.choices)
+        needed = least_bps * (RESUME_MARGIN if not self._spares else FULL_SOUND_MARGIN)
+        self._spares = needed > estimate and self.estimator.losses.inherent < LOSSY
+        for downlink in sounds:
+            downlink.spare(spares=self._spares)
+        return SPARED * sound_bps if self._spares else sound_bps
+
+    def _tell_resends(self) -> None:
+        if (bps := self.estimator.estimate_bps) is not None:
+            self.resends.carried(bps, is_congested=self.estimator.is_congested)
 
     def _estimate(self, now: float) -> float | None:
         """Tell the estimate, None while it may still come; without feedback there is none, and all goes."""
@@ -165,8 +190,10 @@ class Quota:
     def _is_outside(self, track: PublishedTrack, want: Want) -> bool:
         return track.id in self.outside and not want.priority
 
-    def _give(self, track: PublishedTrack, downlink: Downlink, rank: int) -> None:
+    def _give(self, track: PublishedTrack, downlink: Downlink, rank: int, now: float) -> None:
         if downlink.rank != rank:
+            if downlink.rank == NONE:
+                self.estimator.expect_burst(now)
             track.forwarder.choose(downlink, rank)
         delivery = Delivery.ACTIVE
         want = self.wants.get(track.id, ANY)

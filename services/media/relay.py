@@ -15,12 +15,15 @@ from parley.media.v1.relay_pb2 import RelayMessage
 
 from chassis import logs, telemetry
 from services.media import rtcp, rtp
-from services.media.downlink import Downlink
+from services.media.downlink import Downlink, Way
 from services.media.fanout import Fanout
 from services.media.link import Link, Part
 from services.media.remote import Arriving
+from services.media.resends import Resends
 from services.media.transport import Transport, rejected
 
+RESENDS_BPS = 50_000_000
+"""Workers are near one another, and what is lost between them is lost for many."""
 REPORT_SECONDS = 1.0
 REPORT_BLOCKS = 31
 """Sources of which one receiver report tells (RFC 3550 §6.4.2: the count has five bits)."""
@@ -53,7 +56,7 @@ class Relay:
         self.node = node
         self.incarnation = incarnation
         self.transport = transport
-        self.fanout = fanout
+        self.way = Way(fanout, transport.outlet, Resends(RESENDS_BPS), transport.send_rtcp)
         self.say = say
         self.links: dict[str, Link] = {}
         self.receiving: dict[int, Arriving] = {}

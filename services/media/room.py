@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 
 from services.media.data import data_message
 from services.media.domain import PeerNotFound, RoomFull, TrackNotFound
@@ -116,7 +117,6 @@ class Room:
         publisher = Publisher(
             participant, grants.publish, sending, fanout, lambda: self.port.local(sending)
         )
-        publisher.on_audio = self.listener.audio
         subscriber = Subscriber(receiving, fanout, lambda: self.port.local(receiving), on_offer)
         peer = self.peers[participant] = Peer(participant, grants, publisher, subscriber)
         subscriber.quota.on_more_desired = self.review_soon
@@ -245,12 +245,13 @@ class Room:
         return [track for track in self.tracks() if track.participant != participant]
 
     def _listen(self, now: float) -> None:
-        """Find out who speaks."""
-        levels = {
-            track.participant: track.forwarder.source_level(now)
-            for track in self.tracks()
-            if track.source == "microphone"
-        }
+        """Find out who speaks, and have those heard who are to be: what nobody hears need not leave the fast path."""
+        microphones = [track for track in self.tracks() if track.source == "microphone"]
+        for track in microphones:
+            is_heard = not track.node and self.listener.hears(track)
+            if is_heard != (track.forwarder.on_audio is not None):
+                track.forwarder.on_audio = partial(self.listener.audio, track) if is_heard else None
+        levels = {each.participant: each.forwarder.source_level(now) for each in microphones}
         self._speakers.update(levels, now)
         if (loud := self._speakers.speaking(now)) != self._loud:
             self._loud = loud

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from services.media import rtcp, sdp
-from services.media.downlink import Accepted, Downlink
+from services.media.downlink import Accepted, Downlink, Way
 from services.media.fanout import Fanout
 from services.media.quota import Quota
 from services.media.track import PublishedTrack
@@ -54,7 +54,7 @@ class Subscriber:
         self.transport = transport
         self._told = transport.inlet.acknowledged = fanout.acknowledged(transport.outlet)
         self.quota = Quota(transport.outlet, self._told)
-        self._fanout = fanout
+        self._way = Way(fanout, transport.outlet, self.quota.resends, transport.send_rtcp)
         self._local = local
         self._on_offer = on_offer
         self._slots: list[_Slot] = []
@@ -167,8 +167,7 @@ class Subscriber:
         if slot.downlink is not None and slot.downlink.ssrc == slot.ssrc:
             return
         self._disconnect(slot)
-        outlet, send_rtcp = self.transport.outlet, self.transport.send_rtcp
-        slot.downlink = Downlink(self._fanout, outlet, slot.ssrc, accepted, send_rtcp)
+        slot.downlink = Downlink(self._way, slot.ssrc, accepted)
         slot.downlink.on_choices = self.quota.allocate_soon
         self._by_ssrc[slot.ssrc] = slot
         track.forwarder.add(slot.downlink)

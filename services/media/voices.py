@@ -113,11 +113,14 @@ class Voices(Listener):
         if not self._is_silent:
             self._announcer.tell(self._room, ServerMessage(track_unpublished=message))
 
+    def hears(self, track: PublishedTrack) -> bool:
+        """Tell whether a microphone is listened to."""
+        is_deaf = self._is_retired or self._encrypted or not self.voice_activity
+        return not is_deaf and not track.forwarder.muted
+
     def audio(self, track: PublishedTrack, packet: bytes) -> None:
         """An Opus packet came."""
-        if self._is_retired or self._encrypted or not self.voice_activity:
-            return
-        if track.forwarder.muted or track.source != "microphone":
+        if not self.hears(track):
             return
         if (tap := self._taps.get(track.id)) is None:
             tap = self._taps[track.id] = Tap(

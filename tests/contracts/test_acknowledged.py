@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from services.media import acknowledged, rtcp
 from services.media.acknowledged import Acknowledged
+from services.media.outlet import WIRE_BYTES
 from tests.contracts.test_fanout import KINDS, Peer, Stand, both_bodies, packet, turn
 from tests.simulated_way import Reader, Sender, Way, regular_naps
 
@@ -39,10 +40,15 @@ async def told(stand: Stand, sent: list[float]) -> Acknowledged:
     return account
 
 
+def on_wire(payload: int) -> int:
+    """The bytes that a packet takes, by those of its payload."""
+    return len(packet(bytes(payload))) + WIRE_BYTES
+
+
 def seen(account: Acknowledged) -> tuple[float, ...]:
     """All that can be seen of an account."""
     counts = account.received, account.lost, account.octets, account.end
-    return *counts, account.trend, account.bps
+    return *counts, account.trend, account.bps, account.latest_bps
 
 
 @pytest.fixture(params=KINDS)
@@ -58,7 +64,7 @@ def feedback(arrivals: Sequence[tuple[int, float]]) -> bytes:
 
 async def test_it_counts_what_arrived_and_what_did_not(stand: Stand) -> None:
     account = await told(stand, SENT)
-    size = len(packet(bytes(10)))
+    size = on_wire(10)
     body = feedback([(0, 5.0), (1, 5.25), (2, 5.5), (4, 5.75)])
     account.receive(body)
     assert (account.received, account.lost, account.end) == (4, 1, 5)
@@ -82,7 +88,7 @@ async def test_packets_are_told_one_by_one_where_they_are_asked_for(stand: Stand
     assert account.take_listed() == []
     assert [arrival for arrival, _, _ in packets] == [5e6, None, None, None, 5.75e6, 6e6]
     assert [left for _, left, _ in packets] == SENT
-    assert [size for _, _, size in packets] == [len(packet(bytes(10 * n))) for n in range(1, 7)]
+    assert [size for _, _, size in packets] == [on_wire(10 * n) for n in range(1, 7)]
 
 
 async def test_what_arrives_is_measured_by_groups_that_are_whole(stand: Stand) -> None:
@@ -90,14 +96,14 @@ async def test_what_arrives_is_measured_by_groups_that_are_whole(stand: Stand) -
     account.receive(feedback([(0, 5.0), (1, 5.25)]))
     assert account.bps == 0, "the first group may go on"
     account.receive(feedback([(2, 5.5), (3, 5.5), (4, 5.5), (5, 5.75)]))
-    size = sum(len(packet(bytes(10 * n))) for n in (3, 4, 5))
+    size = sum(on_wire(10 * n) for n in (3, 4, 5))
     assert account.bps == pytest.approx(8 * size / 0.25), "of the second, after the first"
 
 
 async def test_of_what_was_never_sent_nothing_is_counted(stand: Stand) -> None:
     account = await told(stand, SENT)
     account.receive(feedback([(5, 5.0), (6, 5.1)]))
-    assert (account.received, account.octets) == (1, len(packet(bytes(60))))
+    assert (account.received, account.octets) == (1, on_wire(60))
     account.lists = True
     account.receive(feedback([(7, 5.0), (8, 5.1)]))
     assert account.take_listed() == []
@@ -115,7 +121,7 @@ async def test_what_is_listed_is_bounded(stand: Stand) -> None:
 async def test_what_a_clock_that_stands_still_tells_is_bounded(stand: Stand) -> None:
     account = await told(stand, [1 + 0.006 * number for number in range(400)])
     account.receive(feedback([(number, 5.0) for number in range(400)]))
-    sizes = [len(packet(bytes(10 + 10 * (number % 10)))) for number in range(399)]
+    sizes = [on_wire(10 + 10 * (number % 10)) for number in range(399)]
     span = 0.006 * (acknowledged.MAX_RECENT - 1)
     assert account.bps == pytest.approx(8 * sum(sizes[-acknowledged.MAX_RECENT + 1 :]) / span)
 
@@ -168,7 +174,7 @@ async def test_both_bodies_see_the_same_of_a_way(way: Callable[[], Way]) -> None
     for each in stands:
         each.close()
     assert told_of[0] == told_of[1]
-    trends = {trend for *_, trend, _ in told_of[0]}
+    trends = {trend for *_, trend, _, _ in told_of[0]}
     assert (1 in trends) == (way().capacity_bps < 1_000_000)
 
 

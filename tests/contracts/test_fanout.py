@@ -18,7 +18,7 @@ from services.media.dtls import MAX_SRTP_PACKET, OutboundSrtp
 from services.media.fanout import Fanout, choose
 from services.media.ice import Address
 from services.media.outbox import Outbox
-from services.media.outlet import SENT, Lane, Outlet
+from services.media.outlet import SENT, WIRE_BYTES, Lane, Outlet
 from services.media.payload import NO_NUMBERS, Vp8Numbers
 from stack import native
 from tests.srtp_sink import session
@@ -203,9 +203,10 @@ async def test_transport_wide_numbers_count_per_peer_and_are_remembered(stand: S
     ]
     assert numbers == [[0, 1, 2, 3], [0, 1]]
     times, sizes = one.outlet.sent(-1, 6)
+    size = len(packet()) + WIRE_BYTES
     assert list(times) == [0.0, 1.0, 2.0, 3.0, 9.0, 0.0]
-    assert list(sizes) == [0, *[len(packet())] * 3, len(again), 0]
-    assert [list(each) for each in one.outlet.sent(1, 2)] == [[2.0, 3.0], [len(packet())] * 2]
+    assert list(sizes) == [0, *[size] * 3, len(again) + WIRE_BYTES, 0]
+    assert [list(each) for each in one.outlet.sent(1, 2)] == [[2.0, 3.0], [size] * 2]
     assert [list(each) for each in one.outlet.sent(70_000, 1)] == [[0.0], [0]]
     assert (one.outlet.number, one.outlet.packets, one.outlet.failed) == (4, 4, 0)
 
@@ -218,7 +219,7 @@ async def test_what_was_sent_long_ago_is_forgotten(stand: Stand) -> None:
         if sequence % 50 == 0:
             await turn()
             peer.received()
-    size = len(packet(b"x"))
+    size = len(packet(b"x")) + WIRE_BYTES
     assert [list(each) for each in peer.outlet.sent(1, 3)] == [[0.0, 2.0, 3.0], [0, size, size]]
     times, sizes = peer.outlet.sent(SENT - 1, 3)
     assert (list(times), list(sizes)) == ([SENT - 1.0, SENT, SENT + 1.0], [size] * 3)

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pylibsrtp import Policy, Session
 
-from services.media import acknowledged, arrivals, delay, rtcp, rtp, sdp, stream
+from services.media import acknowledged, arrivals, delay, outlet, rtcp, rtp, sdp, stream
 from services.media import inlet as inlets
 from services.media.arrivals import MAX_ARRIVALS
 from services.media.dtls import MAX_SRTP_PACKET, InboundSrtp
@@ -522,6 +522,7 @@ def test_what_both_bodies_must_agree_on_is_the_same_number() -> None:
         "FEEDBACK_SPAN": arrivals.FEEDBACK_SPAN,
         "MAX_JUMP": arrivals.MAX_JUMP,
         "MAX_FEEDBACK": rtcp.MAX_FEEDBACK,
+        "WIRE_BYTES": outlet.WIRE_BYTES,
         "RTPFB": rtcp.RTPFB,
         "TRANSPORT_CC": rtcp.TRANSPORT_CC,
         "MAX_RECENT": acknowledged.MAX_RECENT,

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.media import rtcp, rtp, sdp
-from services.media.downlink import RESENDS, Accepted, Downlink
+from services.media.downlink import Accepted, Downlink, Way
 from services.media.dtls import MAX_SRTP_PACKET, Certificate
 from services.media.encoding import (
     KEYFRAME_INTERVAL_SECONDS,
@@ -19,8 +19,10 @@ from services.media.encoding import (
     NACK_TRIES,
 )
 from services.media.forwarder import Forwarder, Terms
+from services.media.outlet import WIRE_BYTES
 from services.media.payload import vp8_numbers
 from services.media.publisher import FEEDBACK_SECONDS, Publisher
+from services.media.resends import Resends
 from services.media.stream import HISTORY
 from services.media.transport import Transport
 from tests.srtp_sink import Network, Sink, fanout_to
@@ -64,10 +66,13 @@ class Track:
             for rank in range(layers)
         ]
         self.sinks = [self.network.sink(), self.network.sink()]
+        self.ways: list[Way] = []
         self.links = [self.subscribe(sink, 7 + i, accepted) for i, sink in enumerate(self.sinks)]
 
     def subscribe(self, sink: Sink, ssrc: int, accepted: Accepted) -> Downlink:
-        link = Downlink(self.network.fanout, sink.outlet, ssrc, accepted, sink.send_rtcp)
+        way = Way(self.network.fanout, sink.outlet, Resends(), sink.send_rtcp)
+        self.ways.append(way)
+        link = Downlink(way, ssrc, accepted)
         self.forwarder.add(link)
         self.forwarder.choose(link, 0)
         return link
@@ -115,7 +120,10 @@ def test_each_way_has_its_own_transport_wide_numbers_and_knows_when_they_left() 
     assert numbers == [[b"\x00\x00", b"\x00\x01", b"\x00\x02"], [b"\x00\x00", b"\x00\x01"]]
     outlet = track.sinks[0].outlet
     times, sizes = outlet.sent(1, 3)
-    assert (list(times), list(sizes)[1:]) == ([3.5, 4.5, 0.0], [len(track.sinks[0].rtp[2]), 0])
+    assert (list(times), list(sizes)[1:]) == (
+        [3.5, 4.5, 0.0],
+        [len(track.sinks[0].rtp[2]) + WIRE_BYTES, 0],
+    )
 
 
 def test_a_picture_begins_with_a_keyframe_and_not_before() -> None:
@@ -173,13 +181,26 @@ def test_without_rtx_nothing_goes_twice_under_one_number() -> None:
 
 def test_who_asks_again_and_again_gets_only_so_much_at_a_time() -> None:
     track = Track()
-    track.publish(range(200))
+    link, resends = track.links[0], track.ways[0].resends
+    resends.carried(200_000, is_congested=False)
+    track.publish(range(500))
     for _ in range(10):
-        track.links[0].resend(range(200), 1.0)
-    assert track.links[0].retransmitted == RESENDS
-    track.forwarder.tick(2.0)
-    track.links[0].resend(range(200), 2.0)
-    assert track.links[0].retransmitted == 2 * RESENDS
+        link.resend(range(500), 1.0)
+    first = link.retransmitted
+    assert 0 < first < 500
+    link.resend(range(500), 2.0)
+    assert link.retransmitted - first == pytest.approx(first, abs=1), "the bucket is full again"
+    resends.carried(200_000, is_congested=True)
+    link.resend(range(500), 2.1)
+    assert link.retransmitted - 2 * first < first / 4, "where it is full, less"
+
+
+def test_of_a_picture_that_has_stopped_nothing_comes_again() -> None:
+    track = Track()
+    track.publish([1, 2, 3])
+    track.forwarder.choose(track.links[0], -1)
+    track.links[0].resend([2], 1.0)
+    assert track.again(0) == []
 
 
 def test_what_is_older_than_the_history_is_not_sent_again() -> None:
@@ -418,6 +439,18 @@ def test_redundant_sound_goes_to_those_who_can_read_it_and_plain_to_the_others()
     assert rtp.payload(track.sinks[0].rtp[0]) == redundant
     assert rtp.payload_type(track.sinks[0].rtp[0]) == 63
     assert (rtp.payload_type(plain.rtp[0]), rtp.payload(plain.rtp[0])) == (111, b"new")
+
+
+def test_sound_goes_on_without_redundancy_where_that_is_spared() -> None:
+    track = Track(sdp.OPUS)
+    redundant = bytes([0x80 | 111, 0, 0, 3, 111]) + b"oldnew"
+    for sequence, spares in enumerate((False, True, True, False)):
+        track.links[0].spare(spares=spares)
+        track.receive(b"\x80\x3f" + packet(sequence, payload=redundant)[2:])
+    assert track.sinks[0].sequence == [0, 1, 2, 3]
+    came = [(rtp.payload_type(each), rtp.payload(each)) for each in track.sinks[0].rtp]
+    assert came == [(63, redundant), (111, b"new"), (111, b"new"), (63, redundant)]
+    assert {rtp.payload_type(each) for each in track.sinks[1].rtp} == {63}
 
 
 def test_a_sender_report_goes_to_each_under_its_own_name_and_counts() -> None:

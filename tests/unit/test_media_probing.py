@@ -6,17 +6,26 @@ from collections.abc import Sequence
 
 import pytest
 
-from services.media.probing import AFTER_CUT_SECONDS, STEPS, WAIT_SECONDS, Probe, Prober, plan
+from services.media.outlet import WIRE_BYTES
+from services.media.probing import (
+    AFTER_CUT_SECONDS,
+    HEAD_BYTES,
+    STEPS,
+    WAIT_SECONDS,
+    Probe,
+    Prober,
+    plan,
+)
 
 FIRST = 1_000
 NEVER_CUT = -100.0
 
 
 def packets(probe: Probe) -> tuple[list[float], list[int]]:
-    """Tell when each packet of a probe is sent, and its size."""
+    """Tell when each packet of a probe is sent, and its bytes on the wire."""
     count = STEPS * probe.packets
     return [number // probe.packets * probe.seconds for number in range(count)], [
-        probe.size
+        probe.size + HEAD_BYTES + WIRE_BYTES
     ] * count
 
 
@@ -39,7 +48,7 @@ def told(
 @pytest.mark.parametrize("rate_bps", [200_000, 1_000_000, 10_000_000])
 def test_a_probe_is_of_the_rate_that_it_is_planned_for(rate_bps: int) -> None:
     probe = plan(rate_bps)
-    planned = 8 * probe.packets * probe.size / probe.seconds
+    planned = 8 * probe.packets * (probe.size + HEAD_BYTES + WIRE_BYTES) / probe.seconds
     assert planned == pytest.approx(rate_bps, rel=0.1)
 
 

@@ -22,7 +22,22 @@ async def test_a_subscriber_gets_frames_and_sound_of_a_publisher() -> None:
             frame = await bob.frame("video")
         assert (frame.width, frame.height) == (640, 480)
         assert (await bob.frame("audio")).sample_rate == 48_000
-        assert told.audio_packets > 0
+        await until(lambda: told.audio_packets > 0)
+
+
+async def test_sound_is_handed_over_only_while_somebody_listens() -> None:
+    async with a_room() as (room, told):
+        await join(room, told, "ann", publish=True)
+        bob = await join(room, told, "bob", publish=False)
+        await bob.frame("audio")
+        tracks = room.peer(f"{MEETING}/participants/ann").publisher.tracks.values()
+        (encoding,) = next(t for t in tracks if t.kind == "audio").forwarder.encodings
+        await until(lambda: encoding.is_tapped)
+        told.hearing = False
+        await until(lambda: not encoding.is_tapped)
+        heard = told.audio_packets
+        await bob.frame("audio")
+        assert told.audio_packets == heard
 
 
 async def test_two_publish_and_both_receive() -> None:

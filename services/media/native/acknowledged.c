@@ -7,6 +7,8 @@
 #define GROUP_MS 5.0
 #define RATE_MS 500.0
 #define MIN_RATE_MS 250.0
+#define LATEST_MS 200.0
+#define MIN_LATEST_MS 100.0
 enum {
     MAX_RECENT = 256,
     MAX_LISTED = 64,
@@ -195,6 +197,27 @@ static PyObject *acknowledged_bps(Acknowledged *self, void *closure)
     return PyFloat_FromDouble(8000 * (double)(self->recent_octets - oldest->octets) / span);
 }
 
+static PyObject *acknowledged_latest_bps(Acknowledged *self, void *closure)
+{
+    Group first, last;
+    long long octets = 0;
+    double span;
+
+    (void)closure;
+    if (!self->recent_count)
+        return PyFloat_FromDouble(0);
+    first = last = latest(self);
+    for (int back = self->recent_count - 1; back >= 0; back--) {
+        const Group *group = &self->recent[(self->oldest + back) % MAX_RECENT];
+        if (group->arrived < last.arrived - LATEST_MS)
+            break;
+        first = *group;
+        octets += group->octets;
+    }
+    span = fmax(fmax(last.arrived - first.arrived, last.last - first.last), MIN_LATEST_MS);
+    return PyFloat_FromDouble(8000 * (double)(octets - first.octets) / span);
+}
+
 PyObject *fanout_acknowledged(Fanout *fanout, PyObject *outlet)
 {
     Acknowledged *self;
@@ -234,6 +257,7 @@ static PyMemberDef acknowledged_members[] = {
 };
 static PyGetSetDef acknowledged_properties[] = {
     {"bps", (getter)acknowledged_bps, NULL, NULL, NULL},
+    {"latest_bps", (getter)acknowledged_latest_bps, NULL, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 static PyMethodDef acknowledged_methods[] = {

@@ -253,7 +253,7 @@ static int seal(const Fanout *self, Outlet *outlet, unsigned char *buffer, int s
         return 0;
     }
     outlet->at[outlet->number % SENT] = now;
-    outlet->size[outlet->number % SENT] = (uint16_t)size;
+    outlet->size[outlet->number % SENT] = (uint16_t)(size + WIRE_BYTES);
     outlet->number++;
     outlet->packets++;
     outlet->octets += (unsigned long long)length;

@@ -25,6 +25,7 @@ enum {
     MIN_HEADER = 12,
     TRANSPORT_SEQUENCE_ID = 3,  /* as rtp.TRANSPORT_SEQUENCE_ID */
     TRANSPORT_SEQUENCE_AT = 17, /* as rtp.TRANSPORT_SEQUENCE_AT */
+    WIRE_BYTES = 44,            /* as outlet.WIRE_BYTES */
     MAX_PACKET = 1500,
     MAX_SRTP_PACKET = 1356,     /* as dtls.MAX_SRTP_PACKET */
     TRAILER = 144,              /* SRTP_MAX_TRAILER_LEN */
