@@ -26,7 +26,10 @@ SSRC = 1
 
 @dataclass(slots=True)
 class Track:
-    """A track that is received; `repair_ssrc` is that of its retransmissions, or 0."""
+    """A track that is received; `repair_ssrc` is that of its retransmissions, or 0.
+
+    `first` and `last` are the marks of the packets that came first and last, of those that were checked.
+    """
 
     kind: str
     ssrc: int
@@ -38,6 +41,8 @@ class Track:
     keyframe_asked_at: float = 0.0
     reported: tuple[int, int] = (0, 0)
     sender_report: tuple[int, float] = (0, 0.0)
+    first: payload.Mark | None = None
+    last: payload.Mark | None = None
 
 
 class Downlink:
@@ -78,6 +83,11 @@ class Downlink:
     def tracks(self) -> int:
         """How many tracks are offered."""
         return len(self._tracks)
+
+    @property
+    def offered(self) -> tuple[Track, ...]:
+        """List them."""
+        return tuple(self._tracks.values())
 
     def close(self) -> None:
         """Leave, and add what was received to the figures."""
@@ -154,6 +164,7 @@ class Downlink:
 
     def _follow(self, track: Track, number: int, mark: payload.Mark) -> None:
         """See that a track stays one publisher's, and notice what the server leaves out without a gap."""
+        track.first, track.last = track.first or mark, mark
         offset = (mark.counter - number) & 0xFFFF
         if mark.source == track.source:
             self._figures.thinned += max(0, rtp.distance(offset, track.offset))
@@ -256,4 +267,4 @@ class Downlink:
         )
 
 
-__all__ = ["Downlink"]
+__all__ = ["Downlink", "Track"]

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import signal
 import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import grpc
 import pytest
 from parley.media.v1 import media_pb2, node_pb2
+from redis.asyncio import Redis
 
-from chassis import channels
+from chassis import bus, channels
 from tests.media_light import LightMember, light_members
 from tests.media_room import until
 from tests.media_stand import ALL, Stand, standing
@@ -195,3 +198,75 @@ async def test_without_another_worker_a_full_room_refuses(valkey: str, tmp_path:
         await stand.start("media-1", max_peers_per_room=1)
         await member.call("StartPeer", request)
         assert set((await places(stand, member.room)).values()) == set(TWO)
+
+
+@asynccontextmanager
+async def older_worker(redis: Redis) -> AsyncIterator[str]:
+    """Have a worker of a version that knows no parts of rooms: draining, and all that is asked of it is unknown to it.
+
+    Gives what a room has for a holder that is at this one.
+    """
+    server = grpc.aio.server()
+    number = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    address = f"127.0.0.1:{number}"
+    node = "address", address, "incarnation", "older", "draining", 1, "stress", 0, "rooms", 0
+    try:
+        await redis.hset("{media}:node:older", items=[*node, "peers", 0, "started", 0])
+        await redis.sadd("{media}:nodes", "older")
+        yield "older|older"
+    finally:
+        await redis.delete("{media}:node:older")
+        await server.stop(None)
+
+
+async def test_beside_an_older_worker_a_full_room_refuses_and_spreads_when_that_is_gone(
+    valkey: str, tmp_path: Path
+) -> None:
+    async with (
+        bus.connected(valkey) as redis,
+        standing(valkey, tmp_path, *TWO, max_peers_per_room=1) as stand,
+        light_members(stand, 2) as members,
+    ):
+        await all_hear(members)
+        async with older_worker(redis), stand.members(1) as (alone,):
+            stranger = stand.start_peer(f"{alone.room}/participants/{uuid.uuid4()}")
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await alone.call("StartPeer", stranger)
+            assert channels.reason(refused.value) == "ROOM_FULL"
+            await all_hear(members)
+        await alone.call("StartPeer", stranger)
+        assert set((await places(stand, alone.room)).values()) == set(TWO)
+        await all_hear(members)
+        assert stand.events.count("media_reset") == 0
+
+
+async def test_a_room_that_an_older_worker_takes_for_lost_stays_one_or_begins_anew(
+    valkey: str, tmp_path: Path
+) -> None:
+    async with (
+        bus.connected(valkey) as redis,
+        standing(valkey, tmp_path, *TWO, max_peers_per_room=1) as stand,
+        light_members(stand, 2) as members,
+    ):
+        await all_hear(members)
+        room = members[0].room
+        key = f"{{media}}:room:{room}"
+        await redis.delete(key)
+        await until_shared(redis, key)
+        await all_hear(members)
+        assert set((await places(stand, room)).values()) == set(TWO)
+        assert stand.events.count("media_reset") == 0
+        async with older_worker(redis) as incarnation:
+            for member in members:
+                member.ignores.add("media_reset")
+            await redis.delete(key)
+            await redis.hset(key, "holder", incarnation)
+            for member in members:
+                await member.hears("media_reset")
+
+
+async def until_shared(redis: Redis, key: str) -> None:
+    async with asyncio.timeout(60):
+        while await redis.hlen(key) < 2:  # noqa: ASYNC110  # a holder and a branch
+            await asyncio.sleep(0.05)

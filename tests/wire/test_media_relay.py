@@ -14,7 +14,8 @@ from services.media.data import data_message
 from services.media.downlink import Downlink
 from services.media.quota import Want
 from services.media.track import PublishedTrack
-from tests.media_halls import MEETING, Hall, Lossy, halls, name, settings, until
+from tests.media_halls import Hall, Lossy, halls, name, settings
+from tests.media_room import MEETING, until
 
 FANOUTS = ("python", "auto")
 
