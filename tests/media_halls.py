@@ -201,8 +201,8 @@ async def halls(
             hall.port.close()
 
 
-def settings(profile: Profile | None = None) -> Settings:
-    return Settings(Certificate(), "127.0.0.1", profile or Profile(), Figures())
+def settings(profile: Profile | None = None, *, red: bool = False) -> Settings:
+    return Settings(Certificate(), "127.0.0.1", profile or Profile(), Figures(), red=red)
 
 
 __all__ = ["Hall", "Lossy", "connect", "halls", "name", "settings"]

@@ -24,6 +24,7 @@ from typing import Any, TypeVar
 import grpc
 from aiortc.mediastreams import MediaStreamError
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from parley.ai.v1 import ai_pb2, ai_pb2_grpc
 from parley.media.v1 import media_pb2, media_pb2_grpc, node_pb2, node_pb2_grpc
 from parley.signaling.v1 import signaling_pb2, signaling_pb2_grpc
 from parley.user.v1 import user_pb2_grpc
@@ -70,6 +71,21 @@ class Events(signaling_pb2_grpc.EventServiceServicer):
 
     def count(self, kind: str) -> int:
         return sum(event.message.WhichOneof("message") == kind for event in self.said)
+
+
+class Analyses(ai_pb2_grpc.AiServiceServicer):
+    """Takes sound to be analysed, and notes whose it is."""
+
+    def __init__(self) -> None:
+        self.participants: list[str] = []
+
+    async def Analyze(
+        self, request_iterator: AsyncIterator[ai_pb2.AnalyzeRequest], context: Any
+    ) -> AsyncIterator[ai_pb2.AnalyzeResponse]:
+        async for request in request_iterator:
+            if request.HasField("start"):
+                self.participants.append(request.start.participant)
+        yield ai_pb2.AnalyzeResponse()
 
 
 @dataclass
@@ -224,6 +240,7 @@ class Stand:
 
     config: Config
     events: Events
+    analyses: Analyses
     key: Ed25519PrivateKey
     identity: ServiceIdentity
     stack: AsyncExitStack
@@ -303,6 +320,21 @@ class Stand:
         )
         return {node.name.removeprefix("nodes/"): node for node in answer.nodes}
 
+    async def stats(self, room: str) -> media_pb2.RoomStats:
+        """Get a room's figures, from whichever worker knows them."""
+        request = media_pb2.GetRoomStatsRequest(meeting=room)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while True:
+                for stub in self.stubs():
+                    with contextlib.suppress(grpc.aio.AioRpcError):
+                        found: media_pb2.RoomStats = await stub.GetRoomStats(request, timeout=2)
+                        return found
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def places(self, room: str) -> dict[str, str]:
+        """Tell at which worker everybody is, by name."""
+        return {peer.participant: peer.node for peer in (await self.stats(room)).peers}
+
     async def holder(self, room: str) -> str:
         """Name the worker that tells a room's figures."""
         for stub in self.stubs():
@@ -354,8 +386,9 @@ async def standing(
         listen="127.0.0.1:0", mesh="", service_key=identities / "signaling.key", **common
     )
     identity = ServiceIdentity.load(peers, "signaling")
-    events, key = Events(), Ed25519PrivateKey.generate()
+    events, analyses, key = Events(), Analyses(), Ed25519PrivateKey.generate()
     servicers = {
+        ai_pb2_grpc.add_AiServiceServicer_to_server: analyses,
         signaling_pb2_grpc.add_EventServiceServicer_to_server: events,
         user_pb2_grpc.add_AuthServiceServicer_to_server: Keys(key),
     }
@@ -372,7 +405,7 @@ async def standing(
             udp_listen="127.0.0.1:0",
             **{**common, **changes},
         )
-        stand = Stand(config, events, key, identity, stack)
+        stand = Stand(config, events, analyses, key, identity, stack)
         stack.push_async_callback(_end, stand)
         for identifier in workers:
             await stand.start(identifier, apart=apart)
