@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -13,9 +14,11 @@ from parley.signaling.v1 import signaling_pb2
 
 from chassis import channels
 from loadtest.media.connection import Certificate
+from loadtest.media.downlink import Track, read
 from loadtest.media.figures import Figures
 from loadtest.media.participant import Participant, Settings
 from loadtest.media.uplink import Profile
+from services.media.payload import begins_keyframe
 from tests.media_room import until
 from tests.media_stand import PATIENCE_SECONDS, Member, Stand
 from tests.signaling_stand import random_room
@@ -36,6 +39,13 @@ class LightMember(Member):
     @property
     def way(self) -> Participant:
         return self.ways[-1]
+
+    @property
+    def has_moved(self) -> bool:
+        """Whether media flows by a second path, and the first is let go."""
+        downlinks = [way.downlink for way in self.ways if way.downlink is not None]
+        is_open = [downlink.connection.is_connected for downlink in downlinks]
+        return len(is_open) > 1 and is_open[-1] and not any(is_open[:-1])
 
     async def start(self) -> None:
         figures = Figures()
@@ -89,6 +99,22 @@ class LightMember(Member):
                 if way is self.way:
                     return
 
+    def tracks(self) -> dict[str, Track]:
+        """What comes by the path that counts, by its publisher's number and its kind."""
+        assert self.way.downlink is not None
+        marked = [track for track in self.way.downlink.offered if track.first is not None]
+        return {f"{track.publisher} {track.kind}": track for track in marked}
+
+    def missed(self, old: Track, new: Track) -> int:
+        """Count what this member has sent by its first path, when somebody went over to another way of that source, and missed."""
+        assert old.last is not None
+        assert new.first is not None
+        uplink = self.ways[0].uplink
+        assert uplink is not None
+        kept = [read(old, body) for body in uplink.kept(old.source)]
+        last, until_ns = old.last.counter, new.first.sent_ns
+        return sum(mark.counter > last and mark.sent_ns < until_ns for mark in kept)
+
     def _grown(self, way: Participant, before: dict[int, int], packets: int, count: int) -> bool:
         if way is not self.way:
             return True
@@ -109,4 +135,12 @@ def light_members(
     return stand.seated([LightMember(stand, room, used) for _ in range(count)])
 
 
-__all__ = ["LightMember", "light_members"]
+def goes_on(members: Sequence[LightMember], old: Track, new: Track) -> None:
+    """Check that nothing is missing between two ways of one source, and that the second begins with a whole picture."""
+    (publisher,) = (member for member in members if member.number == old.publisher)
+    assert new.source == old.source
+    assert publisher.missed(old, new) == 0
+    assert new.codec is None or begins_keyframe(new.codec.name.upper(), new.begun)
+
+
+__all__ = ["LightMember", "goes_on", "light_members"]
