@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from services.media.acknowledged import Acknowledged, acknowledge
+from services.media.acknowledged import Acknowledged
 from services.media.allocation import NONE, RESUME_MARGIN, Choice, Wish, allocate, needed_bps
 from services.media.bandwidth import START_BPS, Estimator
 from services.media.probing import STEPS, Probe
@@ -131,9 +131,10 @@ class Sender:
         self.layers = layers
         self.rank = 0
         self.picture_bps = float(layers[0] if layers else min(wanted_bps, START_BPS))
-        self.estimator = Estimator(self.acknowledge)
+        self.told = Acknowledged(self)
+        self.estimator = Estimator(self.told)
         self.now = 0.0
-        self.sent: list[tuple[float, int]] = []
+        self.packets: list[tuple[float, int]] = []
         self.lost = 0
         self.estimates: list[float] = []
         self.pictures: list[float] = []
@@ -143,18 +144,19 @@ class Sender:
         self._arrivals: list[float | None] = []
         self._reported = 0
         self._feedback: deque[tuple[float, Feedback]] = deque()
-        self._read: Feedback = (0, [])
+        self.read: Feedback = (0, [])
         self._fed_at = self._ticked_at = self._allocated_at = self._framed_at = self._spoke_at = 0.0
         self._probe_end = 0.0
 
-    def acknowledge(
-        self, _body: bytes, since: int, begun_ms: float, wants_packets: bool
-    ) -> Acknowledged:
-        """Say what `Outlet.acknowledge` would of the feedback that is being read."""
-        base, arrivals = self._read
-        known = self.sent[base : base + len(arrivals)]
-        sent = [at for at, _ in known], [size for _, size in known]
-        return acknowledge(self._read, sent, since, begun_ms, wants_packets)
+    @property
+    def number(self) -> int:
+        """How many packets were sent."""
+        return len(self.packets)
+
+    def sent(self, first: int, count: int) -> tuple[list[float], list[int]]:
+        """Tell when packets left, and their bytes."""
+        known = self.packets[first : first + count]
+        return [at for at, _ in known], [size for _, size in known]
 
     @property
     def estimate_bps(self) -> float:
@@ -184,10 +186,10 @@ class Sender:
             self._send(size)
         if self._probe_end and self.now >= self._probe_end:
             self._probe_end = 0.0
-            self.estimator.probed(len(self.sent))
+            self.estimator.probed(self.number)
 
     def _send(self, size: int) -> float | None:
-        self.sent.append((self.now, size))
+        self.packets.append((self.now, size))
         self._arrivals.append(self.way.carry(size, self.now))
         self.lost += self._arrivals[-1] is None
         return self._arrivals[-1]
@@ -200,7 +202,7 @@ class Sender:
             self._due.append((self.now + spread, octets // count))
 
     def _feed(self) -> None:
-        """Have the reader report what it has read by now, and the estimator take what has come back."""
+        """Have the reader report what it has read by now, and take what has come back."""
         if (
             self.now - self._fed_at >= FEEDBACK_SECONDS
             and self.way.reader.awake(self.now) == self.now
@@ -208,11 +210,8 @@ class Sender:
             self._fed_at = self.now
             self._report()
         while self._feedback and self._feedback[0][0] <= self.now:
-            _, self._read = self._feedback.popleft()
-            was_congested = self.estimator.is_congested
-            self.estimator.feedback(b"", self.now)
-            if self.estimator.is_congested and not was_congested:
-                self._allocated_at = 0.0
+            _, self.read = self._feedback.popleft()
+            self.told.take(*self.read)
 
     def _report(self) -> None:
         """Report, in order, what has been read; a gap counts as lost when something after it is there."""
@@ -231,18 +230,21 @@ class Sender:
             self._reported = end
 
     def _tick(self) -> None:
-        self.estimator.tick(self.now)
+        if self.estimator.tick(self.now):
+            self._allocated_at = 0.0
         self.estimates.append(self.estimate_bps)
         self.pictures.append(self.picture_bps)
         if self.now - self._allocated_at < ALLOCATE_SECONDS - 1e-9:
             return
         self._allocated_at = self.now
         needed = self._allocate()
-        if (probe := self.estimator.probe(needed, len(self.sent), self.now)) is not None:
+        if (probe := self.estimator.probe(needed, self.number, self.now)) is not None:
             self._probe(probe)
 
     def _allocate(self) -> float:
         """Choose what pictures take; returns what everything would take at its largest."""
+        if self.estimator.estimate_bps is None:
+            return 0
         left = max(0.0, self.estimate_bps - self.sound_bps)
         if not self.layers:
             self.picture_bps = min(self.wanted_bps, left)

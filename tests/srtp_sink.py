@@ -8,8 +8,9 @@ from pylibsrtp import Policy, Session
 
 from services.media import rtp
 from services.media.dtls import OutboundSrtp
-from services.media.fanout import Outlet, PythonFanout, Send
+from services.media.fanout import PythonFanout, Send
 from services.media.ice import Address
+from services.media.outlet import Outlet
 
 KEY = bytes(range(44))
 

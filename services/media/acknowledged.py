@@ -1,78 +1,139 @@
-"""What a transport-wide feedback says of what was sent, in pure Python.
+"""What a peer's transport-wide feedback tells of what was sent to it, added up, in pure Python.
 
-`native/feedback.c` does the same, compiled; one contract suite runs both.
+`native/acknowledged.c` does the same, compiled; one contract suite runs both.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Protocol
+
+from services.media.delay import Group, Trend
+from services.media.rtcp import read_transport_feedback
 
 GROUP_MS = 5.0
 """Packets that left within so long are one group (draft-ietf-rmcat-gcc-02 §5.2)."""
+RATE_MS, MIN_RATE_MS = 500.0, 250.0
+"""Over how long it is measured what arrives; a span that is shorter counts as the second."""
+MAX_RECENT = 256
+"""Groups that are remembered at most: RATE_MS has 100 of them."""
+MAX_LISTED = 64
+"""Feedbacks that are listed at most, packet by packet."""
 
-Group = tuple[float, float, float, float]
-"""Packets that left together: when the first left, the last left, the last arrived (milliseconds), and their bytes."""
+Packets = Sequence[tuple[int | None, float, int]]
+"""Of each packet when it arrived (microseconds by the receiver's clock, None if it has not), when it left (seconds), its bytes."""
 
 
-class Acknowledged(NamedTuple):
-    """A feedback's packets, from number `base` to before `end` (unwrapped).
+class Sent(Protocol):
+    """Who knows what was sent; an `Outlet` does."""
 
-    `octets` are all their bytes. `lost` counts those that have not come, from the number on that was asked about. The first of `groups` goes on
-    with the group that was said to be open, when it has the same beginning. `packets`, where asked for, has one by
-    one when each arrived (microseconds by the receiver's clock, None if it has not), when it left (seconds), and its bytes.
+    @property
+    def number(self) -> int:
+        """The transport-wide number of the next packet, unwrapped."""
+        ...
+
+    def sent(self, first: int, count: int) -> tuple[Sequence[float], Sequence[int]]:
+        """Tell when packets left (seconds), and their bytes; both 0 where that is not known."""
+        ...
+
+
+class Acknowledged:
+    """All that feedback has told so far.
+
+    `received` and `lost` count packets, each as lost once at the most; `octets` are the bytes of both. `end` is the
+    number after the last that was told of. `trend` is whether the delay grows, as `Trend.state`; `bps` is what arrives, by
+    the receiver's clock, and no more than was sent in its time. While it `lists`, packets are kept one by one.
     """
 
-    base: int
-    end: int
-    received: int
-    lost: int
-    octets: int
-    groups: Sequence[Group]
-    packets: Sequence[tuple[int | None, float, int]]
+    def __init__(self, sent: Sent) -> None:
+        self.received = self.lost = self.octets = self.end = 0
+        self.lists = False
+        self._sent = sent
+        self._trend = Trend()
+        self._open: Group | None = None
+        self._recent: deque[Group] = deque()
+        self._recent_octets = 0
+        self._listed: list[tuple[int, Packets]] = []
 
+    @property
+    def trend(self) -> int:
+        """Whether the delay grows."""
+        return self._trend.state
 
-def acknowledge(
-    feedback: tuple[int, Sequence[int | None]],
-    sent: tuple[Sequence[float], Sequence[int]],
-    since: int,
-    begun_ms: float,
-    wants_packets: bool,
-) -> Acknowledged:
-    """Put together what arrived (`base`, and microseconds by number) with what was sent (seconds and bytes, by number).
+    @property
+    def bps(self) -> float:
+        """What arrives."""
+        if not self._recent:
+            return 0.0
+        _, sent, arrived, octets = self._recent[0]
+        _, last_sent, last_arrived, _ = self._recent[-1]
+        span_ms = max(last_arrived - arrived, last_sent - sent, MIN_RATE_MS)
+        return 8000 * (self._recent_octets - octets) / span_ms
 
-    `since` is the number from which on losses count, `begun_ms` when the group left that is still open, below 0 for none.
-    """
-    base, arrivals = feedback
-    sent_at, sizes = sent
-    lost = arrivals[max(0, since - base) :].count(None)
-    groups, received = _gather(arrivals, sent_at, sizes, begun_ms)
-    packets = list(zip(arrivals, sent_at, sizes, strict=True)) if wants_packets else []
-    return Acknowledged(base, base + len(arrivals), received, lost, sum(sizes), groups, packets)
+    def receive(self, body: bytes) -> None:
+        """Read a feedback's body, and take it. Raises ValueError when it is none."""
+        base, arrivals = read_transport_feedback(body)
+        self.take(unwrapped(base, self._sent.number - 1), arrivals)
+
+    def take(self, base: int, arrivals: Sequence[int | None]) -> None:
+        """Take a feedback: when each packet has arrived, from number `base` on. One of which none has says nothing."""
+        sent_at, sizes = self._sent.sent(base, len(arrivals))
+        groups, received = _gather(arrivals, sent_at, sizes, self._open)
+        if not received:
+            return
+        self._open = groups.pop()
+        self.received += received
+        self.lost += arrivals[max(0, self.end - base) :].count(None)
+        self.octets += sum(sizes)
+        self.end = max(self.end, base + len(arrivals))
+        if groups:
+            self._trend.receive(groups)
+            self._remember(groups)
+        if self.lists and len(self._listed) < MAX_LISTED:
+            self._listed.append((base, list(zip(arrivals, sent_at, sizes, strict=True))))
+
+    def take_listed(self) -> list[tuple[int, Packets]]:
+        """Take what was listed since the last time: of each feedback its first packet's number, and its packets."""
+        listed, self._listed = self._listed, []
+        return listed
+
+    def _remember(self, groups: Sequence[Group]) -> None:
+        recent = self._recent
+        recent += groups
+        self._recent_octets += sum(octets for _, _, _, octets in groups)
+        since = recent[-1][2] - RATE_MS
+        while recent[0][2] < since or len(recent) > MAX_RECENT:
+            self._recent_octets -= recent.popleft()[3]
 
 
 def _gather(
-    arrivals: Sequence[int | None], sent_at: Sequence[float], sizes: Sequence[int], begun: float
+    arrivals: Sequence[int | None],
+    sent_at: Sequence[float],
+    sizes: Sequence[int],
+    begun: Group | None,
 ) -> tuple[list[Group], int]:
+    """Gather what has arrived by groups, of which the last may go on; `begun` is the one that may from before."""
     groups: list[Group] = []
-    begun_s = begun / 1000
-    first, last, arrived, octets, received, is_open = begun, begun_s, 0, 0, 0, begun >= 0
+    received = octets = 0
+    first = last = arrived = 0.0
+    if begun is not None:
+        first, last, arrived, octets = begun
     for arrival, sent, size in zip(arrivals, sent_at, sizes, strict=True):
         if arrival is None or not size:
             continue
         received += 1
-        if sent != last or not octets:  # else it left with the one before
-            if not is_open or 1000 * sent - first > GROUP_MS:
-                if octets:
-                    groups.append((first, 1000 * last, arrived / 1000, octets))
-                first, last, arrived, octets, is_open = 1000 * sent, sent, arrival, 0, True
-            elif sent > last:
-                last = sent
-        if arrival > arrived or not octets:
-            arrived = arrival
+        at, sent_ms = arrival / 1000, 1000 * sent
+        if not octets or sent_ms - first > GROUP_MS:
+            if octets:
+                groups.append((first, last, arrived, octets))
+            first, last, arrived, octets = sent_ms, sent_ms, at, size
+            continue
+        last = max(last, sent_ms)
+        arrived = max(arrived, at)
         octets += size
     if octets:
-        groups.append((first, 1000 * last, arrived / 1000, octets))
+        groups.append((first, last, arrived, octets))
     return groups, received
 
 
@@ -81,4 +142,4 @@ def unwrapped(base: int, highest: int) -> int:
     return highest - (highest - base & 0xFFFF)
 
 
-__all__ = ["GROUP_MS", "Acknowledged", "Group", "acknowledge", "unwrapped"]
+__all__ = ["GROUP_MS", "Acknowledged", "Packets", "Sent", "unwrapped"]

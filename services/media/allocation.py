@@ -37,10 +37,8 @@ class Wish:
     priority: int = 0
 
 
-def allocate(wishes: Sequence[Wish], budget_bps: float | None) -> dict[str, int]:
-    """Choose a rank for each wish, NONE where there is no room. Without a budget everyone gets their largest."""
-    if budget_bps is None:
-        return {each.key: each.choices[-1].rank if each.choices else NONE for each in wishes}
+def allocate(wishes: Sequence[Wish], budget_bps: float) -> dict[str, int]:
+    """Choose a rank for each wish, NONE where there is no room."""
     ordered = sorted(wishes, key=lambda each: -each.priority)
     chosen = {each.key: NONE for each in wishes}
     left = budget_bps

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Sequence
 
-from services.media.acknowledged import Acknowledged, Group
-from services.media.delay import Trend
+from services.media.acknowledged import Acknowledged
 from services.media.probing import Probe, Prober
 
-START_BPS = 2_000_000
+START_BPS = 500_000
+LEARN_SECONDS = 0.3
+"""From the first feedback on, until there is an estimate: what arrives is not known at once."""
 MIN_BPS = 60_000
 MAX_BPS = 50_000_000
 GROWTH_PER_SECOND = 1.08
@@ -28,8 +28,9 @@ LARGE_CUT = 0.66
 """After a cut to less than this share a probe comes soon: the way may have been narrow for a moment only."""
 WIDENED = 1.25
 """So many times what had arrived at the last cut goes through now: the way is wider, and probes tell by how much."""
-RATE_SECONDS, MIN_RATE_SECONDS = 0.5, 0.25
 LOSS_SECONDS = 1.0
+LEAST_PACKETS = 10
+"""Of so few no share is made."""
 LOSS_HIGH, LOSS_LOW = 0.10, 0.02
 REMEMBERED_SECONDS = 4
 LESS_SENT = 1.2
@@ -38,7 +39,8 @@ MAX_INHERENT = 0.30
 LEAST_LOST = 1.5
 """The network's own loss is there at every rate: no more than so many times the least that was lost of late."""
 SILENCE_SECONDS = 2.0
-PROBE_FACTOR = 2.0
+PROBE_FACTOR, FIRST_PROBE_FACTOR = 2.0, 6.0
+"""So many times the estimate a probe tries at the most; the second until a way has shown that it is narrow."""
 PROBE_MARGIN = 1.5
 """Beyond what is wanted: a busy machine sends a probe more slowly than it means to."""
 PROBE_SHARE = 0.95
@@ -47,8 +49,6 @@ WORTHWHILE = 1.05
 """A probe that raises the estimate by less has found nothing."""
 SETTLE_SECONDS = 0.3
 """For so long after a probe has arrived, the queue that it made is no sign of what media does."""
-
-Acknowledge = Callable[[bytes, int, float, bool], Acknowledged]
 
 
 class Losses:
@@ -60,7 +60,7 @@ class Losses:
     def __init__(self) -> None:
         self.fraction = 0.0
         self.inherent = 0.0
-        self._received = self._lost = self._octets = 0
+        self._before = 0, 0, 0
         self._since = 0.0
         self._seconds: deque[tuple[float, float]] = deque(maxlen=REMEMBERED_SECONDS)
 
@@ -69,22 +69,23 @@ class Losses:
         """The share that our own sending may have caused."""
         return max(0.0, self.fraction - self.inherent)
 
-    def count(self, received: int, lost: int, octets: int, now: float) -> bool:
-        """Take a feedback's counts, and the bytes that were sent; returns whether `fraction` is a new one."""
-        self._received += received
-        self._lost += lost
-        self._octets += octets
+    def look(self, told: Acknowledged, now: float) -> bool:
+        """Look at what has been told so far; returns whether `fraction` is a new one."""
         elapsed = now - self._since
-        if elapsed < LOSS_SECONDS or self._received + self._lost < 10:
+        if elapsed < LOSS_SECONDS:
             return False
-        self.fraction = self._lost / (self._received + self._lost)
-        rate = self._octets / elapsed
+        received, lost, octets = self._before
+        received, lost = told.received - received, told.lost - lost
+        if received + lost < LEAST_PACKETS:
+            return False
+        self.fraction = lost / (received + lost)
+        rate = (told.octets - octets) / elapsed
         for before, fraction in self._seconds:
             if before >= LESS_SENT * rate:
                 self._blame(fraction, before / rate)
         self.inherent = min(self.inherent, LEAST_LOST * self.fraction)
         self._seconds.append((rate, self.fraction))
-        self._received = self._lost = self._octets = 0
+        self._before = told.received, told.lost, told.octets
         self._since = now
         return True
 
@@ -99,80 +100,59 @@ class Losses:
 class Estimator:
     """`estimate_bps` is None until feedback has come: the subscriber may not send any, and then nothing is known.
 
-    `acknowledge` is its outlet's.
+    `told` is the account of that feedback. The way `is_congested` while it is being filled faster than it empties.
     """
 
-    def __init__(self, acknowledge: Acknowledge) -> None:
+    def __init__(self, told: Acknowledged) -> None:
         self.estimate_bps: float | None = None
         self.losses = Losses()
-        self._acknowledge = acknowledge
-        self._trend = Trend()
-        self._open: Group | None = None
-        self._recent: deque[Group] = deque()
-        self._recent_octets = 0.0
-        self._next = 0
+        self.is_congested = False
+        self._told = told
+        self._received = 0
         self._fed_at = 0.0
         self._grown_at = 0.0
         self._cut_at = 0.0
         self._prober = Prober()
+        self._probe_factor = FIRST_PROBE_FACTOR
         self._settled_at = 0.0
         self._limit_bps = math.inf
 
     @property
-    def is_congested(self) -> bool:
-        """Tell whether the way is being filled faster than it empties."""
-        return self._trend.state > 0
-
-    @property
     def acknowledged_bps(self) -> float:
-        """What arrives, over the last RATE_SECONDS of the receiver's clock; no more than was sent in its time."""
-        if not self._recent:
-            return 0.0
-        _, sent, arrived, octets = self._recent[0]
-        _, last_sent, last_arrived, _ = self._recent[-1]
-        span_ms = max(last_arrived - arrived, last_sent - sent, 1000 * MIN_RATE_SECONDS)
-        return 8000 * (self._recent_octets - octets) / span_ms
+        """What arrives."""
+        return self._told.bps
 
-    def feedback(self, body: bytes, now: float) -> None:
-        """Take a transport-wide feedback's body. Raises ValueError when it is none."""
-        begun = -1.0 if self._open is None else self._open[0]
-        base, end, received, lost, octets, gathered, packets = self._acknowledge(
-            body, self._next, begun, self._prober.is_out
-        )
-        if not received:
-            return
-        groups = self._gather(gathered)
-        self._next = max(self._next, end)
-        self._fed_at = now
-        if self.estimate_bps is None:
-            self.estimate_bps, self._grown_at = START_BPS, now
-        self._trend.receive(groups)
-        self._remember(groups)
-        measured = self._prober.receive(base, packets)
-        if measured is not None:
-            self._weigh_probe(measured, now)
-        if self.losses.count(received, lost, octets, now):
+    def tick(self, now: float) -> bool:
+        """Make of what has been told since the last time what is to be made; returns whether the way has just become congested.
+
+        No feedback for long is a bad sign, too.
+        """
+        if self._told.received == self._received:
+            if self.estimate_bps is not None and now - self._fed_at > SILENCE_SECONDS:
+                self._fed_at = now
+                self._set(self.estimate_bps * 0.7)
+                self._prober.hurry()
+            return False
+        self._received, self._fed_at = self._told.received, now
+        if self.estimate_bps is None and not self._begin(now):
+            return False
+        if self._told.lists:
+            self._look_at_probe(now)
+        if self.losses.look(self._told, now):
             self._weigh_losses()
+        was_congested, self.is_congested = self.is_congested, self._told.trend > 0
         self._adapt(now)
+        return self.is_congested and not was_congested
 
-    def _gather(self, gathered: Sequence[Group]) -> Sequence[Group]:
-        """Take groups; the last stays open for what comes by the next feedback."""
-        groups = list(gathered)
-        if (begun := self._open) is not None:
-            first, last, arrived, octets = groups[0]
-            if first == begun[0]:
-                groups[0] = (first, max(begun[1], last), max(begun[2], arrived), begun[3] + octets)
-            else:
-                groups.insert(0, begun)
-        self._open = groups.pop()
-        return groups
-
-    def tick(self, now: float) -> None:
-        """Do what is due: no feedback for long is a bad sign."""
-        if self.estimate_bps is not None and now - self._fed_at > SILENCE_SECONDS:
-            self._fed_at = now
-            self._set(self.estimate_bps * 0.7)
-            self._prober.hurry()
+    def _begin(self, now: float) -> bool:
+        """Begin, once it is known what arrives, or that too much is sent; tells whether it is."""
+        if not self._grown_at:
+            self._grown_at = now
+        if now - self._grown_at < LEARN_SECONDS and self._told.trend <= 0:
+            return False
+        self.estimate_bps, self._grown_at = START_BPS, now
+        self._prober.hurry()
+        return True
 
     def probe(self, wanted_bps: float, first: int, now: float) -> Probe | None:
         """Say what to send in order to learn whether `wanted_bps` would go through; None: nothing, for now.
@@ -184,28 +164,28 @@ class Estimator:
             return None
         if not self._prober.is_due(self._cut_at, now):
             return None
-        rate = min(estimate * PROBE_FACTOR, wanted_bps * PROBE_MARGIN, MAX_BPS)
+        rate = min(estimate * self._probe_factor, wanted_bps * PROBE_MARGIN, MAX_BPS)
+        self._told.lists = True
         return self._prober.begin(rate, first, now)
 
     def probed(self, end: int) -> None:
         """The probe's last packet was that before `end`."""
         self._prober.end(end)
 
-    def _remember(self, groups: Sequence[Group]) -> None:
-        recent = self._recent
-        recent += groups
-        self._recent_octets += sum(octets for _, _, _, octets in groups)
-        while recent and recent[0][2] < recent[-1][2] - 1000 * RATE_SECONDS:
-            self._recent_octets -= recent.popleft()[3]
+    def _look_at_probe(self, now: float) -> None:
+        for base, packets in self._told.take_listed():
+            if (measured := self._prober.receive(base, packets)) is not None:
+                self._weigh_probe(measured, now)
+        self._told.lists = self._prober.is_out
 
     def _weigh_probe(self, measured_bps: float, now: float) -> None:
         assert self.estimate_bps is not None
         self._settled_at = now + SETTLE_SECONDS
-        found = PROBE_SHARE * min(measured_bps, self.estimate_bps * PROBE_FACTOR)
+        found = PROBE_SHARE * min(measured_bps, self.estimate_bps * self._probe_factor)
         if found > WORTHWHILE * self.estimate_bps:
             self._prober.found()
-        else:
-            self._prober.found_nothing()
+        elif self._prober.found_nothing():
+            self._probe_factor = PROBE_FACTOR
         self._set(max(found, self.estimate_bps))
 
     def _weigh_losses(self) -> None:
@@ -220,8 +200,10 @@ class Estimator:
             is_own_probes = self._prober.is_out or now < self._settled_at
             if now - self._cut_at > CUT_SECONDS and not is_own_probes:
                 self._cut(now)
-        elif self._trend.state == 0 and self.losses.excess < LOSS_LOW:
-            most = 1.5 * self.acknowledged_bps + 10_000
+        elif self._told.trend == 0 and self.losses.excess < LOSS_LOW:
+            arrives = self.acknowledged_bps
+            self._set(max(self.estimate_bps, arrives))  # what arrives goes through
+            most = 1.5 * arrives + 10_000
             if self.estimate_bps < most:
                 self._set(min(most, self.estimate_bps * GROWTH_PER_SECOND ** min(elapsed, 1.0)))
             if self.estimate_bps > WIDENED * self._limit_bps:
@@ -231,6 +213,7 @@ class Estimator:
     def _cut(self, now: float) -> None:
         assert self.estimate_bps is not None
         self._cut_at = now
+        self._probe_factor = PROBE_FACTOR
         before, self._limit_bps = self.estimate_bps, self.acknowledged_bps
         self._set(min(before, DECREASE * self._limit_bps))
         if self.estimate_bps < LARGE_CUT * before:

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
-from services.media.acknowledged import Group
+Group = tuple[float, float, float, int]
+"""Packets that left together: when the first left, the last left, the last arrived (milliseconds), and their bytes."""
 
 BURST_MS, MAX_BURST_MS = 5.0, 100.0
 """Groups that arrive within BURST_MS of the one before are one burst, up to MAX_BURST_MS in all."""
@@ -116,4 +117,4 @@ def _slope(points: deque[tuple[float, float]]) -> float:
     return (count * sum_xy - sum_x * sum_y) / spread if spread else 0.0
 
 
-__all__ = ["Trend"]
+__all__ = ["Group", "Trend"]

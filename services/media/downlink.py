@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 from services.media import rtcp, rtp
 from services.media.encoding import Encoding
-from services.media.fanout import Fanout, Lane, Outlet
+from services.media.fanout import Fanout
+from services.media.outlet import Lane, Outlet
 from services.media.stream import Kept
 
 STRETCHES = 8
@@ -49,6 +50,8 @@ class Accepted:
 class Downlink:
     """A track to a subscriber. `rank` is that of the encoding that it is meant to have, -1 for none.
 
+    `on_choices` hears when other encodings are being sent than before, or in other sizes.
+
     One that `is_exact` takes no smaller one instead: each encoding of a track to another worker has a downlink of its own.
     """
 
@@ -65,6 +68,7 @@ class Downlink:
         self.send_rtcp = send_rtcp
         self.rank = -1
         self.is_exact = False
+        self.on_choices: Callable[[], None] = _nothing
         self.lane = fanout.lane(outlet, ssrc)
         self.current: Encoding | None = None
         self.target: Encoding | None = None
@@ -274,6 +278,10 @@ class Downlink:
     def _next_rtx(self) -> int:
         self._rtx_sequence += 1
         return self._rtx_sequence
+
+
+def _nothing() -> None:
+    """Nobody listens."""
 
 
 def _signed(difference: int) -> int:

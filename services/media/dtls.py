@@ -24,6 +24,8 @@ from pylibsrtp._binding import ffi, lib
 
 MTU = 1200
 REPLAY_WINDOW = 1024
+SENT_WINDOW = 128
+"""What we send leaves nearly in order, and libsrtp moves the whole window with each packet."""
 MAX_RECORD = 2048
 MAX_SRTP_PACKET = 1356
 """Bytes that pylibsrtp's buffer leaves for a packet to be protected."""
@@ -241,8 +243,9 @@ class Dtls:
         length = 2 * (profile.key_length + profile.salt_length)
         material = self._ssl.export_keying_material(b"EXTRACTOR-dtls_srtp", length)
         theirs, ours = (1, 0) if self._is_client else (0, 1)
-        self.inbound = InboundSrtp(_session(profile, material, theirs, Policy.SSRC_ANY_INBOUND))
-        self.outbound = OutboundSrtp(_session(profile, material, ours, Policy.SSRC_ANY_OUTBOUND))
+        incoming = _session(profile, material, theirs, (Policy.SSRC_ANY_INBOUND, REPLAY_WINDOW))
+        outgoing = _session(profile, material, ours, (Policy.SSRC_ANY_OUTBOUND, SENT_WINDOW))
+        self.inbound, self.outbound = InboundSrtp(incoming), OutboundSrtp(outgoing)
         return True
 
 
@@ -252,14 +255,16 @@ def _forget(session: Session, ssrc: int) -> None:
 
 
 def _session(
-    profile: SRTPProtectionProfile, material: bytes, index: int, direction: int
+    profile: SRTPProtectionProfile, material: bytes, index: int, way: tuple[int, int]
 ) -> Session:
+    """Make a session with the keys of one side; `way` is its direction and how many packets may come late."""
+    direction, window = way
     policy = Policy(
         key=profile.get_key_and_salt(material, index),
         ssrc_type=direction,
         srtp_profile=profile.libsrtp_profile,
     )
-    policy.window_size = REPLAY_WINDOW
+    policy.window_size = window
     return Session(policy)
 
 

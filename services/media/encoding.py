@@ -10,7 +10,8 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from services.media import rtcp
-from services.media.fanout import Fanout, Lane
+from services.media.fanout import Fanout
+from services.media.outlet import Lane
 from services.media.reception import Reception
 from services.media.sdp import Codec
 from services.media.stream import Kept

@@ -9,25 +9,22 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import math
 import socket
 import time
-from array import array
 from collections.abc import Callable, Sequence
 from struct import Struct
 from typing import Protocol
 
-from services.media.acknowledged import Acknowledged, acknowledge, unwrapped
-from services.media.dtls import MAX_SRTP_PACKET, OutboundSrtp, scratch, srtp_addresses, srtp_protect
+from services.media.acknowledged import Acknowledged
+from services.media.dtls import MAX_SRTP_PACKET, scratch, srtp_addresses, srtp_protect
 from services.media.ice import Address
 from services.media.inlet import Inlet, ignore
 from services.media.outbox import Outbox, unsent
+from services.media.outlet import SENT, Lane, Outlet
 from services.media.payload import NO_NUMBERS, Vp8Numbers
-from services.media.rtcp import read_transport_feedback
 from services.media.rtp import MIN_HEADER, TRANSPORT_SEQUENCE_AT, PacketInvalid
 from services.media.stream import Kept, OnPacket, Stream
-
-SENT = 4096
-"""Packets of which a peer's congestion feedback can still be told when they were sent: two seconds at 20 Mbit/s."""
 
 BURST = 64
 """Datagrams read before other work gets its turn."""
@@ -40,88 +37,15 @@ _BYTES = tuple(bytes([value]) for value in range(256))
 Send = Callable[[bytes, Address], None]
 
 
-class Outlet:
-    """One peer's way out. Without `srtp` or `address` its packets are dropped.
-
-    `number` is the transport-wide sequence number of its next packet, unwrapped. `packets` and `octets` count SRTP.
-    """
-
-    __slots__ = ("_at", "_size", "address", "failed", "number", "octets", "packets", "srtp")
-
-    def __init__(self) -> None:
-        self.address: Address | None = None
-        self.srtp: OutboundSrtp | None = None
-        self.number = 0
-        self.packets = 0
-        self.octets = 0
-        self.failed = 0
-        self._at = array("d", bytes(8 * SENT))
-        self._size = array("H", bytes(2 * SENT))
-
-    def sent(self, first: int, count: int) -> tuple[Sequence[float], Sequence[int]]:
-        """Tell of `count` packets from `first` on when they were sent (as `now` was) and their sizes in bytes.
-
-        Both are 0 where that is not known: not sent yet, or too long ago.
-        """
-        begin, end = first % SENT, first % SENT + count
-        if max(0, self.number - SENT) <= first and first + count <= self.number and end <= SENT:
-            return self._at[begin:end], self._size[begin:end]
-        known = [max(0, self.number - SENT) <= n < self.number for n in range(first, first + count)]
-        numbers = range(first, first + count)
-        return (
-            [
-                self._at[n % SENT] if is_known else 0.0
-                for n, is_known in zip(numbers, known, strict=True)
-            ],
-            [
-                self._size[n % SENT] if is_known else 0
-                for n, is_known in zip(numbers, known, strict=True)
-            ],
-        )
-
-    def acknowledge(
-        self, body: bytes, since: int, begun_ms: float, wants_packets: bool
-    ) -> Acknowledged:
-        """Read a transport-wide feedback's body with what was sent, as `acknowledged.acknowledge`. Raises ValueError."""
-        base, arrivals = read_transport_feedback(body)
-        first = unwrapped(base, self.number - 1)
-        sent = self.sent(first, len(arrivals))
-        return acknowledge((first, arrivals), sent, since, begun_ms, wants_packets)
-
-
-class Lane:
-    """One track to one peer, under an SSRC of its own. Packets from before `begin` (extended) do not go this way.
-
-    Offsets are added to the numbers of the packet: sequence, timestamp, VP8's picture id and TL0PICIDX.
-    """
-
-    __slots__ = (
-        "begin",
-        "octets",
-        "offset",
-        "outlet",
-        "packets",
-        "picture_offset",
-        "ssrc",
-        "timestamp_offset",
-        "tl0_offset",
-    )
-
-    def __init__(self, outlet: Outlet, ssrc: int) -> None:
-        self.outlet = outlet
-        self.ssrc = ssrc
-        self.begin = self.offset = self.timestamp_offset = 0
-        self.picture_offset = self.tl0_offset = 0
-        self.packets = 0
-        self.octets = 0
-
-
 Route = Callable[[bytes, Address, float], None]
 """Gets a datagram, where it came from, and when."""
 
 
 class Fanout(Protocol):
     """The hot path: what both ways offer, from the socket by inlet, stream and lane to outlet and socket."""
+
+    asleep_after: float
+    """After that (monotonic) nobody is known: the process has slept, and its rooms may be another worker's."""
 
     def read(self) -> None:
         """Read what the socket has, BURST datagrams at most: SRTP of who is known by their inlet, the rest by `route`."""
@@ -149,6 +73,10 @@ class Fanout(Protocol):
 
     def lane(self, outlet: Outlet, ssrc: int) -> Lane:
         """Make a track's way to a peer."""
+        ...
+
+    def acknowledged(self, outlet: Outlet) -> Acknowledged:
+        """Make the account of what a peer's feedback tells."""
         ...
 
     def forward(
@@ -180,6 +108,7 @@ class PythonFanout:
         self._send = send
         self._route = route
         self._inlets: dict[Address, Inlet] = {}
+        self.asleep_after = math.inf
 
     def read(self) -> None:
         """Read what the socket has."""
@@ -191,7 +120,7 @@ class PythonFanout:
                 return
             except OSError:  # an ICMP error of an earlier send
                 continue
-            inlet = self._inlets.get(source[:2])
+            inlet = self._inlets.get(source[:2]) if now <= self.asleep_after else None
             if inlet is not None and len(datagram) >= MIN_HEADER and 128 <= datagram[0] <= 191:
                 inlet.receive(datagram, now)
             elif datagram:
@@ -220,6 +149,10 @@ class PythonFanout:
     def lane(self, outlet: Outlet, ssrc: int) -> Lane:
         """Make a track's way to a peer."""
         return Lane(outlet, ssrc)
+
+    def acknowledged(self, outlet: Outlet) -> Acknowledged:
+        """Make the account of what a peer's feedback tells."""
+        return Acknowledged(outlet)
 
     def forward(
         self,
@@ -333,12 +266,8 @@ def _kept(extended: int, packet: bytearray, payload_at: int, timestamp: int, *nu
 
 
 __all__ = [
-    "NO_NUMBERS",
-    "SENT",
     "Fanout",
     "FanoutMissing",
-    "Lane",
-    "Outlet",
     "PythonFanout",
     "Send",
     "choose",

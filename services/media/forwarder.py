@@ -50,6 +50,7 @@ class Forwarder:
         self._muted = False
         self._choices: dict[tuple[int, int], tuple[int, Sequence[Choice]]] = {}
         self._chosen_at = 0.0
+        self._sent: list[tuple[int, int]] = []
         self._terms = terms
         self._fanout = fanout
         self._request = request
@@ -171,6 +172,11 @@ class Forwarder:
         """Do what is due. Call some twenty times a second."""
         for encoding in self.encodings:
             encoding.tick(now)
+        sent = [(each.ssrc, each.height) for each in self.encodings if each.is_active(now)]
+        if sent != self._sent:
+            self._sent = sent
+            for downlink in self.downlinks:
+                downlink.on_choices()
 
     def _look(self, encoding: Encoding, kept: Kept, before: int, now: float) -> None:
         """Look at a packet before it goes on, where `Stream` hands it over."""

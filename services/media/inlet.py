@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from services.media import rtp
+from services.media import rtcp, rtp
+from services.media.acknowledged import Acknowledged
 from services.media.arrivals import Arrivals
 from services.media.dtls import InboundSrtp, SrtpError
 from services.media.stream import Stream
@@ -19,16 +20,19 @@ MAX_SOURCES = 64
 class Inlet:
     """One peer's way in. Without `srtp` all is refused.
 
-    What is connected to a stream goes there, the rest to `on_rtp`, RTCP to `on_rtcp`. `packets` and `octets` count RTP.
+    What is connected to a stream goes there, the rest to `on_rtp`; RTCP to `on_rtcp`, but transport-wide feedback that
+    comes by itself, as it nearly always does, goes to `acknowledged` where that is given. `packets` and `octets` count RTP.
     At most `max_sources` may come unannounced. Of what is refused, `early` came before `srtp` was there, `unprotected` and `unprotected_rtcp` was not authentic, and
-    `invalid` was no RTP that we read.
+    `invalid` was no RTP that we read, `invalid_rtcp` no feedback.
     """
 
     __slots__ = (
         "_arrivals",
         "_streams",
+        "acknowledged",
         "early",
         "invalid",
+        "invalid_rtcp",
         "max_sources",
         "octets",
         "on_rtcp",
@@ -45,7 +49,9 @@ class Inlet:
         self.on_rtcp: Callable[[bytes], None] = ignore
         self.packets = self.octets = 0
         self.max_sources = MAX_SOURCES
-        self.early = self.unprotected = self.unprotected_rtcp = self.invalid = 0
+        self.acknowledged: Acknowledged | None = None
+        self.early = self.unprotected = self.unprotected_rtcp = 0
+        self.invalid = self.invalid_rtcp = 0
         self._streams: dict[int, Stream | None] = {}
         self._arrivals = Arrivals()
 
@@ -82,9 +88,19 @@ class Inlet:
             except (SrtpError, ValueError):
                 self.unprotected_rtcp += 1
             else:
-                self.on_rtcp(compound)
+                self._receive_rtcp(compound)
         else:
             self._receive_rtp(datagram, srtp, now)
+
+    def _receive_rtcp(self, compound: bytes) -> None:
+        body = rtcp.lone_feedback(compound) if self.acknowledged is not None else None
+        if self.acknowledged is None or body is None:
+            self.on_rtcp(compound)
+            return
+        try:
+            self.acknowledged.receive(body)
+        except ValueError:
+            self.invalid_rtcp += 1
 
     def _receive_rtp(self, datagram: bytes, srtp: InboundSrtp, now: float) -> None:
         source = rtp.ssrc(datagram)

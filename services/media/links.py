@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from services.media.fanout import Outlet
 from services.media.link import NONE, Link
+from services.media.outlet import Outlet
 from services.media.track import PublishedTrack
 
 OVERLAP_SECONDS = 3.0
@@ -79,10 +79,9 @@ class Links:
 
     def tick(self, own: Sequence[PublishedTrack], now: float) -> None:
         """Do what is due; call some twenty times a second. `own` is what is published here."""
-        if self._links:
-            for track in self.tracks():
-                track.forwarder.tick(now)
-            self.settle(own, now)
+        for track in self.tracks():
+            track.forwarder.tick(now)
+        self.settle(own, now)
 
     def settle(self, own: Sequence[PublishedTrack], now: float) -> None:
         """Drop what comes of somebody who has moved, once their new place sends the same source and that has come through.

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import math
 import socket
 import time
 from collections.abc import Sequence
@@ -18,7 +17,7 @@ from aioice import stun
 
 from chassis import telemetry
 from services.media.dtls import Certificate
-from services.media.fanout import BURST, choose
+from services.media.fanout import choose
 from services.media.ice import Address, CheckInvalid, StreamAddress, read_check, respond
 from services.media.outbox import Outbox
 from services.media.sdp import Local
@@ -53,8 +52,6 @@ class Port:
             self._socket.setsockopt(socket.SOL_SOCKET, option, BUFFER_BYTES)
         self.number: int = self._socket.getsockname()[1]
         self.tcp = TcpPort(listening, self._route, self._is_proved, self._lost)
-        self.asleep_after = math.inf
-        """What comes later (monotonic) is dropped: the process has slept, and its rooms may be another worker's."""
         self._advertise = advertise
         self._probe_secret = probe_secret
         self._outbox = Outbox(self._socket)
@@ -64,9 +61,18 @@ class Port:
         self._asked: dict[bytes, tuple[Caller, Address, float]] = {}
         self._by_address: dict[Address, Transport] = {}
 
+    @property
+    def asleep_after(self) -> float:
+        """After that (monotonic) all that comes is dropped: the process has slept, and its rooms may be another worker's."""
+        return self.fanout.asleep_after
+
+    @asleep_after.setter
+    def asleep_after(self, at: float) -> None:
+        self.fanout.asleep_after = at
+
     def open(self) -> None:
         """Begin to read."""
-        asyncio.get_running_loop().add_reader(self._socket, self._read)
+        asyncio.get_running_loop().add_reader(self._socket, self.fanout.read)
         self.tcp.open()
 
     def close(self) -> None:
@@ -125,19 +131,6 @@ class Port:
         self.register(transport)
         candidates = [(address, self.number) for address in advertise or self._advertise]
         return Local(transport.ice.local, self._certificate.fingerprint, candidates)
-
-    def _read(self) -> None:
-        if time.monotonic() <= self.asleep_after:
-            self.fanout.read()
-            return
-        for _ in range(BURST):
-            try:
-                self._socket.recv(1)
-            except BlockingIOError:
-                return
-            except OSError:  # an ICMP error of an earlier send
-                continue
-            rejected.labels("asleep").inc()
 
     def _route(self, datagram: bytes, source: Address, now: float) -> None:
         if now > self.asleep_after:

@@ -14,6 +14,8 @@ WAIT_SECONDS = (0.3, 3.0, 10.0)
 """From one probe to the next: the soonest; the usual; the longest, where probes find nothing."""
 AFTER_CUT_SECONDS = (0.5, 3.0)
 """How long nothing is probed after a cut: where the way may be wide again; otherwise."""
+MOST_LATE = 4
+"""After so many probes that were read late it is waited as after one that found nothing."""
 SECONDS = 0.025
 STEPS = 5
 STEP_PACKETS = 2
@@ -47,6 +49,8 @@ class Prober:
         self._wait = WAIT_SECONDS[0]
         self._is_hopeful = False
         self._kept_up = False
+        self._was_late = False
+        self._late = 0
         self._range: tuple[int, int] | None = None
         self._arrived: list[tuple[int, float, int]] = []
 
@@ -63,14 +67,20 @@ class Prober:
         """The last probe has found more."""
         self._wait = WAIT_SECONDS[0]
 
-    def found_nothing(self) -> None:
-        """The last probe has found nothing, or told nothing.
+    def found_nothing(self) -> bool:
+        """The last probe has found nothing; returns whether that says anything of the way.
 
-        One that came as fast as it was sent was sent too slowly, by a busy machine: that says nothing against the way.
+        One that was read late tells nothing; the next may do better, and comes soon, but not for ever. One that came as
+        fast as it was sent was sent too slowly, by a busy machine: that says nothing against the way.
         """
+        self._late += self._was_late
+        if self._was_late and self._late % MOST_LATE:
+            self._wait = WAIT_SECONDS[0]
+            return False
         self._is_hopeful = False
         longest = WAIT_SECONDS[1 if self._kept_up else 2]
         self._wait = min(longest, max(WAIT_SECONDS[1], 2 * self._wait))
+        return not self._was_late
 
     def is_due(self, cut_at: float, now: float) -> bool:
         """Tell whether to probe now; `cut_at` is when the estimate was last cut."""
@@ -90,7 +100,7 @@ class Prober:
             self._range = (self._range[0], end) if end > self._range[0] else None
 
     def receive(self, base: int, packets: Sequence[tuple[int | None, float, int]]) -> float | None:
-        """Take a feedback's packets, from number `base` on, as `Acknowledged` has them.
+        """Take a feedback's packets, from number `base` on, as `Acknowledged.receive` has them.
 
         Returns the rate that the probe has shown, once it is all there; 0 if it told nothing.
         """
@@ -104,11 +114,12 @@ class Prober:
         ]
         if end < 0 or base + len(packets) < end:
             return None
-        self._range, self._kept_up = None, False
+        self._range, self._kept_up, self._was_late = None, False, False
         if 2 * len(self._arrived) < end - first or len(self._arrived) < STEPS:
             return 0.0
         sent_bps, came_bps = _rates(self._arrived)
         self._kept_up = 0 < sent_bps <= came_bps
+        self._was_late = not sent_bps
         return min(sent_bps, came_bps)
 
 

@@ -7,21 +7,26 @@ smallest fits, none. Where more is wanted than the estimate allows, probes find 
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
+from services.media.acknowledged import Acknowledged
 from services.media.allocation import NONE, Wish, allocate, needed_bps
 from services.media.bandwidth import Estimator
 from services.media.downlink import Downlink
-from services.media.fanout import Outlet
+from services.media.outlet import Outlet
 from services.media.probing import STEPS, Probe
 from services.media.track import PublishedTrack
 
-ALLOCATE_SECONDS = 0.25
+ALLOCATE_SECONDS, AMPLE_SECONDS = 0.25, 1.0
+"""From one allocation to the next; the second where there is room for everything."""
 ALL = 1 << 8
 """A rank above every encoding's."""
+UNKNOWN_SECONDS = 2.0
+"""How long the smallest pictures alone go while there is no estimate: a subscriber may send no feedback at all."""
 SCREEN_PRIORITY = 200
 MAX_WANTS = 2_000
 
@@ -58,8 +63,8 @@ class Quota:
     and `on_more_desired` hears when one has risen.
     """
 
-    def __init__(self, outlet: Outlet) -> None:
-        self.estimator = Estimator(outlet.acknowledge)
+    def __init__(self, outlet: Outlet, told: Acknowledged) -> None:
+        self.estimator = Estimator(told)
         self.wants: dict[str, Want] = {}
         self.outside: frozenset[str] = frozenset()
         self.cap = ALL
@@ -70,15 +75,21 @@ class Quota:
         self.starvations: dict[str, int] = {}
         self._told: dict[str, tuple[Delivery, str]] = {}
         self._allocated_at = 0.0
+        self._is_ample = False
+        self._began_at: float | None = None
         self._probing: list[asyncio.TimerHandle] = []
 
     def begin(self, track: PublishedTrack, downlink: Downlink) -> None:
         """Start with the smallest encoding, for a first picture at once; `tick` raises it."""
         track.forwarder.choose(downlink, ALL if track.kind == "audio" else 0)
-        self._allocated_at = 0.0
+        self.allocate_soon()
         for encoding in (downlink.current, downlink.target):
             if encoding is not None:
                 encoding.request_keyframe()
+
+    def allocate_soon(self) -> None:
+        """Allocate at the next tick: things are not as they were."""
+        self._allocated_at = 0.0
 
     def forget(self, track: PublishedTrack) -> None:
         """A track is gone."""
@@ -89,19 +100,13 @@ class Quota:
         """Say how a track is wanted, from now on."""
         if track_id in self.wants or len(self.wants) < MAX_WANTS:
             self.wants[track_id] = want
-            self._allocated_at = 0.0
-
-    def feedback(self, body: bytes, now: float) -> None:
-        """Learn from what has arrived, by a transport-wide feedback's body. Raises ValueError when it is none."""
-        was_congested = self.estimator.is_congested
-        self.estimator.feedback(body, now)
-        if self.estimator.is_congested and not was_congested:
-            self._allocated_at = 0.0
+            self.allocate_soon()
 
     def tick(self, list_links: Callable[[], Sequence[Link]], now: float) -> None:
         """Do what is due; call some twenty times a second."""
-        self.estimator.tick(now)
-        if now - self._allocated_at < ALLOCATE_SECONDS:
+        if self.estimator.tick(now):
+            self.allocate_soon()
+        if now - self._allocated_at < (AMPLE_SECONDS if self._is_ample else ALLOCATE_SECONDS):
             return
         self._allocated_at = now
         links = list_links()
@@ -112,11 +117,15 @@ class Quota:
             if track.kind == "audio" and (encoding := downlink.current) is not None
         )
         wishes = [self._wish(track, downlink, now) for track, downlink in pictures]
-        estimate = self.estimator.estimate_bps
-        chosen = allocate(wishes, None if estimate is None else max(0.0, estimate - sound_bps))
+        estimate = self._estimate(now)
+        if estimate is None:
+            wishes = [replace(each, choices=each.choices[:1]) for each in wishes]
+        chosen = allocate(wishes, math.inf if estimate is None else estimate - sound_bps)
         for track, downlink in pictures:
             self._give(track, downlink, chosen[track.id])
-        self._probe(pictures, needed_bps(wishes) + sound_bps, now)
+        needed = needed_bps(wishes) + sound_bps
+        self._is_ample = estimate is not None and estimate >= needed
+        self._probe(pictures, needed, now)
 
     def delivery(self, track_id: str) -> Delivery:
         """Tell how a track comes."""
@@ -126,6 +135,14 @@ class Quota:
         """End what goes on."""
         for handle in self._probing:
             handle.cancel()
+
+    def _estimate(self, now: float) -> float | None:
+        """Tell the estimate, None while it may still come; without feedback there is none, and all goes."""
+        if self._began_at is None:
+            self._began_at = now
+        if self.estimator.estimate_bps is not None:
+            return self.estimator.estimate_bps
+        return None if now - self._began_at < UNKNOWN_SECONDS else math.inf
 
     def _wish(self, track: PublishedTrack, downlink: Downlink, now: float) -> Wish:
         want = self.wants.get(track.id, ANY)

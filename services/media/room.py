@@ -25,6 +25,8 @@ PRESSURE_CAPS = ((0.9, 0), (0.7, 1))
 """From this pressure on, no layer above that rank."""
 PRESSURE_LAST_N = 0.8
 REVIEW_SECONDS = 1.0
+CHECK_SECONDS = 0.2
+"""How often connections are looked at: their timers are of seconds."""
 TURN_SECONDS = 0.0005
 """How long media waits for other work, about, at the longest."""
 
@@ -47,6 +49,17 @@ class Peer:
     subscriber: Subscriber
     verdict: Verdict = field(default_factory=Verdict)
     starved: set[str] = field(default_factory=set)
+    checked_at: float = 0.0
+
+    def tick(self, now: float) -> None:
+        """Do what is due."""
+        if self.publisher.tracks:
+            self.publisher.tick(now)
+        self.subscriber.tick(now)
+        if now - self.checked_at >= CHECK_SECONDS:
+            self.checked_at = now
+            self.publisher.transport.tick(now)
+            self.subscriber.transport.tick(now)
 
     def signs(self, now: float) -> Signs:
         """See how its connections do."""
@@ -213,13 +226,10 @@ class Room:
         for peer in tuple(self.peers.values()):
             if self.peers.get(peer.participant) is not peer:  # it has left meanwhile
                 continue
-            peer.publisher.tick(now)
-            peer.publisher.transport.tick(now)
+            peer.tick(now)
             yield
-            peer.subscriber.tick(now)
-            peer.subscriber.transport.tick(now)
-            yield
-        self.links.tick(self.own_tracks(), now)
+        if self.links:
+            self.links.tick(self.own_tracks(), now)
         self._listen(now)
         if now - self._reviewed_at >= REVIEW_SECONDS:
             self._reviewed_at = now

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from struct import Struct
+from typing import NamedTuple
 
 SENDER_REPORT, RECEIVER_REPORT, RTPFB, PSFB = 200, 201, 205, 206
 NACK, TRANSPORT_CC = 1, 15
@@ -57,8 +58,7 @@ class Nack:
     lost: Sequence[int]
 
 
-@dataclass(frozen=True, slots=True)
-class ReceptionReport:
+class ReceptionReport(NamedTuple):
     """How a source of ours was received (RFC 3550 §6.4.2).
 
     `fraction_lost` is 0 to 1, `lost` counts packets, `jitter` is in units of the clock rate; `last_sender_report` is
@@ -75,7 +75,7 @@ class ReceptionReport:
 
 @dataclass(frozen=True, slots=True)
 class TransportFeedback:
-    """What has come of all that was sent, by transport-wide sequence number: the body, for `Outlet.acknowledge`."""
+    """What has come of all that was sent, by transport-wide sequence number: the body, for `Acknowledged.receive`."""
 
     body: bytes
 
@@ -119,14 +119,14 @@ def _read_receiver_report(count: int, body: bytes) -> Iterable[Feedback]:
 
 
 def _reports(count: int, blocks: bytes) -> list[Feedback]:
-    if len(blocks) < 24 * count:
+    if len(blocks) < _REPORT.size * count:
         raise RtcpInvalid
-    return [_report(blocks[at : at + 24]) for at in range(0, 24 * count, 24)]
-
-
-def _report(block: bytes) -> ReceptionReport:
-    ssrc, losses, _, jitter, last, since = _REPORT.unpack(block)
-    return ReceptionReport(ssrc, (losses >> 24) / 256, losses & 0x7FFFFF, jitter, last, since)
+    return [
+        ReceptionReport(ssrc, (losses >> 24) / 256, losses & 0x7FFFFF, jitter, last, since)
+        for ssrc, losses, _, jitter, last, since in _REPORT.iter_unpack(
+            blocks[: _REPORT.size * count]
+        )
+    ]
 
 
 def _read_rtpfb(fmt: int, body: bytes) -> Iterable[Feedback]:

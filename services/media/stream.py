@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from services.media import payload, rtp
 from services.media.dtls import MAX_SRTP_PACKET
+from services.media.outlet import Lane
 from services.media.payload import NO_NUMBERS, Vp8Numbers
 from services.media.sdp import AUDIO_LEVEL, FORWARDED_EXTENSIONS, OPUS, RED_PAYLOAD_TYPE
 
 if TYPE_CHECKING:
-    from services.media.fanout import Fanout, Lane
+    from services.media.fanout import Fanout
 
 HISTORY = 512
 """Packets kept for retransmission: some three seconds of video at 1.5 Mbit/s."""

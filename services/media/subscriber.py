@@ -52,7 +52,8 @@ class Subscriber:
         on_offer: Callable[[Offer], None],
     ) -> None:
         self.transport = transport
-        self.quota = Quota(transport.outlet)
+        self._told = transport.inlet.acknowledged = fanout.acknowledged(transport.outlet)
+        self.quota = Quota(transport.outlet, self._told)
         self._fanout = fanout
         self._local = local
         self._on_offer = on_offer
@@ -168,6 +169,7 @@ class Subscriber:
         self._disconnect(slot)
         outlet, send_rtcp = self.transport.outlet, self.transport.send_rtcp
         slot.downlink = Downlink(self._fanout, outlet, slot.ssrc, accepted, send_rtcp)
+        slot.downlink.on_choices = self.quota.allocate_soon
         self._by_ssrc[slot.ssrc] = slot
         track.forwarder.add(slot.downlink)
         if self.transport.is_connected:  # else a keyframe would come too soon, and delay the next
@@ -187,9 +189,6 @@ class Subscriber:
             self.quota.begin(track, downlink)
 
     def _receive_rtcp(self, packet: bytes) -> None:
-        if (body := rtcp.lone_feedback(packet)) is not None:
-            self._take_transport_feedback(body)
-            return
         try:
             feedback = rtcp.parse(packet)
         except rtcp.RtcpInvalid:
@@ -204,7 +203,7 @@ class Subscriber:
 
     def _take_transport_feedback(self, body: bytes) -> None:
         try:
-            self.quota.feedback(body, time.monotonic())
+            self._told.receive(body)
         except ValueError:
             rejected.labels("rtcp").inc()
 

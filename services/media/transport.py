@@ -13,9 +13,10 @@ from aioice import stun
 
 from chassis import telemetry
 from services.media.dtls import Certificate, Dtls
-from services.media.fanout import Fanout, Outlet
+from services.media.fanout import Fanout
 from services.media.ice import Address, Check, CheckInvalid, Credentials, IceCaller, IceLite
 from services.media.inlet import Inlet
+from services.media.outlet import Outlet
 
 CONSENT_SECONDS = 30.0
 """Without a check for this long the peer counts as gone (RFC 7675 §5.1) and gets no more packets."""
@@ -45,6 +46,7 @@ class _Counts(NamedTuple):
     srtp: int
     srtcp: int
     rtp: int
+    rtcp: int
 
     @classmethod
     def of(cls, inlet: Inlet, outlet: Outlet) -> _Counts:
@@ -58,6 +60,7 @@ class _Counts(NamedTuple):
             inlet.unprotected,
             inlet.unprotected_rtcp,
             inlet.invalid,
+            inlet.invalid_rtcp,
         )
 
 
@@ -78,7 +81,7 @@ class Transport:
         self._send = send
         self._remote: tuple[str, str, tuple[str, str]] | None = None
         self._dtls: Dtls | None = None
-        self._counted = _Counts(0, 0, 0, 0, 0, 0, 0, 0)
+        self._counted = _Counts(0, 0, 0, 0, 0, 0, 0, 0, 0)
 
     @property
     def is_connected(self) -> bool:
@@ -153,7 +156,7 @@ class Transport:
         _bytes.labels("in").inc(gained.octets_in)
         _packets.labels("out").inc(gained.packets_out)
         _bytes.labels("out").inc(gained.octets_out)
-        for kind in ("early", "srtp", "srtcp", "rtp"):
+        for kind in ("early", "srtp", "srtcp", "rtp", "rtcp"):
             if count := getattr(gained, kind):
                 rejected.labels(kind).inc(count)
         return gained.packets_in + gained.packets_out

@@ -1,27 +1,34 @@
-"""What feedback says of what was sent is of one contract: pure Python and compiled put it together alike."""
+"""What feedback tells of what was sent is of one contract: pure Python and compiled add it up alike."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.media import rtcp
+from services.media import acknowledged, rtcp
 from services.media.acknowledged import Acknowledged
-from services.media.fanout import Outlet
-from tests.contracts.test_fanout import KINDS, Stand, both_bodies, packet, turn
+from tests.contracts.test_fanout import KINDS, Peer, Stand, both_bodies, packet, turn
+from tests.simulated_way import Reader, Sender, Way, regular_naps
 
 SENT = [1.0, 1.003, 1.02, 1.021, 1.022, 1.1]
 """When six packets left, of 10, 20, … bytes of payload: three groups, the last of one packet."""
 HEAD = 4
 FEW = settings(max_examples=300, deadline=None)
+WAYS: dict[str, Callable[[], Way]] = {
+    "narrow": lambda: Way(400_000),
+    "jittery": lambda: Way(5_000_000, jitter_seconds=0.05),
+    "lossy": lambda: Way(5_000_000, loss=0.1),
+    "asleep at times": lambda: Way(600_000, reader=Reader(regular_naps(0.4, 0.1))),
+}
 
 
-async def outlet(stand: Stand, sent: list[float]) -> Outlet:
-    """An outlet that has sent so many packets, each ten bytes longer than the one before, up to 100."""
+async def told(stand: Stand, sent: list[float]) -> Acknowledged:
+    """The account of a peer to which so many packets were sent, each ten bytes longer than the one before, up to 100."""
     peer = stand.peer()
+    account = stand.fanout.acknowledged(peer.outlet)
     for number, at in enumerate(sent):
         data = bytes(packet(bytes(10 + 10 * (number % 10)), number))
         stand.fanout.send(peer.outlet, data, at)
@@ -29,7 +36,13 @@ async def outlet(stand: Stand, sent: list[float]) -> Outlet:
             await turn()
             peer.received()
     await turn()
-    return peer.outlet
+    return account
+
+
+def seen(account: Acknowledged) -> tuple[float, ...]:
+    """All that can be seen of an account."""
+    counts = account.received, account.lost, account.octets, account.end
+    return *counts, account.trend, account.bps
 
 
 @pytest.fixture(params=KINDS)
@@ -39,54 +52,85 @@ def stand(request: pytest.FixtureRequest) -> Iterator[Stand]:
     it.close()
 
 
-def feedback(arrivals: list[tuple[int, float]]) -> bytes:
+def feedback(arrivals: Sequence[tuple[int, float]]) -> bytes:
     return rtcp.transport_feedback(1, 9, 0, arrivals)[HEAD:]
 
 
-async def test_packets_that_left_together_are_one_group(stand: Stand) -> None:
-    out = await outlet(stand, SENT)
+async def test_it_counts_what_arrived_and_what_did_not(stand: Stand) -> None:
+    account = await told(stand, SENT)
     size = len(packet(bytes(10)))
     body = feedback([(0, 5.0), (1, 5.25), (2, 5.5), (4, 5.75)])
-    told = Acknowledged(*out.acknowledge(body, 0, -1.0, False))
-    assert (told.base, told.end, told.received, told.lost) == (0, 5, 4, 1)
-    assert told.octets == 5 * size + 10 + 20 + 30 + 40, "of what was lost, too"
-    assert [pytest.approx(group) for group in told.groups] == [
-        (1000.0, 1003.0, 5250.0, 2 * size + 10),
-        (1020.0, 1022.0, 5750.0, 2 * size + 20 + 40),
-    ]
-    assert list(told.packets) == []
+    account.receive(body)
+    assert (account.received, account.lost, account.end) == (4, 1, 5)
+    assert account.octets == 5 * size + 10 + 20 + 30 + 40, "of what was lost, too"
 
 
-async def test_an_open_group_goes_on_and_losses_before_what_was_asked_about_do_not_count(
-    stand: Stand,
-) -> None:
-    out = await outlet(stand, SENT)
-    body = feedback([(0, 5.0), (4, 5.75), (5, 6.0)])
-    told = Acknowledged(*out.acknowledge(body, 3, 998.0, True))
-    assert told.lost == 1
-    assert [group[0] for group in told.groups] == [998.0, 1022.0, 1100.0]
-    assert told.groups[0][:3] == (998.0, 1000.0, 5000.0)
-    assert [arrival for arrival, _, _ in told.packets] == [5e6, None, None, None, 5.75e6, 6e6]
-    assert [left for _, left, _ in told.packets] == SENT
+async def test_what_is_told_twice_is_lost_once(stand: Stand) -> None:
+    account = await told(stand, SENT)
+    account.receive(feedback([(0, 5.0), (4, 5.75)]))
+    account.receive(feedback([(0, 5.0), (5, 5.75)]))
+    assert account.lost == 3
+
+
+async def test_packets_are_told_one_by_one_where_they_are_asked_for(stand: Stand) -> None:
+    account = await told(stand, SENT)
+    account.receive(feedback([(0, 5.0)]))
+    account.lists = True
+    account.receive(feedback([(0, 5.0), (4, 5.75), (5, 6.0)]))
+    ((base, packets),) = account.take_listed()
+    assert base == 0
+    assert account.take_listed() == []
+    assert [arrival for arrival, _, _ in packets] == [5e6, None, None, None, 5.75e6, 6e6]
+    assert [left for _, left, _ in packets] == SENT
+    assert [size for _, _, size in packets] == [len(packet(bytes(10 * n))) for n in range(1, 7)]
+
+
+async def test_what_arrives_is_measured_by_groups_that_are_whole(stand: Stand) -> None:
+    account = await told(stand, SENT)
+    account.receive(feedback([(0, 5.0), (1, 5.25)]))
+    assert account.bps == 0, "the first group may go on"
+    account.receive(feedback([(2, 5.5), (3, 5.5), (4, 5.5), (5, 5.75)]))
+    size = sum(len(packet(bytes(10 * n))) for n in (3, 4, 5))
+    assert account.bps == pytest.approx(8 * size / 0.25), "of the second, after the first"
 
 
 async def test_of_what_was_never_sent_nothing_is_counted(stand: Stand) -> None:
-    out = await outlet(stand, SENT)
-    told = Acknowledged(*out.acknowledge(feedback([(5, 5.0), (6, 5.1)]), 0, -1.0, False))
-    assert (told.received, told.octets) == (1, len(packet(bytes(60))))
+    account = await told(stand, SENT)
+    account.receive(feedback([(5, 5.0), (6, 5.1)]))
+    assert (account.received, account.octets) == (1, len(packet(bytes(60))))
+    account.lists = True
+    account.receive(feedback([(7, 5.0), (8, 5.1)]))
+    assert account.take_listed() == []
+    assert (account.received, account.lost) == (1, 0)
+
+
+async def test_what_is_listed_is_bounded(stand: Stand) -> None:
+    account = await told(stand, SENT)
+    account.lists = True
+    for _ in range(acknowledged.MAX_LISTED + 3):
+        account.receive(feedback([(0, 5.0)]))
+    assert len(account.take_listed()) == acknowledged.MAX_LISTED
+
+
+async def test_what_a_clock_that_stands_still_tells_is_bounded(stand: Stand) -> None:
+    account = await told(stand, [1 + 0.006 * number for number in range(400)])
+    account.receive(feedback([(number, 5.0) for number in range(400)]))
+    sizes = [len(packet(bytes(10 + 10 * (number % 10)))) for number in range(399)]
+    span = 0.006 * (acknowledged.MAX_RECENT - 1)
+    assert account.bps == pytest.approx(8 * sum(sizes[-acknowledged.MAX_RECENT + 1 :]) / span)
 
 
 @pytest.mark.parametrize("bad", [b"", bytes(17), bytes(10) + b"\xff\xff" + bytes(20)])
 async def test_what_is_no_feedback_is_refused(stand: Stand, bad: bytes) -> None:
-    out = await outlet(stand, SENT)
+    account = await told(stand, SENT)
     with pytest.raises(ValueError):  # noqa: PT011  # the type is all that there is to tell
-        out.acknowledge(bad, 0, -1.0, False)
+        account.receive(bad)
 
 
 @both_bodies
 async def test_both_bodies_read_whatever_comes_alike() -> None:
     stands = [Stand(kind) for kind in KINDS]
-    outlets = [await outlet(each, [1 + 0.003 * n for n in range(300)]) for each in stands]
+    accounts = [await told(each, [1 + 0.003 * n for n in range(300)]) for each in stands]
 
     @FEW
     @given(
@@ -96,15 +140,15 @@ async def test_both_bodies_read_whatever_comes_alike() -> None:
                 written
             ),
         ),
-        st.integers(0, 400),
-        st.sampled_from((-1.0, 1000.0, 1100.0, 1899.0)),
         st.booleans(),
     )
-    def read(body: bytes, since: int, begun: float, wants_packets: bool) -> None:
+    def read(body: bytes, lists: bool) -> None:
         answers: list[object] = []
-        for each in outlets:
+        for each in accounts:
             try:
-                answers.append(tuple(each.acknowledge(body, since, begun, wants_packets)))
+                each.lists = lists
+                each.receive(body)
+                answers.append((each.take_listed(), seen(each)))
             except ValueError:
                 answers.append(None)
         assert answers[0] == answers[1]
@@ -114,6 +158,46 @@ async def test_both_bodies_read_whatever_comes_alike() -> None:
     finally:
         for each in stands:
             each.close()
+
+
+@both_bodies
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+async def test_both_bodies_see_the_same_of_a_way(way: Callable[[], Way]) -> None:
+    stands = [Stand(kind) for kind in KINDS]
+    told_of = [await live(each, way()) for each in stands]
+    for each in stands:
+        each.close()
+    assert told_of[0] == told_of[1]
+    trends = {trend for *_, trend, _ in told_of[0]}
+    assert (1 in trends) == (way().capacity_bps < 1_000_000)
+
+
+async def live(stand: Stand, way: Way) -> list[tuple[float, ...]]:
+    """Send over a real outlet what a simulated sender sends; returns what is seen after each feedback."""
+    peer = stand.peer()
+    account = stand.fanout.acknowledged(peer.outlet)
+    sender, sent, found = Sender(way, 1_500_000), 0, []
+    while sender.now < 8:
+        sender.run(0.05)
+        for number, (at, size) in enumerate(sender.packets[sent:], sent):
+            stand.fanout.send(peer.outlet, bytes(packet(bytes(size), number)), at)
+        sent = sender.number
+        base, arrivals = sender.read
+        came = [(base + n, at / 1e6) for n, at in enumerate(arrivals) if at is not None]
+        if came:
+            account.receive(feedback(came))
+            found.append(seen(account))
+        await turn()
+        drop(peer)
+    return found
+
+
+def drop(peer: Peer) -> None:
+    try:
+        while peer.socket.recv(2048):
+            pass
+    except BlockingIOError:
+        pass
 
 
 def written(steps: list[tuple[int, int]]) -> bytes:

@@ -15,9 +15,10 @@ from pylibsrtp import Policy
 
 from services.media import rtp
 from services.media.dtls import MAX_SRTP_PACKET, OutboundSrtp
-from services.media.fanout import SENT, Fanout, Lane, Outlet, choose
+from services.media.fanout import Fanout, choose
 from services.media.ice import Address
 from services.media.outbox import Outbox
+from services.media.outlet import SENT, Lane, Outlet
 from services.media.payload import NO_NUMBERS, Vp8Numbers
 from stack import native
 from tests.srtp_sink import session

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from services.media import rtp
 from services.media.dtls import srtp_addresses
-from services.media.fanout import Lane
+from services.media.outlet import Lane
 from services.media.payload import NO_NUMBERS, Vp8Numbers
 from tests import sanitized
 from tests.contracts.test_fanout import Elsewhere, Peer, Stand, both_bodies, standing, turn

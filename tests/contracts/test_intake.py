@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import socket
 import struct
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pylibsrtp import Policy, Session
 
-from services.media import arrivals, rtcp, rtp, sdp, stream
+from services.media import acknowledged, arrivals, delay, rtcp, rtp, sdp, stream
 from services.media import inlet as inlets
 from services.media.arrivals import MAX_ARRIVALS
 from services.media.dtls import MAX_SRTP_PACKET, InboundSrtp
@@ -282,6 +283,42 @@ async def test_media_goes_to_its_stream_reports_and_strangers_to_who_hears_of_th
     assert arriving.inlet.take_feedback(9) == []
 
 
+async def test_feedback_that_comes_alone_is_added_up_and_the_rest_is_told(
+    arriving: Arriving,
+) -> None:
+    def send(compound: bytes) -> None:
+        arriving.send(arriving.outbound.protect_rtcp(compound))
+        arriving.fanout.read()
+
+    peer = arriving.peer()
+    account = arriving.fanout.acknowledged(peer.outlet)
+    feedback = rtcp.transport_feedback(1, 9, 0, [(0, 5.0), (2, 5.1)])
+    send(feedback)
+    assert arriving.rtcp == [feedback], "nobody adds it up"
+    arriving.inlet.acknowledged = account
+    for sequence in range(3):
+        arriving.fanout.send(peer.outlet, bytes(rtp.rebuild(packet(sequence), {}, 0, 96)[0]), 1.0)
+    send(feedback)
+    assert (account.received, account.lost) == (2, 1)
+    for compound in (RECEIVER_REPORT, RECEIVER_REPORT + feedback, feedback + feedback):
+        send(compound)
+        assert arriving.rtcp.pop() == compound
+    send(feedback[:14] + b"\xff\xff" + feedback[16:])
+    assert (account.received, arriving.inlet.invalid_rtcp, len(arriving.rtcp)) == (2, 1, 1)
+    arriving.inlet.acknowledged = None
+    send(feedback)
+    assert len(arriving.rtcp) == 2
+
+
+@pytest.mark.parametrize("kind", KINDS[1:])
+def test_an_account_of_another_fan_out_is_refused(kind: str) -> None:
+    with standing(kind) as stand, standing("python") as other:
+        with pytest.raises(TypeError):
+            stand.fanout.inlet().acknowledged = other.fanout.acknowledged(other.peer().outlet)
+        with pytest.raises(TypeError):
+            stand.fanout.acknowledged(other.peer().outlet)
+
+
 async def test_what_is_forwarded_while_it_is_read_leaves_by_the_turn_s_end(
     arriving: Arriving,
 ) -> None:
@@ -313,6 +350,18 @@ async def test_what_is_not_authentic_is_counted_and_goes_nowhere(arriving: Arriv
     arriving.fanout.read()
     assert arriving.counts() == (2, 0, 3, 1, 1)
     assert (arriving.stream.packets, arriving.rtp, arriving.rtcp) == (1, [], [])
+
+
+async def test_who_has_slept_knows_nobody(arriving: Arriving) -> None:
+    arriving.inlet.connect(9, arriving.stream)
+    arriving.fanout.asleep_after = 0.0
+    arriving.send_rtp(packet())
+    arriving.fanout.read()
+    assert (len(arriving.routed), arriving.inlet.packets) == (1, 0)
+    arriving.fanout.asleep_after = math.inf
+    arriving.send_rtp(packet(8))
+    arriving.fanout.read()
+    assert (len(arriving.routed), arriving.inlet.packets) == (1, 1)
 
 
 async def test_before_there_are_keys_and_after_it_is_forgotten_nothing_comes_in(
@@ -473,6 +522,12 @@ def test_what_both_bodies_must_agree_on_is_the_same_number() -> None:
         "FEEDBACK_SPAN": arrivals.FEEDBACK_SPAN,
         "MAX_JUMP": arrivals.MAX_JUMP,
         "MAX_FEEDBACK": rtcp.MAX_FEEDBACK,
+        "RTPFB": rtcp.RTPFB,
+        "TRANSPORT_CC": rtcp.TRANSPORT_CC,
+        "MAX_RECENT": acknowledged.MAX_RECENT,
+        "MAX_LISTED": acknowledged.MAX_LISTED,
+        "WINDOW": delay.WINDOW,
+        "MAX_DELTAS": delay.MAX_DELTAS,
         "BURST": BURST,
     }
     assert {name: int(constants[name]) for name in expected} == expected

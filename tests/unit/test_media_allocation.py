@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -10,9 +12,9 @@ from services.media.allocation import NONE, Choice, Wish, allocate, needed_bps, 
 LAYERS = (Choice(0, 150_000), Choice(1, 500_000), Choice(2, 1_700_000))
 
 
-def test_where_nothing_is_known_everyone_gets_their_largest() -> None:
+def test_where_there_is_room_for_all_everyone_gets_their_largest() -> None:
     wishes = [Wish("a", LAYERS), Wish("b", LAYERS[:2]), Wish("c", ())]
-    assert allocate(wishes, None) == {"a": 2, "b": 1, "c": NONE}
+    assert allocate(wishes, math.inf) == {"a": 2, "b": 1, "c": NONE}
 
 
 def test_everyones_smallest_comes_before_anybodys_larger() -> None:

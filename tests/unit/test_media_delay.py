@@ -13,7 +13,7 @@ FEEDBACK_GROUPS = 2
 def feed(trend: Trend, delays: list[float], at_once: int = FEEDBACK_GROUPS) -> list[int]:
     """Give a trend one group a frame, each so many milliseconds on its way, some at once; returns its states."""
     groups = [
-        (sent, sent, sent + delay, 1_000.0)
+        (sent, sent, sent + delay, 1_000)
         for number, delay in enumerate(delays)
         for sent in [number * FRAME_MS]
     ]

@@ -10,9 +10,10 @@ import pytest
 from parley.signaling.v1.signaling_pb2 import ServerMessage
 
 from services.media import sdp
-from services.media.fanout import Outlet, PythonFanout
+from services.media.fanout import PythonFanout
 from services.media.forwarder import Forwarder, Terms
 from services.media.links import OVERLAP_SECONDS, Links
+from services.media.outlet import Outlet
 from services.media.track import PublishedTrack
 from services.media.voices import Voices
 

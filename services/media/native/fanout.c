@@ -179,7 +179,6 @@ static PyGetSetDef outlet_properties[] = {
 };
 static PyMethodDef outlet_methods[] = {
     {"sent", (PyCFunction)outlet_sent, METH_VARARGS, NULL},
-    {"acknowledge", (PyCFunction)outlet_acknowledge, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 PyTypeObject OutletType = {
@@ -672,6 +671,7 @@ static int initialise(Fanout *self, PyObject *arguments)
     self->protect_rtcp = (srtp_t)(uintptr_t)protect_rtcp;
     self->unprotect = (srtp_t)(uintptr_t)unprotect;
     self->unprotect_rtcp = (srtp_t)(uintptr_t)unprotect_rtcp;
+    self->asleep_after = Py_HUGE_VAL;
     self->inlets = PyDict_New();
     self->reading = PyMem_RawMalloc(sizeof *self->reading);
     self->arena = PyMem_RawMalloc(ARENA);
@@ -728,6 +728,10 @@ static void fanout_dealloc(Fanout *self)
     Py_TYPE(self)->tp_free((PyObject *)self);
 }
 
+static PyMemberDef fanout_members[] = {
+    {"asleep_after", T_DOUBLE, offsetof(Fanout, asleep_after), 0, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
 static PyMethodDef fanout_methods[] = {
     {"read", (PyCFunction)fanout_read, METH_NOARGS, NULL},
     {"know", (PyCFunction)fanout_know, METH_VARARGS, NULL},
@@ -736,6 +740,7 @@ static PyMethodDef fanout_methods[] = {
     {"stream", (PyCFunction)fanout_stream, METH_VARARGS, NULL},
     {"outlet", (PyCFunction)fanout_outlet, METH_NOARGS, NULL},
     {"lane", (PyCFunction)fanout_lane, METH_VARARGS, NULL},
+    {"acknowledged", (PyCFunction)fanout_acknowledged, METH_O, NULL},
     {"forward", (PyCFunction)fanout_forward, METH_VARARGS, NULL},
     {"send_rtcp", (PyCFunction)fanout_send_rtcp, METH_VARARGS, NULL},
     {"send", (PyCFunction)fanout_send, METH_VARARGS, NULL},
@@ -751,6 +756,7 @@ PyTypeObject FanoutType = {
     .tp_dealloc = (destructor)fanout_dealloc,
     .tp_traverse = (traverseproc)fanout_traverse,
     .tp_clear = (inquiry)fanout_clear,
+    .tp_members = fanout_members,
     .tp_methods = fanout_methods,
 };
 
@@ -763,7 +769,7 @@ PyMODINIT_FUNC PyInit__native(void)
     PyObject *it;
 
     if (PyType_Ready(&OutletType) < 0 || PyType_Ready(&LaneType) < 0 || PyType_Ready(&FanoutType) < 0
-        || PyType_Ready(&StreamType) < 0 || PyType_Ready(&InletType) < 0)
+        || PyType_Ready(&StreamType) < 0 || PyType_Ready(&InletType) < 0 || PyType_Ready(&AcknowledgedType) < 0)
         return NULL;
     it = PyModule_Create(&module);
     if (it == NULL)

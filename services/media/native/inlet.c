@@ -8,6 +8,8 @@ enum {
     MAX_SOURCES = 64,    /* as inlet.MAX_SOURCES */
     FEW_SOURCES = 8,
     KEY = 18,            /* an IPv6 address and a port */
+    RTPFB = 205,         /* as rtcp.RTPFB */
+    TRANSPORT_CC = 15,   /* as rtcp.TRANSPORT_CC */
 };
 
 typedef struct {
@@ -21,8 +23,9 @@ typedef struct {
     PyObject *srtp; /* keeps `context` alive */
     void *context;
     PyObject *on_rtp, *on_rtcp;
+    Acknowledged *acknowledged;
     Fanout *fanout;
-    unsigned long long packets, octets, early, unprotected, unprotected_rtcp, invalid;
+    unsigned long long packets, octets, early, unprotected, unprotected_rtcp, invalid, invalid_rtcp;
     int max_sources, source_count, source_room;
     Source *sources; /* by SSRC */
     Arrivals arrivals;
@@ -110,6 +113,26 @@ static int take_rtp(Inlet *self, unsigned char *data, int size, double now)
     return number == RAISED ? -1 : 0;
 }
 
+/* As rtcp.lone_feedback: tell whether a packet is one transport-wide feedback and nothing else. */
+static int is_lone_feedback(const unsigned char *data, int size)
+{
+    int is_one = size >= 4 && (data[0] & 0xDF) == (0x80 | TRANSPORT_CC) && data[1] == RTPFB;
+
+    return is_one && 4 * (int)get16(data + 2) == size - 4;
+}
+
+/* Take RTCP that is authentic. Returns -1 with an exception set, else 0. */
+static int take_rtcp(Inlet *self, const unsigned char *data, int size)
+{
+    int taken;
+
+    if (self->acknowledged == NULL || !is_lone_feedback(data, size))
+        return tell(self->on_rtcp, data, size);
+    taken = acknowledged_take(self->acknowledged, data + 4, size - 4);
+    self->invalid_rtcp += taken == INVALID;
+    return taken == RAISED ? -1 : 0;
+}
+
 /* Take an SRTP or SRTCP datagram of at least 12 bytes, in place. Returns -1 with an exception set, else 0. */
 static int take(Inlet *self, unsigned char *data, int size, double now)
 {
@@ -125,7 +148,7 @@ static int take(Inlet *self, unsigned char *data, int size, double now)
         self->unprotected_rtcp++;
         return 0;
     }
-    return tell(self->on_rtcp, data, size);
+    return take_rtcp(self, data, size);
 }
 
 static PyObject *inlet_receive(Inlet *self, PyObject *arguments)
@@ -232,6 +255,24 @@ static PyObject *inlet_get_srtp(Inlet *self, void *closure)
     return Py_NewRef(self->srtp);
 }
 
+static int inlet_set_acknowledged(Inlet *self, PyObject *value, void *closure)
+{
+    (void)closure;
+    if (value == NULL || (value != Py_None && !Py_IS_TYPE(value, &AcknowledgedType))) {
+        PyErr_SetString(PyExc_TypeError, "an account of another fan-out");
+        return -1;
+    }
+    value = value == Py_None ? NULL : Py_NewRef(value);
+    Py_XSETREF(self->acknowledged, (Acknowledged *)value);
+    return 0;
+}
+
+static PyObject *inlet_get_acknowledged(Inlet *self, void *closure)
+{
+    (void)closure;
+    return Py_NewRef(self->acknowledged != NULL ? (PyObject *)self->acknowledged : Py_None);
+}
+
 PyObject *fanout_inlet(Fanout *fanout, PyObject *unused)
 {
     Inlet *self = PyObject_GC_New(Inlet, &InletType);
@@ -278,6 +319,7 @@ static void inlet_dealloc(Inlet *self)
     Py_XDECREF(self->on_rtp);
     Py_XDECREF(self->on_rtcp);
     Py_XDECREF(self->srtp);
+    Py_XDECREF((PyObject *)self->acknowledged);
     Py_XDECREF((PyObject *)self->fanout);
     Py_TYPE(self)->tp_free((PyObject *)self);
 }
@@ -292,10 +334,12 @@ static PyMemberDef inlet_members[] = {
     {"unprotected", T_ULONGLONG, offsetof(Inlet, unprotected), READONLY, NULL},
     {"unprotected_rtcp", T_ULONGLONG, offsetof(Inlet, unprotected_rtcp), READONLY, NULL},
     {"invalid", T_ULONGLONG, offsetof(Inlet, invalid), READONLY, NULL},
+    {"invalid_rtcp", T_ULONGLONG, offsetof(Inlet, invalid_rtcp), READONLY, NULL},
     {NULL, 0, 0, 0, NULL},
 };
 static PyGetSetDef inlet_properties[] = {
     {"srtp", (getter)inlet_get_srtp, (setter)inlet_set_srtp, NULL, NULL},
+    {"acknowledged", (getter)inlet_get_acknowledged, (setter)inlet_set_acknowledged, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 static PyMethodDef inlet_methods[] = {
@@ -407,7 +451,7 @@ static int take_datagram(Fanout *self, int index, double now)
 
     if (!size)
         return 0;
-    if (size >= MIN_HEADER && data[0] >= 128 && data[0] <= 191) {
+    if (size >= MIN_HEADER && data[0] >= 128 && data[0] <= 191 && now <= self->asleep_after) {
         PyObject *key = address_key(from);
         if (key == NULL)
             return -1;
@@ -471,6 +515,8 @@ PyObject *fanout_read(Fanout *self, PyObject *unused)
             if (take_datagram(self, i, now) < 0)
                 PyErr_WriteUnraisable((PyObject *)self); /* the other datagrams are other people's */
         total += count;
+        if (!self->queued_count)
+            break;
     }
     self->is_reading = 0;
     unsent = flush_all(self);

@@ -1,6 +1,7 @@
 /* The hot path, compiled: what fanout.py, stream.py and inlet.py do in Python, to the same contracts.
  *
  *   socket -> inlet.c (read, authenticate) -> stream.c (count, lay out, keep) -> fanout.c (rewrite, protect, send)
+ *   feedback.c (read) -> acknowledged.c (what was sent, of it what arrived) -> delay.c (whether a queue grows)
  *
  * Everything here belongs to the event loop's thread. libsrtp is not linked: its functions come as addresses, from
  * pylibsrtp.
@@ -91,6 +92,7 @@ typedef struct {
     PyObject_HEAD
     int socket;
     int can_segment;
+    double asleep_after; /* then nobody is known */
     int is_reading;     /* what waits leaves when the reading ends */
     srtp_t protect, protect_rtcp, unprotect, unprotect_rtcp;
     PyObject *send;     /* takes (bytes, address) where a peer has no datagram address */
@@ -134,12 +136,38 @@ typedef struct {
     Arrival list[MAX_ARRIVALS];
 } Arrivals;
 
-/* What `stream_take` says, beside a transport-wide sequence number. */
+/* A feedback's packets: its first number, of 16 bits, and when each arrived, in microseconds by the receiver's clock. */
+enum { MAX_FEEDBACK = 8192, LOST = -1 }; /* as rtcp.MAX_FEEDBACK */
+typedef struct {
+    unsigned int base;
+    int count;
+    long long arrivals[MAX_FEEDBACK];
+} Told;
+
+/* Whether the delay of a way grows. */
+enum { WINDOW = 20 }; /* as delay.WINDOW */
+typedef struct {
+    double sent, arrived;
+} Moment;
+typedef struct {
+    int state;
+    int has_before, has_burst, is_over;
+    Moment before, burst;
+    double burst_began;
+    double delay, smoothed, least;
+    double at[WINDOW], delays[WINDOW];
+    int points;
+    int count;
+    double threshold, slope, over_since;
+} Trend;
+
+/* What `stream_take` says, beside a transport-wide sequence number, and `acknowledged_take`. */
 enum { NO_NUMBER = -1, INVALID = -2, RAISED = -3 };
 
 typedef struct Stream Stream;
+typedef struct Acknowledged Acknowledged;
 
-extern PyTypeObject OutletType, LaneType, FanoutType, StreamType, InletType;
+extern PyTypeObject OutletType, LaneType, FanoutType, StreamType, InletType, AcknowledgedType;
 
 /* Send a packet along a list of lanes. Returns -1 with an exception set, else 0. */
 int forward_packet(Fanout *self, const Packet *packet, PyObject *lanes);
@@ -155,8 +183,17 @@ int stream_take(Stream *self, const unsigned char *data, int size, double now);
 void arrivals_note(Arrivals *self, int number, double now);
 /* Make feedback packets of what was noted since the last time. */
 PyObject *arrivals_take(Arrivals *self, uint32_t media_ssrc);
-/* The `acknowledge` of an outlet. */
-PyObject *outlet_acknowledge(Outlet *self, PyObject *arguments);
+/* Read a feedback's body, which begins with its sender's SSRC. Returns -1 where it is none. */
+int read_feedback(const unsigned char *body, int size, Told *told);
+void trend_begin(Trend *self);
+/* Take a group, in the order of sending; `trend_look` comes after the last, with what `trend_latest` was before the first. */
+void trend_take(Trend *self, double sent, double arrived);
+double trend_latest(const Trend *self);
+void trend_look(Trend *self, double since);
+
+/* Take a feedback's body. Returns INVALID where it is none, RAISED with an exception set, else 0. */
+int acknowledged_take(Acknowledged *self, const unsigned char *body, int size);
+PyObject *fanout_acknowledged(Fanout *self, PyObject *outlet);
 PyObject *fanout_stream(Fanout *self, PyObject *arguments);
 PyObject *fanout_inlet(Fanout *self, PyObject *unused);
 PyObject *fanout_know(Fanout *self, PyObject *arguments);
