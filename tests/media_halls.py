@@ -19,13 +19,11 @@ from services.media.listener import Listener
 from services.media.port import Port
 from services.media.publisher import Wanted
 from services.media.relay import Relay
-from services.media.room import Grants, Room
+from services.media.room import Room
 from services.media.sdp import Local
 from services.media.subscriber import Offer
 from services.media.track import PublishedTrack
-
-MEETING = "meetings/abc-defg-hij"
-ALL = Grants(frozenset({"microphone", "camera"}), subscribe=True)
+from tests.media_room import ALL, MEETING, until
 
 
 class Hall(Listener):
@@ -203,14 +201,8 @@ async def halls(
             hall.port.close()
 
 
-def settings(profile: Profile | None = None) -> Settings:
-    return Settings(Certificate(), "127.0.0.1", profile or Profile(), Figures())
+def settings(profile: Profile | None = None, *, red: bool = False) -> Settings:
+    return Settings(Certificate(), "127.0.0.1", profile or Profile(), Figures(), red=red)
 
 
-async def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110  # what is watched has no event
-            await asyncio.sleep(0.02)
-
-
-__all__ = ["ALL", "MEETING", "Hall", "Lossy", "connect", "halls", "name", "settings", "until"]
+__all__ = ["Hall", "Lossy", "connect", "halls", "name", "settings"]

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import grpc
-from parley.media.v1 import media_pb2
 from parley.signaling.v1 import signaling_pb2
 
 from chassis import channels
 from loadtest.media.connection import Certificate
+from loadtest.media.downlink import Track, read
 from loadtest.media.figures import Figures
 from loadtest.media.participant import Participant, Settings
 from loadtest.media.uplink import Profile
+from services.media.payload import begins_keyframe
 from tests.media_room import until
-from tests.media_stand import ALL, PATIENCE_SECONDS, Member, Stand
+from tests.media_stand import PATIENCE_SECONDS, Member, Stand
 from tests.signaling_stand import random_room
 
 _numbers = itertools.count(1)
@@ -38,20 +40,43 @@ class LightMember(Member):
     def way(self) -> Participant:
         return self.ways[-1]
 
+    @property
+    def has_moved(self) -> bool:
+        """Whether media flows by a second path, and the first is let go."""
+        downlinks = [way.downlink for way in self.ways if way.downlink is not None]
+        is_open = [downlink.connection.is_connected for downlink in downlinks]
+        return len(is_open) > 1 and is_open[-1] and not any(is_open[:-1])
+
     async def start(self) -> None:
-        """Build a path."""
         figures = Figures()
         settings = Settings(Certificate(), "127.0.0.1", self.profile, figures)
         way = Participant(settings, self.number, publishes=True, subscribes=True)
         self.ways.append(way)
         self.figures.append(figures)
-        await self.call("StartPeer", media_pb2.StartPeerRequest(participant=self.name, grants=ALL))
         assert way.uplink is not None
-        offer = signaling_pb2.PublishOffer(sdp=way.uplink.offer())
-        request = media_pb2.PublishRequest(participant=self.name, offer=offer)
-        answer = await self.call("Publish", request)
-        way.uplink.answered(answer.answer.sdp)
+        way.uplink.answered(await self.publish(way.uplink.offer()))
         await way.connected()
+
+    async def answer(self, offer: signaling_pb2.SubscribeOffer) -> None:
+        if (downlink := self.way.downlink) is not None:
+            await self.say_answer(downlink.answer(offer.sdp), offer.revision)
+
+    async def begin_anew(self) -> None:
+        await self.close()
+        await self.start()
+
+    async def move(self, moving: signaling_pb2.MediaMoving) -> None:
+        old = self.way
+        assert old.downlink is not None
+        await self.start()
+        with contextlib.suppress(TimeoutError):  # not all have moved
+            async with asyncio.timeout(moving.notice.ToMilliseconds() / 1000):
+                await self.hears_others(old.downlink.tracks)
+        old.downlink.close()
+
+    async def close(self) -> None:
+        for way in self.ways:
+            way.close()
 
     async def call(self, method: str, request: Any) -> Any:
         """Ask the workers; again after a while, when they say that they are too busy."""
@@ -64,40 +89,8 @@ class LightMember(Member):
                         raise
                     await asyncio.sleep(1.0)
 
-    async def run(self) -> None:
-        """Listen, and do what is asked; until cancelled."""
-        async with asyncio.TaskGroup() as self.group:
-            while True:
-                message = await self.heard.get()
-                kind = str(message.WhichOneof("message"))
-                self.kinds.append(kind)
-                if kind == "subscribe_offer":
-                    self.group.create_task(self._take(self.way, message.subscribe_offer))
-                elif kind == "media_reset":
-                    for way in self.ways:
-                        way.close()
-                    self.group.create_task(self.start())
-                elif kind == "media_moving":
-                    self.group.create_task(self._go_over(message.media_moving))
-
-    async def _take(self, way: Participant, offer: signaling_pb2.SubscribeOffer) -> None:
-        if way is not self.way or way.downlink is None:
-            return
-        answer = signaling_pb2.SubscribeAnswer(
-            sdp=way.downlink.answer(offer.sdp), revision=offer.revision
-        )
-        await self.call("Answer", media_pb2.AnswerRequest(participant=self.name, answer=answer))
-
-    async def _go_over(self, moving: signaling_pb2.MediaMoving) -> None:
-        """Build a second path, and let the first go when media flows by it."""
-        old = self.way
-        await self.start()
-        await self.hears_others(1)
-        assert old.downlink is not None
-        old.downlink.close()
-
     async def hears_others(self, count: int, packets: int = 10) -> None:
-        """Wait until so many packets more have come of that many tracks, and of no others."""
+        """Wait until so many packets more have come of that many tracks."""
         async with asyncio.timeout(PATIENCE_SECONDS):
             while True:
                 way = self.way
@@ -105,6 +98,22 @@ class LightMember(Member):
                 await until(lambda way=way, before=before: self._grown(way, before, packets, count))  # type: ignore[misc]
                 if way is self.way:
                     return
+
+    def tracks(self) -> dict[str, Track]:
+        """What comes by the path that counts, by its publisher's number and its kind."""
+        assert self.way.downlink is not None
+        marked = [track for track in self.way.downlink.offered if track.first is not None]
+        return {f"{track.publisher} {track.kind}": track for track in marked}
+
+    def missed(self, old: Track, new: Track) -> int:
+        """Count what this member has sent by its first path, when somebody went over to another way of that source, and missed."""
+        assert old.last is not None
+        assert new.first is not None
+        uplink = self.ways[0].uplink
+        assert uplink is not None
+        kept = [read(old, body) for body in uplink.kept(old.source)]
+        last, until_ns = old.last.counter, new.first.sent_ns
+        return sum(mark.counter > last and mark.sent_ns < until_ns for mark in kept)
 
     def _grown(self, way: Participant, before: dict[int, int], packets: int, count: int) -> bool:
         if way is not self.way:
@@ -115,31 +124,23 @@ class LightMember(Member):
 
     def _received(self, way: Participant) -> dict[int, int]:
         assert way.downlink is not None
-        return {ssrc: it.continuity.received for ssrc, it in way.downlink._tracks.items()}
+        return {track.ssrc: track.continuity.received for track in way.downlink.offered}
 
 
-@asynccontextmanager
-async def light_members(
+def light_members(
     stand: Stand, count: int, profile: Profile | None = None
-) -> AsyncIterator[list[LightMember]]:
-    """Let light clients into a room, each of whom publishes a microphone and hears the others'."""
-    room = random_room()
-    used = profile or Profile(bitrate_bps=0)
-    members = [LightMember(stand, room, used) for _ in range(count)]
-    stand.events.members += members
-    listening = [asyncio.create_task(member.run()) for member in members]
-    try:
-        for member in members:
-            await member.start()
-        yield members
-    finally:
-        for task in listening:
-            task.cancel()
-        await asyncio.gather(*listening, return_exceptions=True)
-        for member in members:
-            stand.events.members.remove(member)
-            for way in member.ways:
-                way.close()
+) -> AbstractAsyncContextManager[list[LightMember]]:
+    """Let light clients into a room, each of whom publishes and receives what the others do: microphones by default."""
+    room, used = random_room(), profile or Profile(bitrate_bps=0)
+    return stand.seated([LightMember(stand, room, used) for _ in range(count)])
 
 
-__all__ = ["LightMember", "light_members"]
+def goes_on(members: Sequence[LightMember], old: Track, new: Track) -> None:
+    """Check that nothing is missing between two ways of one source, and that the second begins with a whole picture."""
+    (publisher,) = (member for member in members if member.number == old.publisher)
+    assert new.source == old.source
+    assert publisher.missed(old, new) == 0
+    assert new.codec is None or begins_keyframe(new.codec.name.upper(), new.begun)
+
+
+__all__ = ["LightMember", "goes_on", "light_members"]

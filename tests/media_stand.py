@@ -16,14 +16,15 @@ import sys
 import time
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 from aiortc.mediastreams import MediaStreamError
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from parley.ai.v1 import ai_pb2, ai_pb2_grpc
 from parley.media.v1 import media_pb2, media_pb2_grpc, node_pb2, node_pb2_grpc
 from parley.signaling.v1 import signaling_pb2, signaling_pb2_grpc
 from parley.user.v1 import user_pb2_grpc
@@ -48,6 +49,8 @@ ALL = media_pb2.MediaGrants(
 RETRY_SECONDS = 0.1
 PATIENCE_SECONDS = 60.0
 
+M = TypeVar("M", bound="Member")
+
 
 class Events(signaling_pb2_grpc.EventServiceServicer):
     """Takes what workers say, keeps it, and gives it to the clients that it is for, in order."""
@@ -70,6 +73,21 @@ class Events(signaling_pb2_grpc.EventServiceServicer):
         return sum(event.message.WhichOneof("message") == kind for event in self.said)
 
 
+class Analyses(ai_pb2_grpc.AiServiceServicer):
+    """Takes sound to be analysed, and notes whose it is."""
+
+    def __init__(self) -> None:
+        self.participants: list[str] = []
+
+    async def Analyze(
+        self, request_iterator: AsyncIterator[ai_pb2.AnalyzeRequest], context: Any
+    ) -> AsyncIterator[ai_pb2.AnalyzeResponse]:
+        async for request in request_iterator:
+            if request.HasField("start"):
+                self.participants.append(request.start.participant)
+        yield ai_pb2.AnalyzeResponse()
+
+
 @dataclass
 class MediaPath:
     """A client's two connections to one worker, and when each frame of sound came by it (monotonic)."""
@@ -86,7 +104,7 @@ class MediaPath:
 
 
 class Member:
-    """A client in a room. `paths` are all that it has built; the last is the one that counts."""
+    """A client in a room, as the tests' kinds of clients have it in common: it listens, and does what is asked."""
 
     def __init__(self, stand: Stand, room: str) -> None:
         self.stand = stand
@@ -94,15 +112,28 @@ class Member:
         self.name = f"{room}/participants/{uuid.uuid4()}"
         self.heard: asyncio.Queue[signaling_pb2.ServerMessage] = asyncio.Queue()
         self.kinds: list[str] = []
-        self.paths: list[MediaPath] = []
         self.ignores: set[str] = set()
-        self.lets_go = True
-        """Whether it closes the paths that are of no use any more."""
         self.group = asyncio.TaskGroup()
 
-    @property
-    def path(self) -> MediaPath:
-        return self.paths[-1]
+    async def start(self) -> None:
+        """Build a path."""
+        raise NotImplementedError
+
+    async def answer(self, offer: signaling_pb2.SubscribeOffer) -> None:
+        """Answer an offer of what can be received, by the path that counts."""
+        raise NotImplementedError
+
+    async def begin_anew(self) -> None:
+        """Let all paths go and build one."""
+        raise NotImplementedError
+
+    async def move(self, moving: signaling_pb2.MediaMoving) -> None:
+        """Build a second path; receive by the first until media flows by it, and send by it for the notice."""
+        raise NotImplementedError
+
+    async def close(self) -> None:
+        """Let all paths go."""
+        raise NotImplementedError
 
     async def run(self) -> None:
         """Listen, and do what is asked; until cancelled."""
@@ -114,42 +145,11 @@ class Member:
                 if kind in self.ignores:
                     continue
                 if kind == "subscribe_offer":
-                    self.group.create_task(self._answer(self.path, message.subscribe_offer))
+                    self.group.create_task(self.answer(message.subscribe_offer))
                 elif kind == "media_reset":
-                    for path in self.paths if self.lets_go else ():
-                        self.group.create_task(path.rtc.close())
-                    self.group.create_task(self.start())
+                    self.group.create_task(self.begin_anew())
                 elif kind == "media_moving":
-                    self.group.create_task(self._move(self.path, message.media_moving))
-
-    async def start(self) -> None:
-        """Build a path."""
-        path = MediaPath()
-        self.paths.append(path)
-        await self.call("StartPeer", media_pb2.StartPeerRequest(participant=self.name, grants=ALL))
-        sdp = await path.rtc.offer(video=False)
-        offer = signaling_pb2.PublishOffer(sdp=sdp)
-        request = media_pb2.PublishRequest(participant=self.name, offer=offer)
-        answer = await self.call("Publish", request)
-        await path.rtc.answered(answer.answer.sdp)
-        self.group.create_task(path.watch())
-
-    async def _move(self, old: MediaPath, moving: signaling_pb2.MediaMoving) -> None:
-        """Build the second path; receive by the first until media flows by it, and send by it for the notice."""
-        await self.start()
-        new = self.path
-        with contextlib.suppress(TimeoutError):  # nobody else has moved
-            await until(lambda: len(new.frames) >= 3, moving.notice.ToMilliseconds() / 1000)
-        await old.rtc.subscriber.close()
-
-    async def _answer(self, path: MediaPath, offer: signaling_pb2.SubscribeOffer) -> None:
-        if offer.revision > 1:  # aiortc leaves receivers out that come while it is still connecting
-            await until(lambda: path.rtc.subscriber.connectionState != "connecting")
-        if path is not self.path or path.rtc.subscriber.connectionState == "closed":
-            return
-        sdp = await path.rtc.answer(offer.sdp)
-        answer = signaling_pb2.SubscribeAnswer(sdp=sdp, revision=offer.revision)
-        await self.call("Answer", media_pb2.AnswerRequest(participant=self.name, answer=answer))
+                    self.group.create_task(self.move(message.media_moving))
 
     async def call(self, method: str, request: Any) -> Any:
         """Ask the workers, as signaling does through the mesh: whichever answers, again while none does."""
@@ -166,6 +166,64 @@ class Member:
                             raise
                 await asyncio.sleep(RETRY_SECONDS)
 
+    async def say_answer(self, sdp: str, revision: int) -> None:
+        answer = signaling_pb2.SubscribeAnswer(sdp=sdp, revision=revision)
+        await self.call("Answer", media_pb2.AnswerRequest(participant=self.name, answer=answer))
+
+    async def publish(self, sdp: str) -> str:
+        """Take the place in the room and offer what is published; returns the answer."""
+        await self.call("StartPeer", self.stand.start_peer(self.name))
+        offer = signaling_pb2.PublishOffer(sdp=sdp)
+        request = media_pb2.PublishRequest(participant=self.name, offer=offer)
+        return str((await self.call("Publish", request)).answer.sdp)
+
+    async def hears(self, kind: str) -> None:
+        await until(lambda: kind in self.kinds, PATIENCE_SECONDS)
+
+
+class RtcMember(Member):
+    """A member with aiortc. `paths` are all that it has built; the last is the one that counts."""
+
+    def __init__(self, stand: Stand, room: str) -> None:
+        super().__init__(stand, room)
+        self.paths: list[MediaPath] = []
+        self.lets_go = True
+        """Whether it closes the paths that are of no use any more."""
+
+    @property
+    def path(self) -> MediaPath:
+        return self.paths[-1]
+
+    async def start(self) -> None:
+        path = MediaPath()
+        self.paths.append(path)
+        await path.rtc.answered(await self.publish(await path.rtc.offer(video=False)))
+        self.group.create_task(path.watch())
+
+    async def answer(self, offer: signaling_pb2.SubscribeOffer) -> None:
+        path = self.path
+        if offer.revision > 1:  # aiortc leaves receivers out that come while it is still connecting
+            await until(lambda: path.rtc.subscriber.connectionState != "connecting")
+        if path is self.path and path.rtc.subscriber.connectionState != "closed":
+            await self.say_answer(await path.rtc.answer(offer.sdp), offer.revision)
+
+    async def begin_anew(self) -> None:
+        if self.lets_go:
+            await self.close()
+        await self.start()
+
+    async def move(self, moving: signaling_pb2.MediaMoving) -> None:
+        old = self.path
+        await self.start()
+        new = self.path
+        with contextlib.suppress(TimeoutError):  # nobody else has moved
+            await until(lambda: len(new.frames) >= 3, moving.notice.ToMilliseconds() / 1000)
+        await old.rtc.subscriber.close()
+
+    async def close(self) -> None:
+        for path in self.paths:
+            await path.rtc.close()
+
     async def sees(self, frames: int = 3) -> None:
         """Wait until so many more frames have come by the path that counts."""
         path = self.path
@@ -175,9 +233,6 @@ class Member:
         if self.path is not path:
             await self.sees(frames)
 
-    async def hears(self, kind: str) -> None:
-        await until(lambda: kind in self.kinds, PATIENCE_SECONDS)
-
 
 @dataclass
 class Stand:
@@ -185,6 +240,7 @@ class Stand:
 
     config: Config
     events: Events
+    analyses: Analyses
     key: Ed25519PrivateKey
     identity: ServiceIdentity
     stack: AsyncExitStack
@@ -192,6 +248,8 @@ class Stand:
     channels: dict[str, grpc.aio.Channel] = field(default_factory=dict)
     running: dict[str, AsyncExitStack] = field(default_factory=dict)
     asleep: set[str] = field(default_factory=set)
+    terms: dict[str, bool] = field(default_factory=dict)
+    """What people say of a room that they begin: `voice_activity`, `end_to_end_encrypted`."""
     _turn: itertools.count[int] = field(default_factory=itertools.count)
 
     async def start(self, identifier: str, *, apart: bool = False, **changes: Any) -> None:
@@ -251,6 +309,9 @@ class Stand:
             self.asleep.add(identifier)
         self.processes[identifier].send_signal(number)
 
+    def start_peer(self, participant: str) -> media_pb2.StartPeerRequest:
+        return media_pb2.StartPeerRequest(participant=participant, grants=ALL, **self.terms)
+
     async def nodes(self) -> dict[str, node_pb2.Node]:
         """Get the workers that are alive, as they tell an admin, by id."""
         request = node_pb2.ListNodesRequest(page_size=100)
@@ -258,6 +319,21 @@ class Stand:
             request, metadata=credentials(self.key, "admin")
         )
         return {node.name.removeprefix("nodes/"): node for node in answer.nodes}
+
+    async def stats(self, room: str) -> media_pb2.RoomStats:
+        """Get a room's figures, from whichever worker knows them."""
+        request = media_pb2.GetRoomStatsRequest(meeting=room)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while True:
+                for stub in self.stubs():
+                    with contextlib.suppress(grpc.aio.AioRpcError):
+                        found: media_pb2.RoomStats = await stub.GetRoomStats(request, timeout=2)
+                        return found
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def places(self, room: str) -> dict[str, str]:
+        """Tell at which worker everybody is, by name."""
+        return {peer.participant: peer.node for peer in (await self.stats(room)).peers}
 
     async def holder(self, room: str) -> str:
         """Name the worker that tells a room's figures."""
@@ -269,11 +345,14 @@ class Stand:
             return str(stats.node)
         return ""
 
-    @asynccontextmanager
-    async def members(self, count: int, room: str = "") -> AsyncIterator[list[Member]]:
+    def members(self, count: int) -> AbstractAsyncContextManager[list[RtcMember]]:
         """Let people into a room, each of whom publishes a microphone and hears the others'."""
-        room = room or random_room()
-        members = [Member(self, room) for _ in range(count)]
+        room = random_room()
+        return self.seated([RtcMember(self, room) for _ in range(count)])
+
+    @asynccontextmanager
+    async def seated(self, members: list[M]) -> AsyncIterator[list[M]]:
+        """Let members in, one after the other."""
         self.events.members += members
         listening = [asyncio.create_task(member.run()) for member in members]
         try:
@@ -286,8 +365,7 @@ class Stand:
             await asyncio.gather(*listening, return_exceptions=True)
             for member in members:
                 self.events.members.remove(member)
-                for path in member.paths:
-                    await path.rtc.close()
+                await member.close()
 
 
 @asynccontextmanager
@@ -308,8 +386,9 @@ async def standing(
         listen="127.0.0.1:0", mesh="", service_key=identities / "signaling.key", **common
     )
     identity = ServiceIdentity.load(peers, "signaling")
-    events, key = Events(), Ed25519PrivateKey.generate()
+    events, analyses, key = Events(), Analyses(), Ed25519PrivateKey.generate()
     servicers = {
+        ai_pb2_grpc.add_AiServiceServicer_to_server: analyses,
         signaling_pb2_grpc.add_EventServiceServicer_to_server: events,
         user_pb2_grpc.add_AuthServiceServicer_to_server: Keys(key),
     }
@@ -326,7 +405,7 @@ async def standing(
             udp_listen="127.0.0.1:0",
             **{**common, **changes},
         )
-        stand = Stand(config, events, key, identity, stack)
+        stand = Stand(config, events, analyses, key, identity, stack)
         stack.push_async_callback(_end, stand)
         for identifier in workers:
             await stand.start(identifier, apart=apart)
@@ -354,4 +433,4 @@ def gap(times: list[float], after: float) -> float:
     return max((b - a for a, b in itertools.pairwise(moments)), default=float("inf"))
 
 
-__all__ = ["ALL", "Events", "Member", "Stand", "gap", "standing"]
+__all__ = ["ALL", "Events", "Member", "RtcMember", "Stand", "gap", "standing"]

@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass, field
 
 from loadtest.media import payload, rtcp, rtp, sdp
+from loadtest.media.codecs import RED, Codec
 from loadtest.media.connection import Certificate, Connection, SrtpError
 from loadtest.media.continuity import Arrival, Continuity
 from loadtest.media.figures import Figures
@@ -22,15 +23,22 @@ REPORT_SECONDS = 1.0
 FIRST_FRAME_SECONDS = 1.0
 """A track of which nothing has come for so long is asked for a keyframe again."""
 SSRC = 1
+HEAD_BYTES = 64
+"""Of a payload, enough to see whether a keyframe begins there."""
 
 
 @dataclass(slots=True)
 class Track:
-    """A track that is received; `repair_ssrc` is that of its retransmissions, or 0."""
+    """A track that is received; `repair_ssrc` is that of its retransmissions, or 0, and `codec` that of pictures.
+
+    Of the packets that were checked `first` and `last` are the marks of the first and the last one, `payload_types` those
+    that they came by; `begun` is what the first payload of all begins with.
+    """
 
     kind: str
     ssrc: int
     repair_ssrc: int
+    codec: Codec | None
     continuity: Continuity = field(default_factory=Continuity)
     countdown: int = 0
     source: int = -1
@@ -38,13 +46,28 @@ class Track:
     keyframe_asked_at: float = 0.0
     reported: tuple[int, int] = (0, 0)
     sender_report: tuple[int, float] = (0, 0.0)
+    first: payload.Mark | None = None
+    last: payload.Mark | None = None
+    begun: bytes = b""
+    payload_types: set[int] = field(default_factory=set)
+
+    @property
+    def publisher(self) -> int:
+        """Whose it is, the publisher's number, by the marks; -1 while none has come."""
+        return self.source >> 2
 
 
 class Downlink:
     """Receives from when it has answered the first offer until `close`; `first_packet` is the time of the first one."""
 
     def __init__(
-        self, certificate: Certificate, host: str, figures: Figures, verify: int = 1
+        self,
+        certificate: Certificate,
+        host: str,
+        figures: Figures,
+        verify: int = 1,
+        *,
+        red: bool = False,
     ) -> None:
         self.connection = Connection(certificate, host)
         self.connection.on_rtp = self._receive
@@ -52,6 +75,7 @@ class Downlink:
         self.first_packet: asyncio.Future[float] = asyncio.get_running_loop().create_future()
         self._figures = figures
         self._verify_each = verify
+        self._takes_red = red
         self._tracks: dict[int, Track] = {}
         self._repairs: dict[int, Track] = {}
         self._transport_id = 0
@@ -66,7 +90,7 @@ class Downlink:
         """Answer an offer; tracks that it no longer has are over. Raises SdpInvalid."""
         offered = sdp.parse(text)
         self._take(offered.sections)
-        answer = sdp.answer(offered, self.connection.local)
+        answer = sdp.answer(offered, self.connection.local, red=self._takes_red)
         if any(section.port for section in offered.sections):
             self.connection.connect(offered.remote, controlling=controlling)
         if not self._is_begun:
@@ -78,6 +102,11 @@ class Downlink:
     def tracks(self) -> int:
         """How many tracks are offered."""
         return len(self._tracks)
+
+    @property
+    def offered(self) -> tuple[Track, ...]:
+        """List them."""
+        return tuple(self._tracks.values())
 
     def close(self) -> None:
         """Leave, and add what was received to the figures."""
@@ -95,7 +124,8 @@ class Downlink:
                 continue
             self._transport_id = section.extensions.get(sdp.TRANSPORT_SEQUENCE, self._transport_id)
             for ssrc, repair_ssrc in section.sources.items():
-                track = before.pop(ssrc, None) or Track(section.kind, ssrc, repair_ssrc)
+                known = before.pop(ssrc, None)
+                track = known or Track(section.kind, ssrc, repair_ssrc, section.codec)
                 self._tracks[ssrc] = track
                 if repair_ssrc:
                     self._repairs[repair_ssrc] = track
@@ -141,11 +171,14 @@ class Downlink:
         if (inbound := self.connection.inbound) is None:
             return
         try:
-            mark = payload.read(track.kind, rtp.payload(inbound.unprotect(packet)))
+            body, payload_type = rtp.payload(inbound.unprotect(packet)), packet[1] & 0x7F
+            mark = read(track, body, payload_type)
         except (SrtpError, payload.PayloadCorrupt, rtp.PacketInvalid):
             self._figures.corrupt += 1
             return
         self._figures.verified += 1
+        track.begun = track.begun or body[:HEAD_BYTES]
+        track.payload_types.add(payload_type)
         if not self.first_packet.done():
             self.first_packet.set_result(time.monotonic())
         if arrival is Arrival.NEXT:
@@ -154,6 +187,7 @@ class Downlink:
 
     def _follow(self, track: Track, number: int, mark: payload.Mark) -> None:
         """See that a track stays one publisher's, and notice what the server leaves out without a gap."""
+        track.first, track.last = track.first or mark, mark
         offset = (mark.counter - number) & 0xFFFF
         if mark.source == track.source:
             self._figures.thinned += max(0, rtp.distance(offset, track.offset))
@@ -174,7 +208,7 @@ class Downlink:
                 figures.probes += 1
                 return
             number, body = original
-            payload.read(track.kind, body)
+            read(track, body)
         except (SrtpError, payload.PayloadCorrupt, rtp.PacketInvalid):
             figures.corrupt += 1
             return
@@ -256,4 +290,16 @@ class Downlink:
         )
 
 
-__all__ = ["Downlink"]
+def read(track: Track, body: bytes, payload_type: int = 0) -> payload.Mark:
+    """Check a payload, all of it. Raises PayloadCorrupt."""
+    if track.codec is not None:
+        return payload.read_video(track.codec, body)
+    if payload_type != RED:
+        return payload.read_audio(body)
+    *older, newest = [payload.read_audio(block) for block in payload.blocks(body)]
+    if any(mark.counter + 1 != newest.counter for mark in older):
+        raise payload.PayloadCorrupt
+    return newest
+
+
+__all__ = ["Downlink", "Track", "read"]

@@ -16,13 +16,17 @@ FIRST_PACKET_SECONDS = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What all light clients of a process share. `host` is the address that their sockets are bound to."""
+    """What all light clients of a process share. `host` is the address that their sockets are bound to.
+
+    `red` says whether they take redundant sound.
+    """
 
     certificate: Certificate
     host: str
     profile: Profile
     figures: Figures
     verify: int = 1
+    red: bool = False
 
 
 class Participant:
@@ -37,7 +41,9 @@ class Participant:
             Uplink(certificate, host, settings.profile, number, figures) if publishes else None
         )
         self.downlink = (
-            Downlink(certificate, host, figures, settings.verify) if subscribes else None
+            Downlink(certificate, host, figures, settings.verify, red=settings.red)
+            if subscribes
+            else None
         )
         self._figures = figures
         self._began = time.monotonic()

@@ -1,4 +1,4 @@
-"""What synthetic packets carry: payloads that forwarders and decoders take for VP8 and Opus, with a mark in them.
+"""What synthetic packets carry: payloads that forwarders take for pictures and Opus, with a mark in them.
 
 The mark says whose the packet is, which of theirs, and when it was sent; a CRC-32 over all that an SFU has no business
 to change comes last. VP8 descriptors (RFC 7741 §4.2) are outside of it: picture ids may be renumbered.
@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from struct import Struct
 from zlib import crc32
 
+from loadtest.media.codecs import OPUS, VIDEO, Codec, Place
+
 _MARK = Struct("!IIQ")
 _CRC = Struct("!I")
+_RED = Struct("!I")
+SAMPLES = 960
+"""Of a packet of sound, at 48 kHz."""
 MARK_BYTES = _MARK.size + _CRC.size
 _FILLER = os.urandom(2048)
 
-VP8_HEADER_BYTES = 10
-"""The frame tag, start code and size that a keyframe begins with (RFC 6386 §9.1); every packet has as many bytes."""
-VP8_DESCRIPTOR_BYTES = 6
-_KEYFRAME = bytes((0x10, 0x02, 0x00, 0x9D, 0x01, 0x2A, 0x80, 0x02, 0x68, 0x01))  # 640 x 360
-_DELTA = bytes((0x11, 0x02, 0x00)) + bytes(7)
 TEMPORAL_LAYERS = (0, 2, 1, 2)
 """What libvpx makes of four frames in a row, in three temporal layers."""
 
@@ -29,7 +29,7 @@ OPUS_FRAME = b"\xff\xfe"
 OPUS_HEADER_BYTES = 3 + len(OPUS_FRAME)
 MAX_OPUS_PADDING = 254
 
-SMALLEST_VIDEO = VP8_DESCRIPTOR_BYTES + VP8_HEADER_BYTES + MARK_BYTES
+SMALLEST_VIDEO = max(codec.head_bytes for codec in VIDEO.values()) + MARK_BYTES
 LARGEST_VIDEO = 1_100
 LARGEST_AUDIO = OPUS_HEADER_BYTES + MAX_OPUS_PADDING
 SMALLEST_AUDIO = OPUS_HEADER_BYTES + MARK_BYTES
@@ -48,30 +48,10 @@ class Mark:
     sent_ns: int
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where in a VP8 stream a packet is."""
-
-    picture_id: int
-    temporal_layer: int
-    base_picture: int
-    starts_frame: bool
-    is_keyframe: bool
-
-
-def video(mark: Mark, place: Place, size: int) -> bytes:
-    """Make a VP8 payload of `size` bytes, SMALLEST_VIDEO to LARGEST_VIDEO."""
-    descriptor = bytes(
-        (
-            0x90 if place.starts_frame else 0x80,  # X, S
-            0xE0,  # I, L, T
-            0x80 | (place.picture_id >> 8 & 0x7F),  # M: 15 bits
-            place.picture_id & 0xFF,
-            place.base_picture & 0xFF,
-            place.temporal_layer << 6 | (0x20 if place.temporal_layer else 0),  # TID, Y
-        )
-    )
-    header = _KEYFRAME if place.is_keyframe else _DELTA
+def video(codec: Codec, mark: Mark, place: Place, size: int) -> bytes:
+    """Make a picture's payload of `size` bytes, SMALLEST_VIDEO to LARGEST_VIDEO."""
+    head = codec.head(place)
+    descriptor, header = head[: codec.descriptor_bytes], head[codec.descriptor_bytes :]
     return descriptor + _sealed(header, mark, size - len(descriptor))
 
 
@@ -81,10 +61,41 @@ def audio(mark: Mark, size: int) -> bytes:
     return _sealed(bytes((0xFB, 0x41, padding)) + OPUS_FRAME, mark, size)
 
 
-def read(kind: str, payload: bytes) -> Mark:
-    """Check a payload of kind `audio` or `video`. Raises PayloadCorrupt."""
-    start = descriptor_length(payload) if kind == "video" else 0
-    header = VP8_HEADER_BYTES if kind == "video" else OPUS_HEADER_BYTES
+def redundant(older: bytes, newest: bytes) -> bytes:
+    """Make a payload that has the one before it in it once more (RFC 2198 §3); `older` may be empty."""
+    if not older:
+        return bytes((OPUS,)) + newest
+    head = _RED.pack((0x80 | OPUS) << 24 | SAMPLES << 10 | len(older))
+    return head + bytes((OPUS,)) + older + newest
+
+
+def blocks(payload: bytes) -> list[bytes]:
+    """Take redundant audio apart, the newest block last. Raises PayloadCorrupt."""
+    at, lengths = 0, []
+    while at + _RED.size <= len(payload) and payload[at] & 0x80:
+        lengths.append(_RED.unpack_from(payload, at)[0] & 0x3FF)
+        at += _RED.size
+    if payload[at : at + 1] != bytes((OPUS,)):
+        raise PayloadCorrupt
+    found, at = [], at + 1
+    for length in lengths:
+        found.append(payload[at : at + length])
+        at += length
+    return [*found, payload[at:]]
+
+
+def read_audio(payload: bytes) -> Mark:
+    """Check an Opus packet. Raises PayloadCorrupt."""
+    return _opened(payload, 0, OPUS_HEADER_BYTES)
+
+
+def read_video(codec: Codec, payload: bytes) -> Mark:
+    """Check a picture's payload. Raises PayloadCorrupt."""
+    start = descriptor_length(payload) if codec.descriptor_bytes else 0
+    return _opened(payload, start, codec.head_bytes - codec.descriptor_bytes)
+
+
+def _opened(payload: bytes, start: int, header: int) -> Mark:
     end = len(payload) - _CRC.size
     if end < start + header + _MARK.size:
         raise PayloadCorrupt
@@ -120,9 +131,11 @@ __all__ = [
     "TEMPORAL_LAYERS",
     "Mark",
     "PayloadCorrupt",
-    "Place",
     "audio",
+    "blocks",
     "descriptor_length",
-    "read",
+    "read_audio",
+    "read_video",
+    "redundant",
     "video",
 ]

@@ -9,6 +9,8 @@ import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from loadtest.media.codecs import OPUS, RED, VIDEO, VP8, Codec
+
 TRANSPORT_SEQUENCE = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
 AUDIO_LEVEL = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
 MID = "urn:ietf:params:rtp-hdrext:sdes:mid"
@@ -16,7 +18,6 @@ RID = "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id"
 REPAIRED_RID = "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id"
 OFFERED = {AUDIO_LEVEL: 1, TRANSPORT_SEQUENCE: 3, MID: 4, RID: 10, REPAIRED_RID: 11}
 UNDERSTOOD = frozenset(OFFERED)
-OPUS, VP8, VP8_RTX = 111, 96, 97
 FEEDBACK = {"audio": ("transport-cc",), "video": ("nack", "nack pli", "ccm fir", "transport-cc")}
 
 
@@ -86,6 +87,12 @@ class Section:
         return {int(number): name.split("/")[0].lower() for number, name in pairs}
 
     @property
+    def codec(self) -> Codec | None:
+        """Find the codec of pictures that comes first, of those that we speak."""
+        named = (VIDEO.get(self.codecs.get(each, "")) for each in self.formats)
+        return next((codec for codec in named if codec is not None), None)
+
+    @property
     def repairs(self) -> dict[int, int]:
         """Map the payload types of retransmissions to those of the originals (RFC 4588 §8.6)."""
         found = {}
@@ -134,13 +141,25 @@ class Description:
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A section that a client offers to send: an SSRC and its retransmissions' (0: none), or several layers by rid."""
+    """A section that a client offers to send: an SSRC and its retransmissions' (0: none), or several layers by rid.
+
+    `codec` is that of pictures; sound is Opus, and `is_redundant` if it has each packet twice.
+    """
 
     mid: str
     kind: str
     ssrc: int
     repair_ssrc: int = 0
     rids: Sequence[str] = ()
+    codec: Codec = VP8
+    is_redundant: bool = False
+
+    @property
+    def payload_types(self) -> list[int]:
+        """List what it may be sent by."""
+        if self.kind == "audio":
+            return [OPUS, RED] if self.is_redundant else [OPUS]
+        return [self.codec.payload_type, self.codec.repair]
 
 
 def parse(text: str) -> Description:
@@ -165,21 +184,20 @@ def offer(sections: Sequence[Outgoing], local: Local, name: str) -> str:
     """Offer to send; `name` is the CNAME and the stream's id."""
     lines = _session([section.mid for section in sections])
     for section in sections:
-        payload_types = [OPUS] if section.kind == "audio" else [VP8, VP8_RTX]
-        lines += _transport(section.kind, payload_types, section.mid, "actpass", local)
+        lines += _transport(section.kind, section.payload_types, section.mid, "actpass", local)
         lines += ["a=sendonly", f"a=msid:{name} {name}-{section.mid}"]
-        lines += _codecs(section.kind)
+        lines += _codecs(section)
         lines += [f"a=extmap:{OFFERED[uri]} {uri}" for uri in _extensions(section)]
         lines += _sources(section, name)
     return _text(lines)
 
 
-def answer(offered: Description, local: Local) -> str:
-    """Answer: receive whatever we understand; reject the rest."""
-    taken = [section for section in offered.sections if _accepted(section)]
+def answer(offered: Description, local: Local, *, red: bool = False) -> str:
+    """Answer: receive whatever we understand, redundant sound with `red` alone; reject the rest."""
+    taken = [section for section in offered.sections if _accepted(section, red=red)]
     lines = _session([section.mid for section in taken])
     for section in offered.sections:
-        payload_types = _accepted(section)
+        payload_types = _accepted(section, red=red)
         if not payload_types:
             lines += [f"m={section.kind} 0 UDP/TLS/RTP/SAVPF 0", f"a=mid:{section.mid}"]
             continue
@@ -189,12 +207,15 @@ def answer(offered: Description, local: Local) -> str:
     return _text(lines)
 
 
-def _accepted(section: Section) -> list[int]:
+def _accepted(section: Section, *, red: bool) -> list[int]:
     """List the payload types of a section that we take: media of ours, then what repairs it."""
-    if section.kind not in FEEDBACK:
+    if section.kind == "audio":
+        wanted = {"opus", "red"} if red else {"opus"}
+    elif section.kind == "video" and section.codec is not None:
+        wanted = {section.codec.name}
+    else:
         return []
-    wanted = "opus" if section.kind == "audio" else "vp8"
-    media = [each for each in section.formats if section.codecs.get(each) == wanted]
+    media = [each for each in section.formats if section.codecs.get(each) in wanted]
     repairs = section.repairs
     return media + [each for each in section.formats if repairs.get(each) in media]
 
@@ -239,12 +260,17 @@ def _transport(
     ]
 
 
-def _codecs(kind: str) -> list[str]:
-    if kind == "audio":
+def _codecs(section: Outgoing) -> list[str]:
+    if section.kind == "audio":
         lines = [f"a=rtpmap:{OPUS} opus/48000/2", f"a=fmtp:{OPUS} minptime=10;useinbandfec=1"]
-        return lines + [f"a=rtcp-fb:{OPUS} {each}" for each in FEEDBACK[kind]]
-    lines = [f"a=rtpmap:{VP8} VP8/90000"] + [f"a=rtcp-fb:{VP8} {each}" for each in FEEDBACK[kind]]
-    return [*lines, f"a=rtpmap:{VP8_RTX} rtx/90000", f"a=fmtp:{VP8_RTX} apt={VP8}"]
+        if section.is_redundant:
+            lines += [f"a=rtpmap:{RED} red/48000/2", f"a=fmtp:{RED} {OPUS}/{OPUS}"]
+        return lines + [f"a=rtcp-fb:{OPUS} {each}" for each in FEEDBACK["audio"]]
+    codec, number = section.codec, section.codec.payload_type
+    lines = [f"a=rtpmap:{number} {codec.name.upper()}/90000"]
+    lines += [f"a=fmtp:{number} {codec.parameters}"] if codec.parameters else []
+    lines += [f"a=rtcp-fb:{number} {each}" for each in FEEDBACK["video"]]
+    return [*lines, f"a=rtpmap:{codec.repair} rtx/90000", f"a=fmtp:{codec.repair} apt={number}"]
 
 
 def _extensions(section: Outgoing) -> Sequence[str]:
@@ -281,12 +307,9 @@ def _text(lines: Sequence[str]) -> str:
 __all__ = [
     "AUDIO_LEVEL",
     "MID",
-    "OPUS",
     "REPAIRED_RID",
     "RID",
     "TRANSPORT_SEQUENCE",
-    "VP8",
-    "VP8_RTX",
     "Description",
     "Local",
     "Outgoing",

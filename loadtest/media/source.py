@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from loadtest.media import payload, rtp
-from loadtest.media.payload import LARGEST_VIDEO, SMALLEST_VIDEO, TEMPORAL_LAYERS, Mark, Place
+from loadtest.media.codecs import VP8, Codec, Place
+from loadtest.media.payload import LARGEST_VIDEO, SMALLEST_VIDEO, TEMPORAL_LAYERS, Mark
 
 HISTORY = 1_024
 """Packets kept, a power of two."""
@@ -66,6 +67,11 @@ class Stream:
             sequence, elements = self._repair_sequence, form.repair_elements
             emit(payload_type, sequence, timestamp, ssrc, elements, wrapped, marker)
 
+    @property
+    def kept(self) -> list[bytes]:
+        """List the payloads that could still be sent again, in no order."""
+        return [each[2] for each in self._history if each is not None]
+
     def _mark(self, now_ns: int) -> Mark:
         self._counter += 1
         return Mark(self.number, self._counter, now_ns)
@@ -80,24 +86,37 @@ class Stream:
 
 
 class AudioStream(Stream):
-    """A silent microphone: 50 packets a second of `size` bytes."""
+    """A silent microphone: 50 packets a second of `size` bytes, each with the one before it if `is_redundant`."""
 
     def __init__(self, number: int, ssrc: int, size: int) -> None:
         super().__init__(number, ssrc, 48_000, 1 / AUDIO_FRAMES_PER_SECOND)
+        self.is_redundant = False
         self._size = size
+        self._before = b""
 
     def frame(self, clock_ns: Callable[[], int], form: Format, emit: Emit) -> None:
         """Send the next 20 ms."""
         self.timestamp = (self.timestamp + self._step) & 0xFFFFFFFF
         body = payload.audio(self._mark(clock_ns()), self._size)
+        before, self._before = self._before, body
+        if self.is_redundant:
+            body = payload.redundant(before, body)
         self._send(body, form, emit, marker=self.packets == 0)
 
 
 class VideoStream(Stream):
     """A camera's layer: frames of several packets, in three temporal layers."""
 
-    def __init__(self, number: int, ssrc: int, bitrate_bps: int, frames_per_second: int) -> None:
+    def __init__(
+        self,
+        number: int,
+        ssrc: int,
+        bitrate_bps: int,
+        frames_per_second: int,
+        codec: Codec = VP8,
+    ) -> None:
         super().__init__(number, ssrc, 90_000, 1 / frames_per_second)
+        self.codec = codec
         self.is_wanted = True
         self.keyframes = 0
         self._frame_bytes = bitrate_bps // 8 // frames_per_second
@@ -125,7 +144,7 @@ class VideoStream(Stream):
         sizes = split(self._frame_bytes * (KEYFRAME_SIZE if is_keyframe else 1))
         for index, size in enumerate(sizes):
             place = Place(self._picture, layer, self._base, index == 0, is_keyframe)
-            body = payload.video(self._mark(clock_ns()), place, size)
+            body = payload.video(self.codec, self._mark(clock_ns()), place, size)
             self._send(body, form, emit, marker=index == len(sizes) - 1)
 
     def _decide(self, now: float) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from loadtest.media import rtcp, rtp, sdp
+from loadtest.media.codecs import OPUS, RED, VP8, Codec
 from loadtest.media.connection import Certificate, Connection
 from loadtest.media.figures import Figures
 from loadtest.media.health import Metronome
@@ -33,12 +34,17 @@ AUDIO = 3
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What a publisher sends. Without `bitrate_bps` no video, without `audio_bytes` (a packet's payload) no audio."""
+    """What a publisher sends. Without `bitrate_bps` no video, without `audio_bytes` (a packet's payload) no audio.
+
+    `redundant` sound has each packet twice, where the server takes that.
+    """
 
     bitrate_bps: int = 1_200_000
     frames_per_second: int = 30
     audio_bytes: int = 80
     simulcast: bool = False
+    codec: Codec = VP8
+    redundant: bool = False
 
     @property
     def packets_per_second(self) -> float:
@@ -82,12 +88,15 @@ class Uplink:
         sections = []
         for mid, kind in self._track_mids.items():
             if kind == "audio" and self._audio is not None:
-                sections.append(sdp.Outgoing(mid, kind, self._audio.ssrc))
+                red = self._profile.redundant
+                sections.append(sdp.Outgoing(mid, kind, self._audio.ssrc, is_redundant=red))
             elif self._profile.simulcast:
-                sections.append(sdp.Outgoing(mid, kind, 0, rids=tuple(self._video)))
+                rids, codec = tuple(self._video), self._profile.codec
+                sections.append(sdp.Outgoing(mid, kind, 0, rids=rids, codec=codec))
             else:
-                ssrc = self._video["f"].ssrc
-                sections.append(sdp.Outgoing(mid, kind, ssrc, self._repair_ssrcs[ssrc]))
+                ssrc, codec = self._video["f"].ssrc, self._profile.codec
+                repair_ssrc = self._repair_ssrcs[ssrc]
+                sections.append(sdp.Outgoing(mid, kind, ssrc, repair_ssrc, codec=codec))
         return sdp.offer(sections, self.connection.local, self._name)
 
     def answered(self, text: str) -> None:
@@ -129,6 +138,10 @@ class Uplink:
             self._figures.keyframes += getattr(stream, "keyframes", 0)
         self._figures.unsent += self.connection.unsent
 
+    def kept(self, number: int) -> list[bytes]:
+        """List the payloads of the stream of a number that could still be sent again, in no order."""
+        return next(stream for stream in self._all() if stream.number == number).kept
+
     def _every(self, seconds: float, beat: Callable[[], None]) -> None:
         metronome = Metronome(seconds, beat, self._figures.lateness)
         metronome.start(random.random() * seconds)  # noqa: S311  # no two clients in step
@@ -166,13 +179,17 @@ class Uplink:
         if self._profile.simulcast and rid and not self._is_heard and sdp.RID in ids:
             elements += rtp.element(ids[sdp.RID], rid.encode())
             repair += rtp.element(ids.get(sdp.REPAIRED_RID, ids[sdp.RID]), rid.encode())
-        payload_type = sdp.OPUS if section.kind == "audio" else sdp.VP8
-        has_repair = sdp.VP8_RTX in section.repairs
-        repair_ssrc = self._repair_ssrcs.get(stream.ssrc, 0) if has_repair else 0
+        codec = self._profile.codec
+        payload_type = codec.payload_type
+        if isinstance(stream, AudioStream):
+            stream.is_redundant = self._profile.redundant and RED in section.formats
+            payload_type = RED if stream.is_redundant else OPUS
+        repair_ssrc = self._repair_ssrcs.get(stream.ssrc, 0)
+        has_repair = repair_ssrc and codec.repair in section.repairs
         return Format(
             payload_type,
             stream.ssrc,
-            (sdp.VP8_RTX, repair_ssrc) if repair_ssrc else (0, 0),
+            (codec.repair, repair_ssrc) if has_repair else (0, 0),
             elements,
             repair,
         )
@@ -252,6 +269,7 @@ def _streams(profile: Profile, number: int) -> tuple[dict[str, VideoStream], Aud
             _new_ssrc(),
             profile.bitrate_bps // divisor,
             profile.frames_per_second,
+            profile.codec,
         )
         for index, (rid, divisor) in enumerate(rids.items())
         if profile.bitrate_bps

@@ -17,7 +17,7 @@ from parley.signaling.v1.signaling_pb2 import ServerMessage
 
 from chassis import logs
 from services.media.placement import RoomLost
-from services.media.room import Room
+from services.media.room import Peer, Room
 from services.media.worker import Worker, moved
 
 NOTICE_SECONDS = 5.0
@@ -110,7 +110,7 @@ class Drain:
         """Keep a room's old paths until nobody receives by them, or the notice is over; then tell who is left."""
         worker, room = self._worker, self._worker.leaving[name]
         over = time.monotonic() + NOTICE_SECONDS
-        while time.monotonic() < over and _is_used(room):  # noqa: ASYNC110  # connections have no event
+        while time.monotonic() < over and is_used(room):  # noqa: ASYNC110  # connections have no event
             await asyncio.sleep(LOOK_SECONDS)
         try:
             behind = await worker.placement.left_behind(name) & set(room.peers)
@@ -123,9 +123,20 @@ class Drain:
             worker.tell_reset(name, participant)
 
 
-def _is_used(room: Room) -> bool:
-    """Tell whether anybody still receives here."""
-    return any(peer.subscriber.transport.is_connected for peer in room.peers.values())
+def is_used(room: Room) -> bool:
+    """Tell whether anybody still receives here, or at another worker what somebody sends here."""
+    return any(
+        peer.subscriber.transport.is_connected
+        or (
+            peer.publisher.transport.is_connected
+            and any(room.links.watched(track_id) >= 0 for track_id in _published(peer))
+        )
+        for peer in room.peers.values()
+    )
 
 
-__all__ = ["NOTICE_SECONDS", "SPREAD_SECONDS", "Drain"]
+def _published(peer: Peer) -> list[str]:
+    return [track.id for track in peer.publisher.tracks.values()]
+
+
+__all__ = ["NOTICE_SECONDS", "SPREAD_SECONDS", "Drain", "is_used"]

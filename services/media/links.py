@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from services.media.link import NONE, Link
+from services.media.outlet import Outlet
 from services.media.track import PublishedTrack
+
+OVERLAP_SECONDS = 3.0
+"""How long the track of who has moved is waited for where the old one still goes."""
 
 
 class Links:
@@ -14,6 +18,7 @@ class Links:
     def __init__(self) -> None:
         self.speaking: list[str] = []
         self._links: dict[str, Link] = {}
+        self._replaced: set[str] = set()
 
     def __iter__(self) -> Iterator[Link]:
         return iter(tuple(self._links.values()))
@@ -76,12 +81,13 @@ class Links:
         """Do what is due; call some twenty times a second. `own` is what is published here."""
         for track in self.tracks():
             track.forwarder.tick(now)
-        self.settle(own)
+        self.settle(own, now)
 
-    def settle(self, own: Sequence[PublishedTrack]) -> None:
-        """Drop what comes of somebody who has moved, once their new place sends the same source.
+    def settle(self, own: Sequence[PublishedTrack], now: float) -> None:
+        """Drop what comes of somebody who has moved, once their new place sends the same source and that has come through.
 
-        Whoever moves sends from both places for a while; only one of the two must be heard.
+        Whoever moves sends from both places for a while; only one of the two must be heard. What was sent before, by the
+        old place, may come a tick later.
         """
         latest: dict[tuple[str, str], PublishedTrack] = {}
         elsewhere = self.tracks()
@@ -91,15 +97,26 @@ class Links:
                 key not in latest or track.since > latest[key].since
             ):
                 latest[key] = track
+        before, self._replaced = self._replaced, set()
         for track in elsewhere:
             newest = latest.get((track.participant, track.source), track)
-            if newest.node != track.node and newest.since > track.since:
+            if newest.node == track.node or newest.since <= track.since:
+                continue
+            if now - newest.since > OVERLAP_SECONDS or _outlets(track) <= _outlets(newest):
+                self._replaced.add(track.id)
+        for track in elsewhere:
+            if track.id in self._replaced & before:
                 self._links[track.node].drop(track)
 
     def leave(self) -> None:
         """The room ends here."""
         for link in self:
             link.leave()
+
+
+def _outlets(track: PublishedTrack) -> set[Outlet]:
+    """Tell to whom a track goes: a picture does from its next keyframe on."""
+    return {each.outlet for each in track.forwarder.downlinks if each.current is not None}
 
 
 __all__ = ["Links"]

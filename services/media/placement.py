@@ -5,6 +5,8 @@ takes over telling its rooms' clients. A room belongs to one incarnation of one 
 worker that has slept beyond its lease asks which of its rooms are still its own before it does anything for them.
 
 A room that is too large for that worker, its *home*, has *branches* on others. When the home ends, a branch becomes it.
+While there are workers of a version that knows no branches, no room begins to have any: these can't join a room's parts,
+and take a room whose home they find dead for one that nobody has.
 """
 
 from __future__ import annotations
@@ -91,11 +93,15 @@ class Shared:
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """What a beat brings: whether the lease had run out before it, whom of dead workers' rooms to tell, what is shared."""
+    """What a beat brings: whether the lease had run out before it, whom of dead workers' rooms to tell, what is shared.
+
+    `cut_off` are rooms of which this worker's part was forgotten: `reclaim` takes it back, if that can be.
+    """
 
     lapsed: bool
     orphans: list[Orphans]
     shared: list[Shared]
+    cut_off: list[str]
 
 
 class Placement:
@@ -115,7 +121,7 @@ class Placement:
 
     async def beat(self, stress: float, rooms: int, peers: int, *, judge: bool) -> Beat:
         """Renew this worker's lease and tell how it does; with `judge`, take over what dead workers held."""
-        lapsed, orphans, shared = await self._run(
+        lapsed, orphans, shared, cut_off = await self._run(
             "BEAT",
             self.node_id,
             self.incarnation,
@@ -127,8 +133,10 @@ class Placement:
             *("rooms", rooms),
             *("peers", peers),
             *("started", f"{self._started:.3f}"),
+            *("relays", 1),
         )
-        return Beat(bool(lapsed), _orphans(orphans), [_shared(each) for each in shared])
+        shares = [_shared(each) for each in shared]
+        return Beat(bool(lapsed), _orphans(orphans), shares, _texts(cut_off))
 
     async def rejoin(self) -> list[Orphans]:
         """Begin: take over what an earlier incarnation of this worker held."""
@@ -137,7 +145,8 @@ class Placement:
     async def reclaim(self, rooms: Mapping[str, bool]) -> list[str]:
         """Take back rooms after the lease had run out; returns those that are others' by now.
 
-        `rooms` says of each whether others hold parts of it: such a one goes on as one more part.
+        `rooms` says of each whether others hold parts of it: such a one goes on as one more part, unless it is at a
+        worker that knows no parts.
         """
         if not rooms:
             return []

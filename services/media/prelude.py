@@ -1,6 +1,7 @@
 """What the scripts of the media workers' placement have in common: Lua; `scripts` says how the keys are laid out.
 
-A node is a list: its fields in the order of FIELDS, then its id. Of a room's `parts` the home is the first.
+A node is a list: its fields in the order of FIELDS, then its id. Of a room's `parts` the home is the first. `strangers`
+are nodes of a version that knows no relays.
 """
 
 from __future__ import annotations
@@ -73,6 +74,14 @@ local function old(room)
     if address and tonumber(till) > now() then table.insert(found, address) end
   end
   return found
+end
+local function strangers()
+  local found, count = {}, 0
+  for _, id in ipairs(redis.call('SMEMBERS', P .. 'nodes')) do
+    local known = redis.call('HMGET', P .. 'node:' .. id, 'incarnation', 'relays')
+    if known[1] and not known[2] then found[id], count = true, count + 1 end
+  end
+  return found, count
 end
 local function sit(room, who, it)
   redis.call('HSET', P .. 'seats:' .. room, who, it[9])
@@ -148,7 +157,7 @@ local function claim(id)
   return found
 end
 local function spread(id)
-  local found = {}
+  local found, cut_off = {}, {}
   for _, room in ipairs(redis.call('SMEMBERS', P .. 'spread:' .. id)) do
     local others, is_home, is_mine = {}, 0, false
     for i, it in ipairs(parts(room)) do
@@ -159,13 +168,16 @@ local function spread(id)
         if i == 1 then is_home = 1 end
       end
     end
-    if #others == 0 or not is_mine then
+    if not is_mine then
+      table.insert(cut_off, room)
+      redis.call('SREM', P .. 'spread:' .. id, room)
+    elseif #others == 0 then
       redis.call('SREM', P .. 'spread:' .. id, room)
     else
       table.insert(found, {room, is_home, others})
     end
   end
-  return found
+  return found, cut_off
 end
 """
 

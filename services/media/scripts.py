@@ -5,7 +5,7 @@ a hash whose `holder` is `<node>|<incarnation>`, and counts only while that very
 lease of its own, and a worker with five hundred rooms beats as cheaply as one with none.
 
     {media}:nodes            the ids of all nodes, alive or not yet missed
-    {media}:node:<id>        a node that is alive; runs out
+    {media}:node:<id>        a node that is alive; runs out. `relays` is set where it knows how to share a room
     {media}:held:<id>        the rooms of which a node holds all or a part: who finds it dead tells their clients
     {media}:spread:<id>      those of them that other nodes hold parts of as well
     {media}:taken:<id>       rooms that go on without this node, since it was found dead: it must not come back to them
@@ -22,7 +22,8 @@ from services.media.prelude import PRELUDE
 
 # ARGV: id, incarnation, lease (ms), whether to judge others, then the node's fields and values.
 # Returns whether the lease had run out; the rooms of those who are dead, each with the people to be told, or none for
-# everybody; and the rooms that are shared with others, each with whether this node is at its head, and those others.
+# everybody; the rooms that are shared with others, each with whether this node is at its head, and those others; and
+# those of which this node had a part until a node that knows of no parts has judged one.
 # What was placed here and has not come yet counts for less at every beat.
 BEAT = (
     PRELUDE
@@ -40,12 +41,13 @@ if ARGV[4] == '1' then
     end
   end
 end
-return {before[1] == ARGV[2] and 0 or 1, orphans, spread(ARGV[1])}
+local shared, cut_off = spread(ARGV[1])
+return {before[1] == ARGV[2] and 0 or 1, orphans, shared, cut_off}
 """
 )
 
 # ARGV: id, incarnation, then rooms, each with whether it was shared with others.
-# Takes back those that nobody else has by now, and parts of those that others still have; returns the rest.
+# Takes back those that nobody else has by now, and parts of those that others still have and share; returns the rest.
 RECLAIM = (
     PRELUDE
     + """
@@ -59,7 +61,7 @@ for i = 3, #ARGV, 2 do
   elseif not held or held == mine then
     redis.call('HSET', P .. 'room:' .. room, 'holder', mine)
     redis.call('SADD', P .. 'held:' .. id, room)
-  elseif ARGV[i + 1] == '1' then
+  elseif ARGV[i + 1] == '1' and not strangers()[string.match(held, '^(.*)|')] then
     branch(room, {[2] = incarnation, [9] = id}, parts(room))
   else
     table.insert(lost, room)
@@ -90,8 +92,9 @@ PARTS = PRELUDE + "return parts(ARGV[1])"
 # ARGV: room, participant, two random numbers below 1, stress limit, a person's cost, how many a room may bring, how
 # many of a room a node takes.
 # As HOLDER, after finding the participant a seat: where they were; else in the first part that has room; else in a new
-# one; else at the head, which will refuse them unless they are owed a place. A room that nobody has is placed; if it
-# can't be, returns how many nodes could take it, were they less busy.
+# one, of a room that was in one piece only when all nodes know relays; else at the head, which will refuse them unless
+# they are owed a place. A room that nobody has is placed; if it can't be, returns how many nodes could take it, were
+# they less busy.
 PLACE = (
     PRELUDE
     + """
@@ -99,7 +102,8 @@ local room, who, limit, cost = ARGV[1], ARGV[2], tonumber(ARGV[5]), tonumber(ARG
 local all = parts(room)
 local it = at(room, who, all)
 if all[1] and not it then
-  local counts, taken = {}, {}
+  local counts = {}
+  local taken, unlike = strangers()
   for _, id in ipairs(redis.call('HVALS', P .. 'seats:' .. room)) do counts[id] = (counts[id] or 0) + 1 end
   for _, each in ipairs(all) do
     taken[each[9]] = true
@@ -107,7 +111,7 @@ if all[1] and not it then
     local has_room = each[3] ~= '1' and stress < limit and (counts[each[9]] or 0) < tonumber(ARGV[8])
     if has_room and not it then it = each end
   end
-  if not it then
+  if not it and (unlike == 0 or #all > 1) then
     it = choose(tonumber(ARGV[3]), tonumber(ARGV[4]), limit, cost, taken, false)
     if it then
       branch(room, it, all)

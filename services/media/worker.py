@@ -262,9 +262,21 @@ class Worker:
             held = {name: bool(room.links) for name, room in self.rooms.items()}
             self._give_up(await self.placement.reclaim(held))
             self._has_lapsed = False
+        await self._rejoin_parts(beat.cut_off)
         self._take_roles(beat.shared)
         self._beaten_at = sent
         self._port.asleep_after = time.monotonic() + SLEEP_SECONDS
+
+    async def _rejoin_parts(self, names: list[str]) -> None:
+        """Be a part again of rooms that others go on with; where that can't be, have the people here begin anew there."""
+        people = {name: tuple(self.rooms[name].peers) for name in names if name in self.rooms}
+        lost = await self.placement.reclaim(dict.fromkeys(people, True))
+        self._give_up(lost)
+        for name in lost:
+            for participant in people[name]:
+                self.tell_reset(name, participant)
+        if people:
+            self.hurry()
 
     def _give_up(self, names: list[str]) -> None:
         for name in names:

@@ -13,13 +13,16 @@ from aiortc.sdp import SessionDescription
 from loadtest.media import payload, rtcp, rtp, sdp
 from loadtest.media.arguments import parse
 from loadtest.media.capacity import most
+from loadtest.media.codecs import H264, OPUS, RED, VIDEO, VP8, Codec, Place
 from loadtest.media.continuity import Arrival, Continuity
 from loadtest.media.figures import Figures, Histogram
 from loadtest.media.health import reasons_void
-from loadtest.media.payload import Mark, PayloadCorrupt, Place
+from loadtest.media.payload import Mark, PayloadCorrupt
 from loadtest.media.program import plans
 from loadtest.media.source import AudioStream, Format, VideoStream
 from services.media.opus import OpusDecoder
+from services.media.payload import begins_keyframe, red_primary
+from services.media.sdp import parse as parse_offer
 
 MARK = Mark(source=7, counter=123_456, sent_ns=1_790_000_000_123_456_789)
 LOCAL = sdp.Local("AB:CD", ("127.0.0.1", 5000))
@@ -49,19 +52,19 @@ PLAIN = Format(96, 1000, (0, 0), b"", b"")
 
 def test_a_video_payload_says_who_sent_it_and_bears_another_picture_id() -> None:
     place = Place(0x7ABC, 2, 9, starts_frame=True, is_keyframe=False)
-    made = payload.video(MARK, place, 1_000)
+    made = payload.video(VP8, MARK, place, 1_000)
     assert len(made) == 1_000
     renumbered = made[:2] + b"\x81\x02" + made[4:]
-    assert payload.read("video", renumbered) == MARK
+    assert payload.read_video(VP8, renumbered) == MARK
     with pytest.raises(PayloadCorrupt):
-        payload.read("video", made[:500] + bytes((made[500] ^ 1,)) + made[501:])
+        payload.read_video(VP8, made[:500] + bytes((made[500] ^ 1,)) + made[501:])
     with pytest.raises(PayloadCorrupt):
-        payload.read("video", made[:-1])
+        payload.read_video(VP8, made[:-1])
 
 
 def test_a_video_payload_is_vp8_to_others() -> None:
     place = Place(0x1234, 2, 9, starts_frame=True, is_keyframe=True)
-    made = payload.video(MARK, place, 1_000)
+    made = payload.video(VP8, MARK, place, 1_000)
     descriptor, rest = VpxPayloadDescriptor.parse(made)
     assert (descriptor.partition_start, descriptor.partition_id) == (1, 0)
     assert (descriptor.picture_id, descriptor.tl0picidx, descriptor.tid) == (0x1234, 9, (2, 1))
@@ -72,8 +75,42 @@ def test_a_video_payload_is_vp8_to_others() -> None:
 def test_an_audio_payload_is_silence_to_a_decoder() -> None:
     made = payload.audio(MARK, 80)
     assert len(made) == 80
-    assert payload.read("audio", made) == MARK
+    assert payload.read_audio(made) == MARK
     assert OpusDecoder().decode(made) == bytes(2 * 320)  # 20 ms at 16 kHz
+
+
+@pytest.mark.parametrize("codec", VIDEO.values(), ids=VIDEO)
+@pytest.mark.parametrize("starts", [True, False])
+@pytest.mark.parametrize("key", [True, False])
+def test_where_a_keyframe_begins_an_sfu_sees_it(codec: Codec, starts: bool, key: bool) -> None:
+    name = "VP8" if codec is VP8 else codec.name.upper()
+    place = Place(0x1234, 0, 9, starts_frame=starts, is_keyframe=key)
+    made = payload.video(codec, MARK, place, 500)
+    assert begins_keyframe(name, made) == (starts and key)
+    assert len(made) == 500
+    assert payload.read_video(codec, made) == MARK
+    with pytest.raises(PayloadCorrupt):
+        payload.read_video(codec, made[:-9] + bytes((made[-9] ^ 1,)) + made[-8:])
+
+
+def test_of_the_others_nothing_at_all_may_be_changed() -> None:
+    made = payload.video(H264, MARK, Place(1, 0, 1, starts_frame=True, is_keyframe=True), 500)
+    with pytest.raises(PayloadCorrupt):
+        payload.read_video(H264, bytes((made[0] ^ 1,)) + made[1:])
+
+
+def test_redundant_sound_is_taken_apart_by_others_and_by_ourselves() -> None:
+    older, newest = payload.audio(MARK, 80), payload.audio(MARK, 90)
+    both = payload.redundant(older, newest)
+    assert payload.blocks(both) == [older, newest]
+    assert red_primary(both) == newest
+    assert int.from_bytes(both[1:3], "big") >> 2 == 960, "so many samples before"
+    alone = payload.redundant(b"", newest)
+    assert payload.blocks(alone) == [newest]
+    assert red_primary(alone) == newest
+    for bad in (b"", bytes((0x80 | OPUS,)), bytes((RED,)) + newest):
+        with pytest.raises(PayloadCorrupt):
+            payload.blocks(bad)
 
 
 def test_packets_and_their_extensions_are_read_by_others() -> None:
@@ -249,6 +286,8 @@ def test_an_answer_takes_what_is_understood_and_rejects_the_rest() -> None:
     assert [each.id for each in video.rtp.headerExtensions] == [5]
     assert (video.direction, data.port) == ("recvonly", 0)
     assert "rtcp-fb:102" not in answer
+    audio, *_ = SessionDescription.parse(sdp.answer(offered, LOCAL, red=True)).media
+    assert [codec.payloadType for codec in audio.rtp.codecs] == [111, 63]
 
 
 def test_an_offer_is_read_by_others() -> None:
@@ -258,6 +297,22 @@ def test_an_offer_is_read_by_others() -> None:
     assert [each.ssrc for each in other.media[1].ssrc] == [21, 22]
     layered = sdp.offer([sdp.Outgoing("0", "video", 0, rids=("q", "h", "f"))], LOCAL, "ann")
     assert "a=simulcast:send q;h;f" in layered
+
+
+@pytest.mark.parametrize("codec", VIDEO.values(), ids=VIDEO)
+def test_an_offer_of_each_codec_is_one_that_the_server_takes(codec: Codec) -> None:
+    sections = [
+        sdp.Outgoing("0", "audio", 11, is_redundant=True),
+        sdp.Outgoing("1", "video", 21, 22, codec=codec),
+    ]
+    offer = parse_offer(sdp.offer(sections, LOCAL, "ann"))
+    audio, video = offer.sections
+    chosen = video.chosen()
+    assert chosen is not None
+    payload_type, taken = chosen
+    assert (payload_type, taken.name.lower()) == (codec.payload_type, codec.name)
+    assert video.retransmission(payload_type) == codec.repair
+    assert audio.redundancy() == RED
 
 
 def test_figures_of_processes_add_up() -> None:

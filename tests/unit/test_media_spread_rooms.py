@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from parley.signaling.v1.signaling_pb2 import ServerMessage
 
 from services.media import sdp
 from services.media.fanout import PythonFanout
 from services.media.forwarder import Forwarder, Terms
-from services.media.links import Links
+from services.media.links import OVERLAP_SECONDS, Links
+from services.media.outlet import Outlet
 from services.media.track import PublishedTrack
 from services.media.voices import Voices
 
@@ -95,13 +98,46 @@ def test_of_two_places_of_one_person_the_newer_counts_once_it_sends() -> None:
     links = Links()
     links.attach(link)
     new = track(ANN, "", 2.0)
-    links.settle([new])
+    settle(links, new)
     assert link.dropped == [], "nothing has come of it yet"
-    links.settle([begun(new)])
+    links.settle([begun(new)], 2.1)
+    assert link.dropped == [], "what the old place has sent may be on its way"
+    links.settle([new], 2.15)
     assert link.dropped == [old]
     further: Any = Attached("media-2", [begun(track(BOB, "media-2", 3.0))])
     links.attach(further)
     link.tracks = [other]
-    links.settle([new])
+    settle(links, new)
     assert link.dropped == [old, other]
     assert further.dropped == []
+
+
+def settle(links: Links, *own: PublishedTrack, now: float = 2.1) -> None:
+    for later in (0.0, 0.05):
+        links.settle(own, now + later)
+
+
+@pytest.mark.parametrize("comes", [True, False])
+def test_the_older_of_two_places_goes_on_until_the_newer_has_come_through(comes: bool) -> None:
+    old, new = begun(track(ANN, "media-1", 1.0)), begun(track(ANN, "", 2.0))
+    link: Any = Attached("media-1", [old])
+    links = Links()
+    links.attach(link)
+    waiting, receiver = received(new), Outlet()
+    received(old).outlet = receiver
+    waiting.outlet, waiting.current = receiver, None
+    settle(links, new)
+    assert link.dropped == [], "somebody waits for a keyframe of the newer one"
+    if comes:
+        waiting.current = new.forwarder.encodings[0]
+        settle(links, new)
+    else:
+        settle(links, new, now=2.1 + OVERLAP_SECONDS)
+    assert link.dropped == [old]
+
+
+def received(of: PublishedTrack) -> Any:
+    """Have somebody receive a track."""
+    downlink = SimpleNamespace(outlet=Outlet(), current=of.forwarder.encodings[0])
+    of.forwarder.downlinks.append(downlink)  # type: ignore[arg-type]  # as much as is looked at
+    return downlink

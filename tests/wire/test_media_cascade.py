@@ -3,41 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import signal
 import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import grpc
 import pytest
 from parley.media.v1 import media_pb2, node_pb2
+from redis.asyncio import Redis
 
-from chassis import channels
-from tests.media_light import LightMember, light_members
+from chassis import bus, channels
+from loadtest.media.uplink import Profile
+from tests.media_light import LightMember, goes_on, light_members
 from tests.media_room import until
 from tests.media_stand import ALL, Stand, standing
 from tests.user_keys import credentials
 
 TWO = ("media-0", "media-1")
 THREE = (*TWO, "media-2")
-
-
-async def stats(stand: Stand, room: str) -> media_pb2.RoomStats:
-    async with asyncio.timeout(60):
-        while True:
-            for stub in stand.stubs():
-                try:
-                    found: media_pb2.RoomStats = await stub.GetRoomStats(
-                        media_pb2.GetRoomStatsRequest(meeting=room), timeout=2
-                    )
-                except grpc.aio.AioRpcError:
-                    continue
-                return found
-            await asyncio.sleep(0.1)
-
-
-async def places(stand: Stand, room: str) -> dict[str, str]:
-    """Where everybody is, by name."""
-    return {peer.participant: peer.node for peer in (await stats(stand, room)).peers}
 
 
 async def drain(stand: Stand, node: str) -> None:
@@ -52,7 +38,7 @@ async def test_people_at_two_workers_hear_each_other(valkey: str, tmp_path: Path
     ):
         await all_hear(members)
         room = members[0].room
-        found = await stats(stand, room)
+        found = await stand.stats(room)
         assert {peer.node for peer in found.peers} == set(TWO)
         assert {row.node for row in found.published_tracks} == set(TWO)
         assert {(link.node, link.peer_node) for link in found.links} == {TWO, TWO[::-1]}
@@ -70,9 +56,9 @@ async def test_people_at_two_workers_hear_each_other(valkey: str, tmp_path: Path
         await stayer.call("RemovePeer", media_pb2.RemovePeerRequest(participant=leaver.name))
         await stayer.hears("track_unpublished")
         async with asyncio.timeout(60):
-            while (await stats(stand, room)).links:  # noqa: ASYNC110
+            while (await stand.stats(room)).links:  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
-        assert set(await places(stand, room)) == {stayer.name}
+        assert set(await stand.places(room)) == {stayer.name}
         await stayer.call("CloseRoom", media_pb2.CloseRoomRequest(meeting=room))
         await until(lambda: stand.events.count("track_unpublished") == 2)
         assert stand.events.count("media_reset") == 0
@@ -84,7 +70,7 @@ async def test_a_room_that_ends_ends_at_all_workers(valkey: str, tmp_path: Path)
         light_members(stand, 3) as members,
     ):
         await all_hear(members)
-        assert len(set((await places(stand, members[0].room)).values())) == 3
+        assert len(set((await stand.places(members[0].room)).values())) == 3
         await members[0].call("CloseRoom", media_pb2.CloseRoomRequest(meeting=members[0].room))
         await until(lambda: stand.events.count("track_unpublished") == 3)
         for stub in stand.stubs():
@@ -107,8 +93,8 @@ async def test_of_a_worker_that_is_killed_its_people_alone_begin_anew(
     ):
         await all_hear(members)
         room = members[0].room
-        home = (await stats(stand, room)).node
-        before = await places(stand, room)
+        home = (await stand.stats(room)).node
+        before = await stand.places(room)
         assert len(set(before.values())) > 1
         killed = next(node for node in before.values() if (node == home) == (which == "home"))
         stand.send(killed, signal.SIGKILL)
@@ -120,7 +106,7 @@ async def test_of_a_worker_that_is_killed_its_people_alone_begin_anew(
         for member in others:
             assert "media_reset" not in member.kinds
             assert len(member.ways) == 1
-        after = await places(stand, room)
+        after = await stand.places(room)
         assert killed not in after.values()
         assert {who: after[who] for who in after if before[who] != killed} == {
             member.name: before[member.name] for member in others
@@ -137,8 +123,8 @@ async def test_a_worker_that_slept_gives_its_part_up_and_is_heard_no_more(
     ):
         await all_hear(members)
         room = members[0].room
-        home = (await stats(stand, room)).node
-        before = await places(stand, room)
+        home = (await stand.stats(room)).node
+        before = await stand.places(room)
         sleeper = next(node for node in before.values() if node != home)
         stand.send(sleeper, signal.SIGSTOP)
         lost = [member for member in members if before[member.name] == sleeper]
@@ -150,7 +136,7 @@ async def test_a_worker_that_slept_gives_its_part_up_and_is_heard_no_more(
             while sleeper not in await stand.nodes():  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
         await all_hear(members)
-        assert sleeper not in (await places(stand, room)).values()
+        assert sleeper not in (await stand.places(room)).values()
         assert stand.events.count("media_reset") == len(lost)
 
 
@@ -160,26 +146,32 @@ async def test_of_a_worker_that_is_drained_its_people_alone_move(
 ) -> None:
     async with (
         standing(valkey, tmp_path, *THREE, max_peers_per_room=2) as stand,
-        light_members(stand, 4) as members,
+        light_members(stand, 4, Profile(bitrate_bps=300_000)) as members,
     ):
-        await all_hear(members)
+        await asyncio.gather(*(member.hears_others(6) for member in members))
         room = members[0].room
-        home = (await stats(stand, room)).node
-        before = await places(stand, room)
-        drained = next(node for node in before.values() if (node == home) == (which == "home"))
+        home = (await stand.stats(room)).node
+        places = await stand.places(room)
+        before = {member.name: member.tracks() for member in members}
+        drained = next(node for node in places.values() if (node == home) == (which == "home"))
         await drain(stand, drained)
-        movers = [member for member in members if before[member.name] == drained]
-        for member in movers:
-            await member.hears("media_moving")
-        await all_hear(members)
-        await until(lambda: stand.events.count("track_unpublished") == len(movers), 60)
-        await all_hear(members)
+        movers = [member for member in members if places[member.name] == drained]
+        await until(lambda: all(member.has_moved for member in movers), 60)
+        await until(lambda: stand.events.count("track_unpublished") == 2 * len(movers), 60)
+        await asyncio.gather(*(member.hears_others(6) for member in members))
         for member in members:
             assert "media_reset" not in member.kinds
             assert ("media_moving" in member.kinds) == (member in movers)
-        after = await places(stand, room)
-        assert set(after) == set(before)
-        assert drained not in after.values()
+            after = member.tracks()
+            assert set(after) == set(before[member.name])
+            for key, old in before[member.name].items():
+                if after[key] is not old:
+                    goes_on(members, old, after[key])
+        now = await stand.places(room)
+        assert set(now) == set(places)
+        assert drained not in now.values()
+    for figures in itertools.chain(*(member.figures for member in members)):
+        assert figures.corrupt == figures.lost == figures.silent == 0
 
 
 async def test_without_another_worker_a_full_room_refuses(valkey: str, tmp_path: Path) -> None:
@@ -194,4 +186,76 @@ async def test_without_another_worker_a_full_room_refuses(valkey: str, tmp_path:
         assert channels.reason(refused.value) == "ROOM_FULL"
         await stand.start("media-1", max_peers_per_room=1)
         await member.call("StartPeer", request)
-        assert set((await places(stand, member.room)).values()) == set(TWO)
+        assert set((await stand.places(member.room)).values()) == set(TWO)
+
+
+@asynccontextmanager
+async def older_worker(redis: Redis) -> AsyncIterator[str]:
+    """Have a worker of a version that knows no parts of rooms: draining, and all that is asked of it is unknown to it.
+
+    Gives what a room has for a holder that is at this one.
+    """
+    server = grpc.aio.server()
+    number = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    address = f"127.0.0.1:{number}"
+    node = "address", address, "incarnation", "older", "draining", 1, "stress", 0, "rooms", 0
+    try:
+        await redis.hset("{media}:node:older", items=[*node, "peers", 0, "started", 0])
+        await redis.sadd("{media}:nodes", "older")
+        yield "older|older"
+    finally:
+        await redis.delete("{media}:node:older")
+        await server.stop(None)
+
+
+async def test_beside_an_older_worker_a_full_room_refuses_and_spreads_when_that_is_gone(
+    valkey: str, tmp_path: Path
+) -> None:
+    async with (
+        bus.connected(valkey) as redis,
+        standing(valkey, tmp_path, *TWO, max_peers_per_room=1) as stand,
+        light_members(stand, 2) as members,
+    ):
+        await all_hear(members)
+        async with older_worker(redis), stand.members(1) as (alone,):
+            stranger = stand.start_peer(f"{alone.room}/participants/{uuid.uuid4()}")
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await alone.call("StartPeer", stranger)
+            assert channels.reason(refused.value) == "ROOM_FULL"
+            await all_hear(members)
+        await alone.call("StartPeer", stranger)
+        assert set((await stand.places(alone.room)).values()) == set(TWO)
+        await all_hear(members)
+        assert stand.events.count("media_reset") == 0
+
+
+async def test_a_room_that_an_older_worker_takes_for_lost_stays_one_or_begins_anew(
+    valkey: str, tmp_path: Path
+) -> None:
+    async with (
+        bus.connected(valkey) as redis,
+        standing(valkey, tmp_path, *TWO, max_peers_per_room=1) as stand,
+        light_members(stand, 2) as members,
+    ):
+        await all_hear(members)
+        room = members[0].room
+        key = f"{{media}}:room:{room}"
+        await redis.delete(key)
+        await until_shared(redis, key)
+        await all_hear(members)
+        assert set((await stand.places(room)).values()) == set(TWO)
+        assert stand.events.count("media_reset") == 0
+        async with older_worker(redis) as incarnation:
+            for member in members:
+                member.ignores.add("media_reset")
+            await redis.delete(key)
+            await redis.hset(key, "holder", incarnation)
+            for member in members:
+                await member.hears("media_reset")
+
+
+async def until_shared(redis: Redis, key: str) -> None:
+    async with asyncio.timeout(60):
+        while await redis.hlen(key) < 2:  # noqa: ASYNC110  # a holder and a branch
+            await asyncio.sleep(0.05)

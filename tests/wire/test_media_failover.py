@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import signal
 import time
 from pathlib import Path
@@ -13,6 +14,8 @@ from google.rpc.error_details_pb2 import RetryInfo
 from parley.media.v1 import media_pb2, node_pb2
 
 from chassis import channels
+from loadtest.media.uplink import Profile
+from tests.media_light import goes_on, light_members
 from tests.media_room import until
 from tests.media_stand import ALL, Stand, gap, standing
 from tests.user_keys import credentials
@@ -116,6 +119,29 @@ async def test_a_drained_workers_room_moves_without_a_gap(valkey: str, tmp_path:
         assert stand.events.count("media_reset") == 0
         assert (await drain(stand, first)).state == node_pb2.NODE_STATE_DRAINING, "repeatable"
         await until(lambda: stand.events.count("track_unpublished") == 2, 60)
+
+
+async def test_pictures_go_on_whole_while_a_drained_workers_room_moves(
+    valkey: str, tmp_path: Path
+) -> None:
+    async with (
+        standing(valkey, tmp_path, *TWO) as stand,
+        light_members(stand, 3, Profile(bitrate_bps=300_000)) as members,
+    ):
+        await asyncio.gather(*(member.hears_others(4) for member in members))
+        before = {member.name: member.tracks() for member in members}
+        await drain(stand, await stand.holder(members[0].room))
+        await until(lambda: all(member.has_moved for member in members), 60)
+        await asyncio.gather(*(member.hears_others(4) for member in members))
+        for member in members:
+            after = member.tracks()
+            assert set(after) == set(before[member.name])
+            assert len(after) == 4
+            for key, old in before[member.name].items():
+                goes_on(members, old, after[key])
+        assert stand.events.count("media_reset") == 0
+    for figures in itertools.chain(*(member.figures for member in members)):
+        assert figures.corrupt == figures.lost == figures.silent == 0
 
 
 async def test_who_does_not_move_is_told_at_the_end_of_the_notice_and_nobody_else(

@@ -421,3 +421,79 @@ async def test_a_room_whose_parts_are_all_full_refuses_at_its_home(redis: Redis)
     await only.unseat(room, BOB)
     await beat(other)
     assert (await placed(only, room, BOB, 1)).id == other.node_id
+
+
+class Older(Placement):
+    """A worker of a version that knows no parts of rooms, as far as others see it in Redis."""
+
+    async def beat(self, stress: float, rooms: int, peers: int, *, judge: bool) -> Beat:
+        found = await super().beat(stress, rooms, peers, judge=judge)
+        await self._redis.hdel(f"{{media}}:node:{self.node_id}", "relays")
+        return found
+
+    async def take_over(self, room: str, dead: Placement, to: Placement | None) -> None:
+        """Find the worker at a room's head dead, and so the room nobody's; then it is begun elsewhere, or not yet."""
+        key = f"{{media}}:room:{room}"
+        await self._redis.delete(key, f"{{media}}:held:{dead.node_id}")
+        await self._redis.srem("{media}:nodes", dead.node_id)
+        if to is not None:
+            await self._redis.hset(key, "holder", f"{to.node_id}|{to.incarnation}")
+            await self._redis.sadd(f"{{media}}:held:{to.node_id}", room)
+
+
+async def test_while_a_worker_knows_no_parts_no_room_begins_to_have_any(redis: Redis) -> None:
+    new, other, old = worker(redis, 0), worker(redis, 1), Older(redis, "old", "127.0.0.1:1")
+    for node in (old, new, other):
+        await beat(node)
+    rooms = [new_room() for _ in range(6)]
+    for room in rooms:
+        home = await placed(new, room, ANN, 1)
+        assert (await placed(new, room, BOB, 1)).id == home.id, "which refuses"
+        await new.unseat(room, BOB)
+    await old.leave()
+    for room in rooms[:1]:
+        assert (await placed(new, room, BOB, 1)).id != (await placed(new, room, ANN, 1)).id
+
+
+async def test_a_room_of_several_parts_has_none_at_a_worker_that_knows_no_parts(
+    redis: Redis,
+) -> None:
+    nodes = [worker(redis, number) for number in range(3)]
+    for node in nodes:
+        await beat(node)
+    rooms = [new_room() for _ in range(6)]
+    for room in rooms:
+        for who in (ANN, BOB):
+            await placed(nodes[0], room, who, 1)
+    old = Older(redis, "old", "127.0.0.1:1")
+    await beat(old)
+    for room in rooms:
+        places = {(await placed(nodes[0], room, who, 1)).id for who in (ANN, BOB, CLEO)}
+        assert places == {node.node_id for node in nodes}
+        assert (await placed(nodes[0], room, DAN, 1)).id != old.node_id
+
+
+@pytest.mark.parametrize("begun_at", ["", "media-2", "old"])
+async def test_a_part_that_an_older_worker_has_forgotten_comes_back_where_rooms_have_parts(
+    redis: Redis, begun_at: str
+) -> None:
+    old = Older(redis, "old", "127.0.0.1:1")
+    nodes = {f"media-{number}": worker(redis, number) for number in range(2)}
+    for node in nodes.values():
+        await beat(node)
+    room = new_room()
+    home, part = [nodes[(await placed(nodes["media-0"], room, who, 1)).id] for who in (ANN, BOB)]
+    nodes |= {"media-2": worker(redis, 2), "old": old}
+    for node in (old, nodes["media-2"]):
+        await beat(node)
+    await die(redis, home)
+    await old.take_over(room, home, nodes.get(begun_at))
+    found = await beat(part)
+    assert (found.lapsed, found.shared, found.cut_off) == (False, [], [room])
+    assert (await beat(part)).cut_off == [], "it is told once"
+    assert await part.reclaim({room: True}) == ([room] if begun_at == "old" else [])
+    place = await part.holder(room)
+    assert place is not None
+    assert place.node.id == (begun_at or part.node_id)
+    others = [other.id for each in (await beat(part)).shared for other in each.others]
+    assert others == (["media-2"] if begun_at == "media-2" else [])

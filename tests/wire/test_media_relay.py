@@ -12,9 +12,11 @@ from loadtest.media.uplink import Profile
 from services.media import layers
 from services.media.data import data_message
 from services.media.downlink import Downlink
+from services.media.drain import is_used
 from services.media.quota import Want
 from services.media.track import PublishedTrack
-from tests.media_halls import MEETING, Hall, Lossy, halls, name, settings, until
+from tests.media_halls import Hall, Lossy, halls, name, settings
+from tests.media_room import MEETING, until
 
 FANOUTS = ("python", "auto")
 
@@ -195,6 +197,17 @@ async def test_of_who_has_moved_the_new_place_is_heard_and_not_the_old_one_as_we
         await until(lambda: [track.node for track in third.room.tracks()] == [here.node])
         await until(lambda: there.relays[here.node].links[MEETING].watched(_own(there).id) == -1)
         old.close()
+
+
+async def test_a_room_is_in_use_while_somebody_at_another_worker_receives_from_it() -> None:
+    used = settings(Profile(bitrate_bps=0))
+    async with halls(2) as (here, there):
+        await here.join(used, 1, publishes=True)
+        await there.join(used, 2)
+        await until(lambda: used.figures.received > 20)
+        assert is_used(here.room)
+        there.room.close()
+        await until(lambda: not is_used(here.room))
 
 
 async def test_a_worker_that_answers_no_more_is_gone_with_its_tracks() -> None:

@@ -11,7 +11,8 @@ from dataclasses import replace
 import grpc
 import pytest
 from parley.media.v1 import relay_pb2_grpc
-from parley.media.v1.relay_pb2 import RelayHello, RelayMessage
+from parley.media.v1.relay_pb2 import RelayEncoding, RelayHello, RelayMessage, RelayTrack
+from parley.signaling.v1 import signaling_pb2
 from redis.asyncio import Redis
 
 from chassis.errors import DomainError
@@ -24,23 +25,39 @@ from services.media.port import Port
 from services.media.relay import Relay
 from services.media.relay_servicer import RelayServicer
 from services.media.room import Room
-from tests.media_halls import until
+from tests.media_room import MEETING, until
 
-MEETING = "meetings/abc-defg-hij"
+LATER_FIELD = b"\x9a\x06\x05later"
+"""Field 99 of a message, which this version does not know: `later`."""
+
+
+class Heard(Listener):
+    """Notes who speaks elsewhere."""
+
+    def __init__(self) -> None:
+        self.speakers: list[str] = []
+
+    def elsewhere(self, node: str, speakers: list[str]) -> None:
+        self.speakers = speakers
 
 
 class Worker:
-    """As much of a worker as joins others."""
+    """As much of a worker as joins others. `asked` are the addresses at which it has tried to."""
 
     def __init__(self, node_id: str, listen: str, address: str) -> None:
         self.port = Port(listen, (address,))
         self.placement = Placement(Redis(), node_id, "")  # never asked here
-        self.rooms = {MEETING: Room(MEETING, self.port, Listener(), 10, 25)}
-        self.cascade = Cascade(self.port, self.placement, self.rooms, grpc.aio.insecure_channel)
+        self.heard, self.asked = Heard(), list[str]()
+        self.rooms = {MEETING: Room(MEETING, self.port, self.heard, 10, 25)}
+        self.cascade = Cascade(self.port, self.placement, self.rooms, self.open_channel)
         self.server = grpc.aio.server()
         relay_pb2_grpc.add_RelayServiceServicer_to_server(RelayServicer(self.cascade), self.server)
         number = self.server.add_insecure_port("127.0.0.1:0")
         self.node = Node(node_id, f"127.0.0.1:{number}", self.placement.incarnation)
+
+    def open_channel(self, address: str) -> grpc.aio.Channel:
+        self.asked.append(address)
+        return grpc.aio.insecure_channel(address)
 
     def share(self, *others: Node) -> None:
         self.cascade.share([Shared(MEETING, True, others)])
@@ -155,6 +172,59 @@ async def test_what_is_shared_no_more_ends(monkeypatch: pytest.MonkeyPatch) -> N
         one.rooms[MEETING].close()
         await until(lambda: not one.cascade.relays and not other.cascade.relays)
         assert not list(other.rooms[MEETING].links)
+
+
+async def test_a_worker_that_knows_no_relays_is_asked_now_and_then_until_it_is_replaced() -> None:
+    async with workers("media-0", "media-1", "media-2") as (one, other, newer):
+        older = grpc.aio.server()
+        address = f"127.0.0.1:{older.add_insecure_port('127.0.0.1:0')}"
+        await older.start()
+        try:
+            one.share(replace(newer.node, address=address, incarnation="older"), other.node)
+            await until(lambda: one.is_linked(other) and other.is_linked(one))
+            relay = one.relay(other)
+            await until(lambda: one.asked.count(address) >= 2)
+            assert one.relay(newer) is None
+            one.share(newer.node, other.node)
+            await until(lambda: one.is_linked(newer) and newer.is_linked(one))
+            assert one.relay(other) is relay
+        finally:
+            await older.stop(None)
+
+
+def shown(identifier: str, codec: str, source: int, ssrc: int) -> bytes:
+    track = signaling_pb2.Track(id=identifier, participant=f"{MEETING}/participants/1")
+    track.source = source  # type: ignore[assignment]  # it need not be one that is known here
+    encodings = [RelayEncoding(ssrc=ssrc)]
+    return RelayTrack(track=track, codec=codec, encodings=encodings).SerializeToString()
+
+
+async def test_what_a_newer_worker_says_that_is_not_known_here_is_passed_over() -> None:
+    camera = signaling_pb2.TRACK_SOURCE_CAMERA
+    later = [
+        RelayMessage.FromString(RelayMessage(meeting=MEETING).SerializeToString() + LATER_FIELD),
+        *(
+            RelayMessage(meeting=MEETING, track=RelayTrack.FromString(track + LATER_FIELD))
+            for track in (
+                shown("known", "VP8", camera, 1),
+                shown("of a later codec", "VP10", camera, 2),
+                shown("of a later source", "VP8", 99, 3),
+            )
+        ),
+    ]
+    async with workers("media-0", "media-1") as (one, other):
+        one.share(other.node)
+        await until(lambda: one.is_linked(other) and other.is_linked(one))
+        relay = one.relay(other)
+        assert relay is not None
+        for message in later:
+            relay.say(message)
+        relay.links[MEETING].speak(["somebody"])
+        await until(lambda: other.heard.speakers == ["somebody"])
+        tracks = {track.id for track in other.rooms[MEETING].tracks()}
+        assert tracks == {"known", "of a later source"}
+        assert one.relay(other) is relay
+        assert other.is_linked(one)
 
 
 async def said(*messages: RelayMessage) -> AsyncIterator[RelayMessage]:

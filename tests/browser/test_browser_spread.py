@@ -1,0 +1,109 @@
+"""A meeting that is too large for one media worker, in real browsers: people at two workers are in one call all the same."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, expect
+from playwright.async_api import TimeoutError as Waited
+
+from loadtest.browser import ALLOW_DEVICES, Person, chromium, person
+from tests.running_stack import RunningStack, free_offset, stack_running
+from tests.servers import open_folder
+
+VOICE = Path(__file__).parent / "data" / "speech.wav"
+PICTURE_WIDTH = """video => new Promise(resolve =>
+  video.requestVideoFrameCallback(() => resolve(video.videoWidth)))"""
+CONNECTED = """() => window.connections.filter((each) => each.connectionState === "connected").length === 2"""
+TRY_MS = 10_000
+TRIES = 8
+expect.set_options(timeout=30_000)
+
+
+@pytest.fixture(scope="module")
+def small_workers(request: pytest.FixtureRequest) -> Iterator[RunningStack]:
+    """A stack whose media workers take one person of a meeting each; the ends of its logs are shown if tests fail."""
+    with pytest.MonkeyPatch.context() as environment, open_folder() as folder:
+        environment.setenv("PARLEY_MAX_PEERS_PER_ROOM", "1")
+        with stack_running(folder, free_offset()) as running:
+            yield running
+            if request.session.testsfailed:
+                print(running.log_tails())
+
+
+@pytest.fixture(scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    """A Chromium whose microphone hears somebody speak."""
+    async with chromium(ALLOW_DEVICES, voice=VOICE) as running:
+        yield running
+
+
+@asynccontextmanager
+async def call(browser: Browser, stack: RunningStack) -> AsyncIterator[tuple[Person, Person]]:
+    """Have Ann and Bob in one meeting, each at a worker of their own."""
+    async with AsyncExitStack() as seats:
+        ann = await seats.enter_async_context(person(browser, "Ann", stack.http))
+        bob = await seats.enter_async_context(person(browser, "Bob", stack.http))
+        for each in (ann, bob):
+            await each.sign_up()
+        await bob.join_by_code(await ann.start_meeting("Too large for one"))
+        await comes_through(bob)
+        here, there = await asyncio.gather(sees_and_hears(ann, bob), sees_and_hears(bob, ann))
+        assert len(here) == len(there) == 1
+        assert here.isdisjoint(there), "they are at two workers"
+        yield ann, bob
+
+
+async def comes_through(one: Person) -> None:
+    """Wait until somebody's media is there; they come again while the other worker is too hard pressed to take them."""
+    for _ in range(TRIES):
+        with contextlib.suppress(Waited):
+            await one.page.wait_for_function(CONNECTED, timeout=TRY_MS)
+            return
+        await comes_again(one)
+    raise AssertionError("Nobody takes them.")
+
+
+async def comes_again(one: Person) -> None:
+    await one.button("Leave").click()
+    await one.button("Join again").click()
+    await one.go_in()
+
+
+async def sees_and_hears(one: Person, other: Person) -> set[int]:
+    """Wait until `one` receives more pictures and sound of `other` than until now; returns from which UDP ports."""
+    picture = one.tile(other).locator("video")
+    await expect(picture).to_be_visible()
+    received = await one.receives_more()
+    assert await picture.evaluate("video => video.videoWidth") > 0
+    return set(received.ports)
+
+
+async def test_people_at_two_workers_are_in_one_call(
+    browser: Browser, small_workers: RunningStack
+) -> None:
+    async with call(browser, small_workers) as (ann, bob):
+        await expect(ann.page.get_by_role("listitem", name="Bob, speaking")).to_be_visible()
+        await expect(bob.page.get_by_role("listitem", name="Ann, speaking")).to_be_visible()
+        await bob.page.keyboard.press("m")
+        await expect(ann.tile(bob).get_by_role("img", name="muted")).to_be_visible()
+        await bob.page.keyboard.press("m")
+        await sees_and_hears(ann, bob)
+        await bob.page.keyboard.press("s")
+        await expect(ann.screen(bob)).to_be_visible()
+        width = await ann.screen(bob).locator("video").last.evaluate(PICTURE_WIDTH)
+        assert width > 320
+        await bob.page.locator(".sharing").get_by_role("button", name="Stop sharing").click()
+        await expect(ann.screen(bob)).to_have_count(0)
+        await bob.button("Leave").click()
+        await expect(ann.tile(bob)).to_have_count(0)
+        await bob.button("Join again").click()
+        await bob.go_in()
+        await comes_through(bob)
+        here, there = await asyncio.gather(sees_and_hears(ann, bob), sees_and_hears(bob, ann))
+        assert here.isdisjoint(there)
