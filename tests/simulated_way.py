@@ -229,7 +229,7 @@ class Sender:
             self._reported = end
 
     def _tick(self) -> None:
-        if self.estimator.tick(self.now):
+        if self.estimator.tick(self.number, self.now):
             self._allocated_at = 0.0
         self.estimates.append(self.estimate_bps)
         self.pictures.append(self.picture_bps)

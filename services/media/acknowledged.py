@@ -20,8 +20,10 @@ LATEST_MS, MIN_LATEST_MS = 200.0, 100.0
 """The same for what arrives just now."""
 MAX_RECENT = 256
 """Groups that are remembered at most: RATE_MS has 100 of them."""
-MAX_LISTED = 64
-"""Feedbacks that are listed at most, packet by packet."""
+MAX_LISTED, MAX_LISTED_PACKETS = 16, 1024
+"""Feedbacks that are listed at most, packet by packet, and of how many packets one may be to be listed."""
+MAX_BODY = 1500
+"""Bytes."""
 
 Packets = Sequence[tuple[int | None, float, int]]
 """Of each packet when it arrived (microseconds by the receiver's clock, None if it has not), when it left (seconds), its bytes."""
@@ -90,6 +92,8 @@ class Acknowledged:
 
     def receive(self, body: bytes) -> None:
         """Read a feedback's body, and take it. Raises ValueError when it is none."""
+        if len(body) > MAX_BODY:
+            raise ValueError("too long")
         base, arrivals = read_transport_feedback(body)
         self.take(unwrapped(base, self._sent.number - 1), arrivals)
 
@@ -107,7 +111,8 @@ class Acknowledged:
         if groups:
             self._trend.receive(groups)
             self._remember(groups)
-        if self.lists and len(self._listed) < MAX_LISTED:
+        is_short = len(arrivals) <= MAX_LISTED_PACKETS
+        if self.lists and is_short and len(self._listed) < MAX_LISTED:
             self._listed.append((base, list(zip(arrivals, sent_at, sizes, strict=True))))
 
     def take_listed(self) -> list[tuple[int, Packets]]:

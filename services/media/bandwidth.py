@@ -113,11 +113,13 @@ class Estimator:
         self._told = told
         self._received = 0
         self._fed_at = 0.0
+        self._given_up = 0
         self._grown_at = 0.0
         self._cut_at = 0.0
         self._prober = Prober()
         self._probe_factor = FIRST_PROBE_FACTOR
         self._settled_at = 0.0
+        self._burst_at = -math.inf
         self._limit_bps = math.inf
 
     @property
@@ -125,16 +127,14 @@ class Estimator:
         """What arrives."""
         return self._told.bps
 
-    def tick(self, now: float) -> bool:
+    def tick(self, number: int, now: float) -> bool:
         """Make of what has been told since the last time what is to be made; returns whether the way has just become congested.
 
-        No feedback for long is a bad sign, too.
+        `number` is the transport-wide number of the next packet.
         """
+        self._prober.give_up(now)
         if self._told.received == self._received:
-            if self.estimate_bps is not None and now - self._fed_at > SILENCE_SECONDS:
-                self._fed_at = now
-                self._set(self.estimate_bps * 0.7)
-                self._prober.hurry()
+            self._wait(number, now)
             return False
         self._received, self._fed_at = self._told.received, now
         if self.estimate_bps is None and not self._begin(now):
@@ -147,6 +147,15 @@ class Estimator:
         self._adapt(now)
         return self.is_congested and not was_congested
 
+    def _wait(self, number: int, now: float) -> None:
+        """Nothing was told since the last time. For long that is a bad sign, unless nothing is to be told."""
+        if number <= max(self._told.end, self._given_up):
+            self._fed_at, self.is_congested = now, False
+        elif self.estimate_bps is not None and now - self._fed_at > SILENCE_SECONDS:
+            self._fed_at, self._given_up = now, number
+            self._set(self.estimate_bps * 0.7)
+            self._prober.hurry()
+
     def _begin(self, now: float) -> bool:
         """Begin, once it is known what arrives, or that too much is sent; tells whether it is."""
         if not self._grown_at:
@@ -158,8 +167,10 @@ class Estimator:
         return True
 
     def expect_burst(self, now: float) -> None:
-        """A picture begins: the queue that its keyframe makes is no sign of what follows."""
-        self._settle(now + BURST_SECONDS)
+        """A picture begins: the queue that its keyframe makes is no sign of what follows. Of several the first counts."""
+        if now - self._burst_at > 2 * BURST_SECONDS:
+            self._burst_at = now
+            self._settle(now + BURST_SECONDS)
 
     def probe(self, wanted_bps: float, first: int, now: float) -> Probe | None:
         """Say what to send in order to learn whether `wanted_bps` would go through; None: nothing, for now.

@@ -24,6 +24,8 @@ THRESHOLD_START_MS = 12.5
 THRESHOLD_MS = (6.0, 600.0)
 STANDING_MS = 120.0
 """So much more delay than the least of late is a queue that stands: one that is full grows no more."""
+LEAP_MS = 3000.0
+"""No queue grows by so much from one burst to the next."""
 FORGOTTEN_MS = 20.0
 """By so much a second the least delay is forgotten: the way may have become a longer one."""
 
@@ -68,7 +70,9 @@ class Trend:
 
     def _compare(self, before: tuple[float, float], burst: tuple[float, float]) -> None:
         sent, arrived = burst[0] - before[0], burst[1] - before[1]
-        if arrived < -1000 or sent > 2000:  # the receiver's clock leapt, or nothing was sent
+        leapt = not -1000 < arrived - sent < LEAP_MS
+        if leapt or sent > 2000:  # the receiver's clock leapt, or nothing was sent
+            self.state, self._over_since = 0, None
             self._points.clear()
             self._least = self._smoothed = self._delay
             return

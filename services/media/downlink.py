@@ -175,8 +175,8 @@ class Downlink:
 
     @property
     def can_pad(self) -> bool:
-        """Tell whether padding can be sent: it needs RTX, and a track that has begun."""
-        return bool(self._accepted.rtx_payload_type and self.lane.packets)
+        """Tell whether padding can be sent: it needs RTX. A picture that has not begun may wait for just that."""
+        return bool(self._accepted.rtx_payload_type)
 
     def pad(self, size: int, now: float) -> None:
         """Send `size` bytes of padding, as congestion control's probes are made of. Needs `can_pad`."""

@@ -24,8 +24,9 @@ from pylibsrtp._binding import ffi, lib
 
 MTU = 1200
 REPLAY_WINDOW = 1024
-SENT_WINDOW = 128
-"""What we send leaves nearly in order, and libsrtp moves the whole window with each packet."""
+SENT_WINDOW = 512
+"""As many as a stream's history: what a publisher sends again goes on under its own number. libsrtp moves the whole
+window with each packet."""
 MAX_RECORD = 2048
 MAX_SRTP_PACKET = 1356
 """Bytes that pylibsrtp's buffer leaves for a packet to be protected."""

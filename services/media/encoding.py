@@ -37,6 +37,7 @@ PACKET_BYTES = MIN_HEADER + 8 + WIRE_BYTES
 IDLE_SECONDS = 1.0
 """A video source that has sent nothing for this long is switched off."""
 TYPICAL_BPS = (150_000, 500_000, 1_700_000)
+TYPICAL_SOUND_BPS = 50_000
 TYPICAL_HEIGHTS = (180, 360, 720)
 """What layers take that have not been seen yet, and their heights in pixels, by rank."""
 
@@ -109,6 +110,8 @@ class Encoding:
         """What it takes on the wire, as measured of late; while it is off, what it took before or what its like take."""
         if self._bitrate_bps:
             return int(self._bitrate_bps)
+        if self.codec.kind == "audio":
+            return TYPICAL_SOUND_BPS
         return TYPICAL_BPS[min(self.rank, len(TYPICAL_BPS) - 1)]
 
     @property

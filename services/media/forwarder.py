@@ -67,6 +67,7 @@ class Forwarder:
             encoding.stream.level = SILENCE
         for downlink in self.downlinks:
             self.choose(downlink, downlink.rank)
+            downlink.on_choices()
 
     @property
     def on_audio(self) -> Callable[[bytes], None] | None:

@@ -19,6 +19,7 @@ class Links:
         self.speaking: list[str] = []
         self._links: dict[str, Link] = {}
         self._replaced: set[str] = set()
+        self._newer: dict[str, float] = {}
 
     def __iter__(self) -> Iterator[Link]:
         return iter(tuple(self._links.values()))
@@ -98,11 +99,13 @@ class Links:
             ):
                 latest[key] = track
         before, self._replaced = self._replaced, set()
+        since, self._newer = self._newer, {}
         for track in elsewhere:
             newest = latest.get((track.participant, track.source), track)
             if newest.node == track.node or newest.since <= track.since:
                 continue
-            if now - newest.since > OVERLAP_SECONDS or _outlets(track) <= _outlets(newest):
+            came = self._newer[newest.id] = since.get(newest.id, now)
+            if now - came > OVERLAP_SECONDS or _outlets(track) <= _outlets(newest):
                 self._replaced.add(track.id)
         for track in elsewhere:
             if track.id in self._replaced & before:

@@ -170,7 +170,6 @@ local function spread(id)
     end
     if not is_mine then
       table.insert(cut_off, room)
-      redis.call('SREM', P .. 'spread:' .. id, room)
     elseif #others == 0 then
       redis.call('SREM', P .. 'spread:' .. id, room)
     else

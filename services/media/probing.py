@@ -14,6 +14,8 @@ from services.media.outlet import WIRE_BYTES
 
 WAIT_SECONDS = (0.3, 3.0, 10.0)
 """From one probe to the next: the soonest; the usual; the longest, where probes find nothing."""
+LOST_SECONDS = 3.0
+"""After that one that is out counts as lost."""
 AFTER_CUT_SECONDS = (0.5, 3.0)
 """How long nothing is probed after a cut: where the way may be wide again; otherwise."""
 MOST_LATE = 4
@@ -58,7 +60,7 @@ class Prober:
         self._was_late = False
         self._late = 0
         self._range: tuple[int, int] | None = None
-        self._arrived: list[tuple[int, float, int]] = []
+        self._arrived: dict[int, tuple[int, float, int]] = {}
 
     @property
     def is_out(self) -> bool:
@@ -88,6 +90,11 @@ class Prober:
         self._wait = min(longest, max(WAIT_SECONDS[1], 2 * self._wait))
         return not self._was_late
 
+    def give_up(self, now: float) -> None:
+        """Wait no more for one that was lost, or of which nobody tells."""
+        if self._range is not None and now - self._at > LOST_SECONDS:
+            self._range = None
+
     def is_due(self, cut_at: float, now: float) -> bool:
         """Tell whether to probe now; `cut_at` is when the estimate was last cut."""
         if self._range is not None or now - self._at < self._wait:
@@ -106,24 +113,24 @@ class Prober:
             self._range = (self._range[0], end) if end > self._range[0] else None
 
     def receive(self, base: int, packets: Sequence[tuple[int | None, float, int]]) -> float | None:
-        """Take a feedback's packets, from number `base` on, as `Acknowledged.receive` has them.
+        """Take a feedback's packets, from number `base` on, as `Acknowledged.take_listed` has them.
 
         Returns the rate that the probe has shown, once it is all there; 0 if it told nothing.
         """
         if self._range is None:
             return None
         first, end = self._range
-        self._arrived += [
-            (arrival, sent, size)
+        self._arrived.update(
+            (number, (arrival, sent, size))
             for number, (arrival, sent, size) in enumerate(packets, base)
             if arrival is not None and size and first <= number and (end < 0 or number < end)
-        ]
+        )
         if end < 0 or base + len(packets) < end:
             return None
         self._range, self._kept_up, self._was_late = None, False, False
         if 2 * len(self._arrived) < end - first or len(self._arrived) < STEPS:
             return 0.0
-        sent_bps, came_bps = _rates(self._arrived)
+        sent_bps, came_bps = _rates([packet for _, packet in sorted(self._arrived.items())])
         self._kept_up = 0 < sent_bps <= came_bps
         self._was_late = not sent_bps
         return min(sent_bps, came_bps)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from services.media.acknowledged import Acknowledged
-from services.media.allocation import NONE, RESUME_MARGIN, Wish, allocate, needed_bps
+from services.media.allocation import NONE, RESUME_MARGIN, Choice, Wish, allocate, needed_bps
 from services.media.bandwidth import Estimator
 from services.media.downlink import Downlink
 from services.media.outlet import Outlet
@@ -85,6 +85,7 @@ class Quota:
         self._allocated_at = 0.0
         self._is_ample = False
         self._spares = False
+        self._full_bps = 0.0
         self._began_at: float | None = None
         self._probing: list[asyncio.TimerHandle] = []
 
@@ -113,7 +114,7 @@ class Quota:
 
     def tick(self, list_links: Callable[[], Sequence[Link]], now: float) -> None:
         """Do what is due; call some twenty times a second."""
-        if self.estimator.tick(now):
+        if self.estimator.tick(self._outlet.number, now):
             self.allocate_soon()
             self._tell_resends()
         if now - self._allocated_at < (AMPLE_SECONDS if self._is_ample else ALLOCATE_SECONDS):
@@ -131,7 +132,7 @@ class Quota:
         chosen = allocate(wishes, math.inf if estimate is None else estimate - sound_bps)
         for track, downlink in pictures:
             self._give(track, downlink, chosen[track.id], now)
-        needed = needed_bps(wishes) + sound_bps
+        needed = max(needed_bps(wishes) + sound_bps, self._full_bps)
         self._is_ample = estimate is not None and estimate >= needed
         self._probe(pictures, needed, now)
 
@@ -152,7 +153,9 @@ class Quota:
         sound_bps = sum(encoding.bitrate_bps for encoding in currents)
         least_bps = sound_bps + sum(each.choices[0].bitrate_bps for each in wishes if each.choices)
         needed = least_bps * (RESUME_MARGIN if not self._spares else FULL_SOUND_MARGIN)
-        self._spares = needed > estimate and self.estimator.losses.inherent < LOSSY
+        stops = any(each.choices for each in wishes) and needed > estimate
+        self._spares = stops and self.estimator.losses.inherent < LOSSY
+        self._full_bps = FULL_SOUND_MARGIN * least_bps if self._spares else 0.0
         for downlink in sounds:
             downlink.spare(spares=self._spares)
         return SPARED * sound_bps if self._spares else sound_bps
@@ -163,11 +166,12 @@ class Quota:
 
     def _estimate(self, now: float) -> float | None:
         """Tell the estimate, None while it may still come; without feedback there is none, and all goes."""
-        if self._began_at is None:
-            self._began_at = now
         if self.estimator.estimate_bps is not None:
             return self.estimator.estimate_bps
-        return None if now - self._began_at < UNKNOWN_SECONDS else math.inf
+        if self._began_at is None and self._outlet.number:  # there is something to tell of
+            self._began_at = now
+        is_early = self._began_at is None or now - self._began_at < UNKNOWN_SECONDS
+        return None if is_early else math.inf
 
     def _wish(self, track: PublishedTrack, downlink: Downlink, now: float) -> Wish:
         want = self.wants.get(track.id, ANY)
@@ -178,6 +182,8 @@ class Quota:
             return Wish(track.id, ())
         desired, choices = track.forwarder.choices(want.height, self.cap, now)
         self._desire(track.id, desired)
+        if track.forwarder.muted:  # it takes nothing, and will begin with the smallest
+            choices = [Choice(choices[0].rank, 0)]
         priority = want.priority + (SCREEN_PRIORITY if track.source == "screen" else 0)
         return Wish(track.id, choices, downlink.rank, priority)
 

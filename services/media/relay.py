@@ -75,7 +75,7 @@ class Relay:
 
     def link(self, part: Part) -> None:
         """Share a room, as soon as the other worker has it as well; again changes nothing."""
-        if part.name not in self.links:
+        if not self.is_closed and part.name not in self.links:
             self._open(part)
             self._say_linked(part.name, is_answer=False)
 
@@ -89,6 +89,8 @@ class Relay:
 
     def hear(self, message: RelayMessage) -> None:
         """Take what the other worker says."""
+        if self.is_closed:
+            return
         kind = message.WhichOneof("message")
         if kind == "linked":
             self._meet(message.meeting, is_answer=message.linked.answer)

@@ -56,15 +56,19 @@ local mine, lost = id .. '|' .. incarnation, {}
 for i = 3, #ARGV, 2 do
   local room = ARGV[i]
   local held = redis.call('HGET', P .. 'room:' .. room, 'holder')
-  if redis.call('SREM', P .. 'taken:' .. id, room) == 1 then
+  local function lose()
+    redis.call('SREM', P .. 'spread:' .. id, room)
     table.insert(lost, room)
+  end
+  if redis.call('SREM', P .. 'taken:' .. id, room) == 1 then
+    lose()
   elseif not held or held == mine then
     redis.call('HSET', P .. 'room:' .. room, 'holder', mine)
     redis.call('SADD', P .. 'held:' .. id, room)
   elseif ARGV[i + 1] == '1' and not strangers()[string.match(held, '^(.*)|')] then
     branch(room, {[2] = incarnation, [9] = id}, parts(room))
   else
-    table.insert(lost, room)
+    lose()
   end
 end
 return lost

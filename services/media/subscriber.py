@@ -88,6 +88,7 @@ class Subscriber:
         for slot in self._slots:
             if slot.track is track:
                 self._disconnect(slot)
+                self.quota.forget(track)
                 slot.track = None
                 self._offer_soon()
 

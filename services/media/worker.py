@@ -269,6 +269,8 @@ class Worker:
 
     async def _rejoin_parts(self, names: list[str]) -> None:
         """Be a part again of rooms that others go on with; where that can't be, have the people here begin anew there."""
+        for name in set(names) - set(self.rooms):
+            await self.placement.release(name)
         people = {name: tuple(self.rooms[name].peers) for name in names if name in self.rooms}
         lost = await self.placement.reclaim(dict.fromkeys(people, True))
         self._give_up(lost)

@@ -118,6 +118,20 @@ async def test_what_is_listed_is_bounded(stand: Stand) -> None:
     assert len(account.take_listed()) == acknowledged.MAX_LISTED
 
 
+async def test_a_feedback_of_more_packets_than_there_are_is_not_listed(stand: Stand) -> None:
+    account = await told(stand, SENT)
+    account.lists = True
+    account.receive(feedback([(0, 5.0), (acknowledged.MAX_LISTED_PACKETS, 5.1)]))
+    assert account.received == 1
+    assert account.take_listed() == []
+
+
+async def test_what_is_longer_than_a_packet_is_refused(stand: Stand) -> None:
+    account = await told(stand, SENT)
+    with pytest.raises(ValueError):  # noqa: PT011  # as below
+        account.receive(feedback([(0, 5.0)]) + bytes(acknowledged.MAX_BODY))
+
+
 async def test_what_a_clock_that_stands_still_tells_is_bounded(stand: Stand) -> None:
     account = await told(stand, [1 + 0.006 * number for number in range(400)])
     account.receive(feedback([(number, 5.0) for number in range(400)]))

@@ -527,6 +527,8 @@ def test_what_both_bodies_must_agree_on_is_the_same_number() -> None:
         "TRANSPORT_CC": rtcp.TRANSPORT_CC,
         "MAX_RECENT": acknowledged.MAX_RECENT,
         "MAX_LISTED": acknowledged.MAX_LISTED,
+        "MAX_LISTED_PACKETS": acknowledged.MAX_LISTED_PACKETS,
+        "MAX_PACKET": acknowledged.MAX_BODY,
         "WINDOW": delay.WINDOW,
         "MAX_DELTAS": delay.MAX_DELTAS,
         "BURST": BURST,

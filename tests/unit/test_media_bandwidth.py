@@ -255,5 +255,25 @@ def test_feedback_that_stays_away_is_a_bad_sign_and_has_a_floor() -> None:
     sender.run(3.0)
     before = sender.estimate_bps
     for second in range(4, 60):
-        sender.estimator.tick(float(second))
+        sender.estimator.tick(sender.number + second, float(second))
     assert MIN_BPS <= sender.estimate_bps < before / 2
+
+
+def test_where_nothing_is_sent_silence_is_no_sign() -> None:
+    sender = Sender(Way(5_000_000), 1_000_000)
+    sender.run(3.0)
+    sender.wanted_bps = 0
+    sender.run(2.0)
+    before = sender.estimate_bps
+    sender.run(60.0)
+    assert sender.estimate_bps >= before
+
+
+def test_a_way_that_was_broken_for_a_while_carries_pictures_again() -> None:
+    sender = Sender(Way(2_000_000), LAYERS[-1], layers=LAYERS)
+    sender.run(10.0)
+    sender.way.loss = 1.0
+    sender.run(15.0)
+    sender.way.loss = 0.0
+    sender.run(15.0)
+    assert sender.pictures[-1] == LAYERS[-1]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from services.media.delay import Trend
 
 FRAME_MS = 33.3
@@ -65,3 +67,20 @@ def test_a_queue_that_is_full_is_congestion_until_the_way_is_known_to_be_longer(
     second = round(1000 / FRAME_MS / FEEDBACK_GROUPS)
     assert set(states[25 + 3 * second : 25 + 6 * second]) == {1}
     assert states[-1] == 0
+
+
+@pytest.mark.parametrize("leap_ms", [10_000.0, -5_000.0])
+def test_a_clock_that_leaps_is_no_congestion(leap_ms: float) -> None:
+    delays = [40.0] * 50 + [40.0 + leap_ms] * 50
+    assert set(feed(Trend(), delays)) == {0}
+
+
+def test_what_was_congested_before_a_pause_is_not_after_it() -> None:
+    trend = Trend()
+    growing = [(n * FRAME_MS, n * FRAME_MS, n * FRAME_MS + 40 + 5.0 * n, 1_000) for n in range(60)]
+    for at in range(0, len(growing), FEEDBACK_GROUPS):
+        trend.receive(growing[at : at + FEEDBACK_GROUPS])
+    assert trend.state == 1
+    later = [(sent + 10_000, sent + 10_000, sent + 10_050, 1_000) for sent, *_ in growing[:5]]
+    trend.receive(later)
+    assert trend.state == 0

@@ -10,6 +10,7 @@ from services.media.outlet import WIRE_BYTES
 from services.media.probing import (
     AFTER_CUT_SECONDS,
     HEAD_BYTES,
+    LOST_SECONDS,
     STEPS,
     WAIT_SECONDS,
     Probe,
@@ -140,3 +141,24 @@ def test_a_probe_that_was_sent_too_slowly_is_not_held_against_the_way() -> None:
             prober.found_nothing()
         waits[name] = [prober.is_due(NEVER_CUT, now + wait) for wait in WAIT_SECONDS]
     assert waits == {"wide": [False, True, True], "narrow": [False, False, True]}
+
+
+def test_a_probe_that_nobody_tells_of_is_given_up() -> None:
+    prober = Prober()
+    prober.begin(1_000_000, FIRST, 10.0)
+    prober.end(FIRST + 10)
+    prober.give_up(10.0 + LOST_SECONDS)
+    assert prober.is_out
+    prober.give_up(10.1 + LOST_SECONDS)
+    assert not prober.is_out
+
+
+def test_what_is_told_again_and_again_counts_once() -> None:
+    prober = Prober()
+    sent_at, sizes = packets(prober.begin(1_000_000, FIRST, 0.0))
+    came = told(arrivals(sent_at, sizes, 500_000), sent_at, sizes)
+    prober.end(FIRST + len(sizes))
+    for _ in range(5):
+        assert prober.receive(FIRST, came[:-1]) is None
+    shown = prober.receive(FIRST, came)
+    assert shown == pytest.approx(500_000, rel=0.1)

@@ -11,7 +11,8 @@
 #define MIN_LATEST_MS 100.0
 enum {
     MAX_RECENT = 256,
-    MAX_LISTED = 64,
+    MAX_LISTED = 16,
+    MAX_LISTED_PACKETS = 1024,
 };
 
 /* Packets that left together, in milliseconds; none while it has no bytes. */
@@ -139,7 +140,7 @@ static int list(Acknowledged *self, const Told *told, long long base)
     PyObject *listed;
     int failed;
 
-    if (!self->lists || PyList_GET_SIZE(self->listed) >= MAX_LISTED)
+    if (!self->lists || told->count > MAX_LISTED_PACKETS || PyList_GET_SIZE(self->listed) >= MAX_LISTED)
         return 0;
     listed = Py_BuildValue("(LN)", base, one_by_one(self->outlet, told, base));
     failed = listed == NULL || PyList_Append(self->listed, listed) < 0;

@@ -12,6 +12,7 @@
 #define LEAST_THRESHOLD_MS 6.0
 #define MOST_THRESHOLD_MS 600.0
 #define STANDING_MS 120.0
+#define LEAP_MS 3000.0
 #define FORGOTTEN_MS 20.0
 enum { MAX_DELTAS = 60 };
 
@@ -41,7 +42,8 @@ static void compare(Trend *self, Moment before, Moment burst)
 {
     double sent = burst.sent - before.sent, arrived = burst.arrived - before.arrived, least;
 
-    if (arrived < -1000 || sent > 2000) { /* the receiver's clock leapt, or nothing was sent */
+    if (arrived - sent <= -1000 || arrived - sent >= LEAP_MS || sent > 2000) { /* the receiver's clock leapt, or nothing was sent */
+        self->state = self->is_over = 0;
         self->points = 0;
         self->least = self->smoothed = self->delay;
         return;

@@ -21,7 +21,7 @@
 #include <sys/socket.h>
 
 enum {
-    SENT = 4096,                /* as fanout.SENT */
+    SENT = 4096,                /* as outlet.SENT */
     MIN_HEADER = 12,
     TRANSPORT_SEQUENCE_ID = 3,  /* as rtp.TRANSPORT_SEQUENCE_ID */
     TRANSPORT_SEQUENCE_AT = 17, /* as rtp.TRANSPORT_SEQUENCE_AT */
