@@ -7,8 +7,10 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+from services.media.listener import Listener
+from services.media.peer import Grants
 from services.media.port import Port
-from services.media.room import Grants, Listener, Room
+from services.media.room import Room
 from services.media.subscriber import Offer
 from services.media.track import PublishedTrack
 from tests.rtc import RtcClient, on_loopback

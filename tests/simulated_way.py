@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from services.media.acknowledged import Acknowledged
-from services.media.allocation import NONE, RESUME_MARGIN, Choice, Wish, allocate, needed_bps
+from services.media.allocation import NEEDED_MARGIN, NONE, Choice, Wish, allocate, needed_bps
 from services.media.bandwidth import START_BPS, Estimator
 from services.media.outlet import WIRE_BYTES
 from services.media.probing import HEAD_BYTES, STEPS, Probe
@@ -247,7 +247,7 @@ class Sender:
         left = max(0.0, self.estimate_bps - self.sound_bps)
         if not self.layers:
             self.picture_bps = min(self.wanted_bps, left)
-            return self.wanted_bps * RESUME_MARGIN + self.sound_bps
+            return self.wanted_bps * NEEDED_MARGIN + self.sound_bps
         choices = [Choice(rank, bps) for rank, bps in enumerate(self.layers)]
         wish = Wish("picture", choices, self.rank)
         self.rank = allocate([wish], left)["picture"]

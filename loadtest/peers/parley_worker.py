@@ -21,10 +21,11 @@ from parley.media.v1.relay_pb2 import RelayMessage
 
 from services.media.fanout import PythonFanout
 from services.media.listener import Listener
+from services.media.peer import Grants
 from services.media.port import Port
 from services.media.publisher import Wanted
 from services.media.relay import Relay
-from services.media.room import Grants, Room, tick_all
+from services.media.room import Room, tick_all
 from services.media.subscriber import Offer
 from services.media.transport import Caller, Transport
 

@@ -13,6 +13,7 @@ UP_MARGIN = 1.15
 """A larger encoding than now must fit this well, so that nobody goes up and down by the second."""
 RESUME_MARGIN = 1.1
 """The same for a picture that had stopped. To have no picture is worse than to lose it again."""
+NEEDED_MARGIN = 1.2
 KEEP_MARGIN = 0.85
 """The smallest one that is there is kept where it does not quite fit: what is measured of it varies."""
 NONE = -1
@@ -70,8 +71,8 @@ def _raise(wish: Wish, level: int, left: float, chosen: dict[str, int]) -> float
 
 
 def needed_bps(wishes: Sequence[Wish]) -> float:
-    """Tell what it would take to give everyone their largest, with the margin that going up needs."""
-    return sum(each.choices[-1].bitrate_bps for each in wishes if each.choices) * RESUME_MARGIN
+    """Tell what it would take to give everyone their largest, with more than the margins that going up needs."""
+    return sum(each.choices[-1].bitrate_bps for each in wishes if each.choices) * NEEDED_MARGIN
 
 
 def wanted_rank(heights: Mapping[int, int], height: int) -> int:

@@ -169,6 +169,11 @@ class Downlink:
             self.retransmitted += 1
 
     @property
+    def outlet(self) -> Outlet:
+        """Get the way out that it takes."""
+        return self._way.outlet
+
+    @property
     def can_pad(self) -> bool:
         """Tell whether padding can be sent: it needs RTX, and a track that has begun."""
         return bool(self._accepted.rtx_payload_type and self.lane.packets)

@@ -16,8 +16,9 @@ from parley.signaling.v1 import signaling_pb2
 from parley.signaling.v1.signaling_pb2 import ServerMessage
 
 from chassis import logs
+from services.media.peer import Peer
 from services.media.placement import RoomLost
-from services.media.room import Peer, Room
+from services.media.room import Room
 from services.media.worker import Worker, moved
 
 NOTICE_SECONDS = 5.0

@@ -14,9 +14,9 @@ from services.media.domain import PeerNotFound, RoomFull, TrackNotFound
 from services.media.layers import LayersWanted
 from services.media.links import Links
 from services.media.listener import Listener
+from services.media.peer import Grants, Peer
 from services.media.port import Port
 from services.media.publisher import Published, Publisher, Wanted
-from services.media.quality import Signs, Verdict
 from services.media.quota import ALL, Delivery, Want
 from services.media.speakers import Speakers
 from services.media.subscriber import Offer, Subscriber
@@ -26,59 +26,8 @@ PRESSURE_CAPS = ((0.9, 0), (0.7, 1))
 """From this pressure on, no layer above that rank."""
 PRESSURE_LAST_N = 0.8
 REVIEW_SECONDS = 1.0
-CHECK_SECONDS = 0.2
-"""How often connections are looked at: their timers are of seconds."""
 TURN_SECONDS = 0.0005
 """How long media waits for other work, about, at the longest."""
-
-
-@dataclass(frozen=True, slots=True)
-class Grants:
-    """What a participant may do: sources by name, and whether others may be received."""
-
-    publish: frozenset[str]
-    subscribe: bool
-
-
-@dataclass(eq=False)
-class Peer:
-    """A participant's place: its two connections."""
-
-    participant: str
-    grants: Grants
-    publisher: Publisher
-    subscriber: Subscriber
-    verdict: Verdict = field(default_factory=Verdict)
-    starved: set[str] = field(default_factory=set)
-    checked_at: float = 0.0
-
-    def tick(self, now: float) -> None:
-        """Do what is due."""
-        if self.publisher.tracks:
-            self.publisher.tick(now)
-        self.subscriber.tick(now)
-        if now - self.checked_at >= CHECK_SECONDS:
-            self.checked_at = now
-            self.publisher.transport.tick(now)
-            self.subscriber.transport.tick(now)
-
-    def signs(self, now: float) -> Signs:
-        """See how its connections do."""
-        encodings = [e for t in self.publisher.tracks.values() for e in t.forwarder.encodings]
-        active = [each.reception for each in encodings if each.is_active(now)]
-        checks = [
-            transport.ice.last_check
-            for transport in (self.publisher.transport, self.subscriber.transport)
-            if transport.is_connected
-        ]
-        return Signs(
-            loss_up=max((each.fraction_lost for each in active), default=0.0),
-            loss_down=self.subscriber.quota.estimator.losses.fraction,
-            rtt_seconds=self.subscriber.rtt_seconds,
-            jitter_seconds=max((each.jitter_seconds for each in active), default=0.0),
-            since_check_seconds=now - min(checks) if checks else 0.0,
-            starved=bool(self.starved),
-        )
 
 
 @dataclass(eq=False)
@@ -335,4 +284,4 @@ async def tick_all(rooms: Iterable[Room], now: float) -> None:
                 since = time.monotonic()
 
 
-__all__ = ["Grants", "Listener", "Peer", "Room", "tick_all"]
+__all__ = ["Room", "tick_all"]

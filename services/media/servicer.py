@@ -17,6 +17,7 @@ from chassis.errors import DomainError, NotFound, Unavailable
 from services.media import messages
 from services.media.domain import NodeFull, PeerNotFound, RoomFull, RoomNotFound
 from services.media.old_paths import OldPaths
+from services.media.peer import Grants
 from services.media.peers import (
     FORWARDED_METADATA,
     OLD_PATH_METADATA,
@@ -26,7 +27,7 @@ from services.media.peers import (
 from services.media.placement import Place, Placement
 from services.media.publisher import Wanted
 from services.media.quota import Want
-from services.media.room import Grants, Room
+from services.media.room import Room
 from services.media.stats import room_stats
 from services.media.worker import FULL_RETRY_SECONDS, Worker
 

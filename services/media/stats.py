@@ -11,7 +11,8 @@ from services.media import messages
 from services.media.downlink import Downlink
 from services.media.encoding import Encoding
 from services.media.link import Link
-from services.media.room import Peer, Room
+from services.media.peer import Peer
+from services.media.room import Room
 from services.media.track import PublishedTrack
 
 

@@ -57,8 +57,7 @@ async def test_lost_packets_are_sent_again_and_the_picture_goes_on() -> None:
         await bob.frame("video")
         downlink = video_to(room, BOB)
         assert isinstance(room.port.fanout, PythonFanout)
-        outlet = room.peer(BOB).subscriber.transport.outlet
-        lossy = Lossy(room.port.fanout, outlet.address)
+        lossy = Lossy(room.port.fanout, downlink.outlet.address)
         await until(lambda: lossy.lost >= 5 and downlink.retransmitted >= 5)
         for _ in range(5):
             await bob.frame("video")

@@ -15,9 +15,10 @@ from redis.asyncio import Redis
 
 from chassis.stopping import stop
 from services.media.announcer import Announcer
+from services.media.peer import Grants
 from services.media.placement import Placement
 from services.media.port import Port
-from services.media.room import Grants, Room
+from services.media.room import Room
 from services.media.stress import Limits
 from services.media.worker import Worker
 from tests.media_room import MEETING, until

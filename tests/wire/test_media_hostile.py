@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from chassis.errors import DomainError
 from services.media.ice import MAX_ADDRESSES
-from services.media.room import Peer, Room
+from services.media.peer import Peer
+from services.media.room import Room
 from tests.hostile import datagrams, descriptions, mutated, mutated_text
 from tests.media_room import MEETING, Told, a_room, join, until
 from tests.rtc import RtcClient

@@ -9,8 +9,9 @@ from collections import Counter
 from aioice import stun
 
 from services.media.ice import Credentials
+from services.media.listener import Listener
 from services.media.port import Port
-from services.media.room import Listener, Room
+from services.media.room import Room
 from services.media.subscriber import Offer
 from services.media.transport import Transport
 from tests.hostile import datagrams, descriptions

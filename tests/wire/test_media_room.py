@@ -7,8 +7,8 @@ import socket
 import pytest
 
 from services.media.domain import NotGranted
+from services.media.peer import Grants
 from services.media.publisher import Wanted
-from services.media.room import Grants
 from services.media.subscriber import Offer
 from tests.media_room import ALL, MEETING, a_room, join, until
 from tests.rtc import RtcClient
