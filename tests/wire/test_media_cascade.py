@@ -225,9 +225,14 @@ async def test_while_another_worker_is_too_busy_a_full_room_asks_for_patience(
                 await member.call("StartPeer", request)
         assert channels.reason(refused.value) == "NODE_FULL"
         assert retry_ms(refused.value) > 0
+        people = f"{{media}}:people:{member.room}"
+        await redis.hset(people, request.participant, "gone")
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await member.call("StartPeer", request)
         assert channels.reason(refused.value) == "ROOM_FULL", "nobody else takes any of it"
+        assert await redis.hget(people, request.participant) == b"gone", (
+            "they are owed a place still"
+        )
 
 
 def retry_ms(error: grpc.aio.AioRpcError) -> int:
