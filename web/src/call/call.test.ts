@@ -337,6 +337,11 @@ test("where nothing gets through for long, that is known until something does", 
   };
   move("connecting");
   await vi.advanceTimersByTimeAsync(10_000);
+  move("connected");
+  await vi.advanceTimersByTimeAsync(20_000);
+  expect(call.state.media).toBe("up");
+  move("connecting");
+  await vi.advanceTimersByTimeAsync(10_000);
   expect(call.state.media).toBe("up");
   move("failed");
   expect(call.state.media).toBe("interrupted");
