@@ -57,14 +57,14 @@ class TooManyTracks(ResourceExhausted):
 
 
 class RoomFull(ResourceExhausted):
-    """The room has as many peers as a worker takes."""
+    """The room has as many people as all media nodes together take of one. Try again when somebody has left."""
 
     reason = "ROOM_FULL"
     message = "The room is full."
 
 
 class NodeFull(ResourceExhausted):
-    """All media nodes have as much as they take. Those who are in go on; try again after RetryInfo's delay."""
+    """All media nodes that could take the room, or more of it, are too busy. Try again after RetryInfo's delay."""
 
     reason = "NODE_FULL"
     message = "The media nodes are full: try again later."

@@ -166,13 +166,20 @@ class Placement:
     async def place(self, room: str, participant: str, most: int = MOST) -> Place | Full:
         """Find the worker where a participant is, or is to be: one takes at most `most` of a room.
 
-        A room goes to the less stressed of two; when it is full there, so does its next part. A room that nobody holds
-        goes to a worker that is full only when the participant was in it before.
+        A room goes to the less stressed of two; when it is full there, so does its next part. A worker that is full gets
+        a room, or a part of it, only when the participant was in it before.
         """
         found = await self._run(
             "PLACE", room, participant, *_dice(), FULL, PERSON_COST, ROOM_PEOPLE, most
         )
         return Full(found) if isinstance(found, int) else _place(found)
+
+    async def people_at_most(self, room: str, most: int) -> int | None:
+        """Tell how many people a room has, when every worker has the `most` that it takes of one; None when more may come.
+
+        That a worker is too busy, or of a version that knows no parts of rooms, is for a moment; so is that none stays.
+        """
+        return await self._run("PEOPLED", room, most) or None
 
     async def hand_over(self, room: str, people: int, notice_seconds: float) -> Node | None:
         """Give one of this worker's rooms, or its part of one, to another, which is owed it however busy.

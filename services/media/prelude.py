@@ -66,6 +66,11 @@ local function at(room, who, all)
   end
   return nil
 end
+local function seated(room)
+  local counts = {}
+  for _, id in ipairs(redis.call('HVALS', P .. 'seats:' .. room)) do counts[id] = (counts[id] or 0) + 1 end
+  return counts
+end
 local function old(room)
   local found, all = {}, fields(room)
   if all['from'] and tonumber(all['until']) > now() then table.insert(found, all['from']) end

@@ -52,10 +52,15 @@ class Room:
     _layers: dict[str, LayersWanted] = field(default_factory=dict)
     _reviewed_at: float = 0.0
 
+    @property
+    def is_full(self) -> bool:
+        """Tell whether there are as many people as are to be here."""
+        return len(self.peers) >= self.max_peers
+
     def start_peer(self, participant: str, grants: Grants) -> Peer:
         """Make a place; one that is there is made anew. Raises RoomFull."""
         self.remove_peer(participant)
-        if len(self.peers) >= self.max_peers:
+        if self.is_full:
             raise RoomFull(limit=str(self.max_peers))
         sending, receiving = self.port.new_transport(), self.port.new_transport()
 

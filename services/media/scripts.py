@@ -96,35 +96,36 @@ PARTS = PRELUDE + "return parts(ARGV[1])"
 # ARGV: room, participant, two random numbers below 1, stress limit, a person's cost, how many a room may bring, how
 # many of a room a node takes.
 # As HOLDER, after finding the participant a seat: where they were; else in the first part that has room; else in a new
-# one, of a room that was in one piece only when all nodes know relays; else at the head, which will refuse them unless
-# they are owed a place. A room that nobody has is placed; if it can't be, returns how many nodes could take it, were
-# they less busy.
+# one, of a room that was in one piece only when all nodes know relays; else, if they are owed a place, in the first part
+# that would have room were its node less busy, or in a new one at such a node; else at the head, which will refuse them.
+# A room that nobody has is placed; if it can't be, returns how many nodes could take it, were they less busy.
 PLACE = (
     PRELUDE
     + """
 local room, who, limit, cost = ARGV[1], ARGV[2], tonumber(ARGV[5]), tonumber(ARGV[6])
 local all = parts(room)
 local it = at(room, who, all)
+local is_owed = redis.call('HEXISTS', P .. 'people:' .. room, who) == 1
 if all[1] and not it then
-  local counts = {}
+  local counts, spare = seated(room), nil
   local taken, unlike = strangers()
-  for _, id in ipairs(redis.call('HVALS', P .. 'seats:' .. room)) do counts[id] = (counts[id] or 0) + 1 end
   for _, each in ipairs(all) do
     taken[each[9]] = true
-    local stress = tonumber(each[4]) + tonumber(each[8] or 0) * cost
-    local has_room = each[3] ~= '1' and stress < limit and (counts[each[9]] or 0) < tonumber(ARGV[8])
-    if has_room and not it then it = each end
+    if each[3] ~= '1' and (counts[each[9]] or 0) < tonumber(ARGV[8]) then
+      local stress = tonumber(each[4]) + tonumber(each[8] or 0) * cost
+      if stress < limit then it = it or each end
+      spare = spare or each
+    end
   end
   if not it and (unlike == 0 or #all > 1) then
-    it = choose(tonumber(ARGV[3]), tonumber(ARGV[4]), limit, cost, taken, false)
+    it = choose(tonumber(ARGV[3]), tonumber(ARGV[4]), limit, cost, taken, is_owed and not spare)
     if it then
       branch(room, it, all)
       redis.call('HINCRBY', P .. 'node:' .. it[9], 'placed', tonumber(ARGV[7]))
     end
   end
-  it = it or all[1]
+  it = it or (is_owed and spare) or all[1]
 elseif not it then
-  local is_owed = redis.call('HEXISTS', P .. 'people:' .. room, who) == 1
   local able
   it, able = choose(tonumber(ARGV[3]), tonumber(ARGV[4]), limit, cost, {}, is_owed)
   if not it then return able end
@@ -134,6 +135,23 @@ elseif not it then
 end
 sit(room, who, it)
 return {it, it[9] == all[1][9] and 1 or 0, old(room)}
+"""
+)
+
+# ARGV: room, how many of a room a node takes. Returns how many people it has where every node that stays has as many of
+# them as it takes; 0 where one that is too busy, or knows no relays yet, may take more later, or where none stays.
+PEOPLED = (
+    PRELUDE
+    + """
+local counts, all = seated(ARGV[1]), 0
+for _, id in ipairs(redis.call('SMEMBERS', P .. 'nodes')) do
+  local it = node(id)
+  if it and it[3] ~= '1' then
+    if (counts[id] or 0) < tonumber(ARGV[2]) then return 0 end
+    all = all + counts[id]
+  end
+end
+return all
 """
 )
 
@@ -223,6 +241,7 @@ __all__ = [
     "LEAVE",
     "NODES",
     "PARTS",
+    "PEOPLED",
     "PLACE",
     "RECLAIM",
     "REJOIN",

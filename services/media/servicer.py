@@ -130,9 +130,9 @@ class RoomServicer(media_pb2_grpc.RoomServiceServicer):
         )
         try:
             room.start_peer(request.participant, _grants(request.grants))
-        except RoomFull:
+        except RoomFull:  # others came while it was noted that they do
             await self.placement.dismiss(name, request.participant)
-            raise
+            raise await self.worker.turn_away(name, request.participant) from None
         return media_pb2.StartPeerResponse()
 
     @where_the_room_lives

@@ -2,6 +2,10 @@
 
 We offer, the client answers; one offer is out at a time, and what changes meanwhile makes the next. A section whose
 track has gone is kept and given to a later track of the same codec, so that offers do not grow for ever.
+
+An offer that is not answered goes out again, for as long as the peer is there: it or its answer was lost, and who can't
+answer at all is taken out by signaling. It is the same offer, so that an answer that was merely late still counts; and
+the waits grow, since an offer of a large room is large.
 """
 
 from __future__ import annotations
@@ -19,7 +23,8 @@ from services.media.track import PublishedTrack
 from services.media.transport import Transport, rejected
 
 ANSWER_SECONDS = 5.0
-"""An offer that is not answered by then may be followed by another."""
+"""An offer that is not answered by then goes out again; after each time the wait is twice as long."""
+MAX_ANSWER_SECONDS = 40.0
 
 
 @dataclass(slots=True)
@@ -60,7 +65,9 @@ class Subscriber:
         self._slots: list[_Slot] = []
         self._by_ssrc: dict[int, _Slot] = {}
         self._revision = 0
-        self._offered_at: float | None = None
+        self._offered: Offer | None = None
+        self._due_at = 0.0
+        self._patience_seconds = ANSWER_SECONDS
         self._changed = False
         self._now = 0.0
         transport.inlet.on_rtcp = self._receive_rtcp
@@ -95,7 +102,7 @@ class Subscriber:
     def restart_ice(self) -> None:
         """Offer new ICE credentials."""
         self.transport.ice.restart()
-        self._offered_at = None
+        self._settle()
         self._offer_soon()
 
     def answer(self, text: str, revision: int) -> None:
@@ -114,17 +121,16 @@ class Subscriber:
                 self._connect(slot, slot.track, _accepted(slot, section))
             else:
                 self._disconnect(slot)
-        self._offered_at = None
+        self._settle()
         if self._changed:
             self._offer_soon()
 
     def tick(self, now: float) -> None:
-        """Do what is due: an offer that waits for one that was never answered, and what each track may take."""
+        """Do what is due: offer again what was not answered, or what has changed since, and see what each track may take."""
         self._now = now
-        waited = self._offered_at is not None and now - self._offered_at > ANSWER_SECONDS
-        if self._changed and waited:
-            self._offered_at = None
-            self._offer_soon()
+        if self._offered is not None and now >= self._due_at:
+            self._patience_seconds = min(2 * self._patience_seconds, MAX_ANSWER_SECONDS)
+            self._say(self._new_offer() if self._changed else self._offered)
         if self.transport.is_connected:
             self.quota.tick(self.downlinks, now)
 
@@ -143,12 +149,18 @@ class Subscriber:
         """The round trip's time by what the subscriber reports of our sender reports; 0 while it is not known."""
         return max((downlink.rtt_seconds for _, downlink in self.downlinks()), default=0.0)
 
+    def _settle(self) -> None:
+        """Wait for no answer any more."""
+        self._offered = None
+        self._patience_seconds = ANSWER_SECONDS
+
     def _offer_soon(self) -> None:
         self._changed = True
-        if self._offered_at is not None:
-            return
+        if self._offered is None:
+            self._say(self._new_offer())
+
+    def _new_offer(self) -> Offer:
         self._changed = False
-        self._offered_at = self._now
         self._revision += 1
         sections = [
             sdp.Outgoing(
@@ -162,7 +174,12 @@ class Subscriber:
         ]
         text = sdp.offer(sections, self._local(), self._revision)
         tracks = [(slot.mid, slot.track.id) for slot in self._slots if slot.track is not None]
-        self._on_offer(Offer(text, self._revision, tracks))
+        return Offer(text, self._revision, tracks)
+
+    def _say(self, offer: Offer) -> None:
+        self._offered = offer
+        self._due_at = self._now + self._patience_seconds
+        self._on_offer(offer)
 
     def _connect(self, slot: _Slot, track: PublishedTrack, accepted: Accepted) -> None:
         if slot.downlink is not None and slot.downlink.ssrc == slot.ssrc:

@@ -21,7 +21,7 @@ from parley.signaling.v1.signaling_pb2 import ServerMessage
 from chassis import logs, telemetry
 from services.media.announcer import Announcer
 from services.media.cascade import Cascade, Open
-from services.media.domain import NodeFull, PeerNotFound
+from services.media.domain import NodeFull, PeerNotFound, RoomFull
 from services.media.metrics import Figures
 from services.media.placement import FULL, LEASE_SECONDS, PERSON_COST, Orphans, Placement, Shared
 from services.media.port import Port
@@ -41,7 +41,9 @@ log = logs.get("media.worker")
 _rooms = telemetry.gauge("media_rooms", "Rooms on this worker.")
 _peers = telemetry.gauge("media_peers", "Peers on this worker.")
 _stress = telemetry.gauge("media_stress", "How busy this worker is, 0 to 1; full from 0.9 on.")
-_refused = telemetry.counter("media_joins_refused", "People refused because the worker was full.")
+_refused = telemetry.counter(
+    "media_joins_refused", "People refused because the worker, or the room, was full."
+)
 _missed = telemetry.counter("media_beats_missed", "Beats that Redis did not take in time.")
 _slept = telemetry.counter("media_slept", "Times that the process did not come round in time.")
 moved = telemetry.counter("media_rooms_moved", "Rooms that left a worker, and why.", ("why",))
@@ -111,17 +113,30 @@ class Worker:
             voices.lead(is_home=is_home)
 
     async def admit(self, name: str, participant: str) -> None:
-        """Let somebody into a room here: who is in it, or was, always; others unless it is full. Raises NodeFull."""
+        """Let somebody into a room here: who is in it always, who was in it if the room has a place, others unless full.
+
+        Raises NodeFull, RoomFull.
+        """
         room = self.rooms.get(name)
         if room is None or participant not in room.peers:
-            if self._is_full(room) and not await self.placement.knows(name, participant):
-                _refused.inc()
-                if room is None:
-                    await self.placement.decline(name)
-                await self.placement.unseat(name, participant)
-                raise NodeFull(retry_after=FULL_RETRY_SECONDS)
+            has_place = room is None or not room.is_full
+            if not has_place or (
+                self._is_full(room) and not await self.placement.knows(name, participant)
+            ):
+                raise await self.turn_away(name, participant)
             self.stress.came(time.monotonic())
         await self.placement.admit(name, participant)
+
+    async def turn_away(self, name: str, participant: str) -> NodeFull | RoomFull:
+        """Have somebody placed anew when they ask again; returns what they are refused with."""
+        _refused.inc()
+        if name not in self.rooms:
+            await self.placement.decline(name)
+        await self.placement.unseat(name, participant)
+        people = await self.placement.people_at_most(name, self.max_peers_per_room)
+        if people is None:
+            return NodeFull(retry_after=FULL_RETRY_SECONDS)
+        return RoomFull(limit=str(people))
 
     def open_room(
         self, name: str, *, voice_activity: bool, end_to_end_encrypted: bool = False

@@ -107,3 +107,21 @@ async def test_people_at_two_workers_are_in_one_call(
         await comes_through(bob)
         here, there = await asyncio.gather(sees_and_hears(ann, bob), sees_and_hears(bob, ann))
         assert here.isdisjoint(there)
+
+
+async def test_who_comes_to_a_full_meeting_reads_so_and_gets_in_when_somebody_leaves(
+    browser: Browser, small_workers: RunningStack
+) -> None:
+    async with (
+        call(browser, small_workers) as (ann, bob),
+        person(browser, "Cleo", small_workers.http) as cleo,
+    ):
+        await cleo.sign_up()
+        await cleo.join_by_code(ann.page.url.rsplit("/", 1)[-1])
+        await expect(cleo.page.locator(".banner")).to_contain_text("The meeting is full.")
+        await bob.button("Leave").click()
+        await expect(cleo.tile(bob)).to_have_count(0)
+        await cleo.button("Try again").click()
+        await comes_through(cleo)
+        await asyncio.gather(sees_and_hears(ann, cleo), sees_and_hears(cleo, ann))
+        await expect(cleo.page.locator(".banner")).not_to_contain_text("full")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import grpc
 import pytest
+from google.rpc.error_details_pb2 import RetryInfo
 from parley.media.v1 import media_pb2, node_pb2
 from redis.asyncio import Redis
 
@@ -190,23 +191,55 @@ async def test_without_another_worker_a_full_room_refuses(valkey: str, tmp_path:
 
 
 @asynccontextmanager
-async def older_worker(redis: Redis) -> AsyncIterator[str]:
-    """Have a worker of a version that knows no parts of rooms: draining, and all that is asked of it is unknown to it.
+async def stranger(redis: Redis, **fields: str | float) -> AsyncIterator[str]:
+    """Have a worker that is in Redis alone, with `fields` as a beat writes them: all that is asked of it is unknown to it.
 
     Gives what a room has for a holder that is at this one.
     """
     server = grpc.aio.server()
     number = server.add_insecure_port("127.0.0.1:0")
     await server.start()
-    address = f"127.0.0.1:{number}"
-    node = "address", address, "incarnation", "older", "draining", 1, "stress", 0, "rooms", 0
+    known: dict[str, str | float] = {"address": f"127.0.0.1:{number}", "incarnation": "1"}
+    known |= {"stress": 0, "rooms": 0, "peers": 0, "started": 0} | fields
     try:
-        await redis.hset("{media}:node:older", items=[*node, "peers", 0, "started", 0])
-        await redis.sadd("{media}:nodes", "older")
-        yield "older|older"
+        for field, value in known.items():
+            await redis.hset("{media}:node:stranger", field, str(value))
+        await redis.sadd("{media}:nodes", "stranger")
+        yield "stranger|1"
     finally:
-        await redis.delete("{media}:node:older")
+        await redis.delete("{media}:node:stranger")
         await server.stop(None)
+
+
+async def test_while_another_worker_is_too_busy_a_full_room_asks_for_patience(
+    valkey: str, tmp_path: Path
+) -> None:
+    async with (
+        bus.connected(valkey) as redis,
+        standing(valkey, tmp_path, "media-0", max_peers_per_room=1) as stand,
+        stand.members(1) as (member,),
+    ):
+        request = stand.start_peer(f"{member.room}/participants/{uuid.uuid4()}")
+        async with stranger(redis, relays=1, stress=0.95):
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await member.call("StartPeer", request)
+        assert channels.reason(refused.value) == "NODE_FULL"
+        assert retry_ms(refused.value) > 0
+        people = f"{{media}}:people:{member.room}"
+        await redis.hset(people, request.participant, "gone")
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await member.call("StartPeer", request)
+        assert channels.reason(refused.value) == "ROOM_FULL", "nobody else takes any of it"
+        assert await redis.hget(people, request.participant) == b"gone", (
+            "they are owed a place still"
+        )
+
+
+def retry_ms(error: grpc.aio.AioRpcError) -> int:
+    status, retry = channels.status(error), RetryInfo()
+    assert status is not None
+    assert any(detail.Unpack(retry) for detail in status.details)
+    return int(retry.retry_delay.ToMilliseconds())
 
 
 async def test_beside_an_older_worker_a_full_room_refuses_and_spreads_when_that_is_gone(
@@ -218,13 +251,13 @@ async def test_beside_an_older_worker_a_full_room_refuses_and_spreads_when_that_
         light_members(stand, 2) as members,
     ):
         await all_hear(members)
-        async with older_worker(redis), stand.members(1) as (alone,):
-            stranger = stand.start_peer(f"{alone.room}/participants/{uuid.uuid4()}")
+        async with stranger(redis, draining=1), stand.members(1) as (alone,):
+            request = stand.start_peer(f"{alone.room}/participants/{uuid.uuid4()}")
             with pytest.raises(grpc.aio.AioRpcError) as refused:
-                await alone.call("StartPeer", stranger)
-            assert channels.reason(refused.value) == "ROOM_FULL"
+                await alone.call("StartPeer", request)
+            assert channels.reason(refused.value) == "NODE_FULL", "it is for a moment"
             await all_hear(members)
-        await alone.call("StartPeer", stranger)
+        await alone.call("StartPeer", request)
         assert set((await stand.places(alone.room)).values()) == set(TWO)
         await all_hear(members)
         assert stand.events.count("media_reset") == 0
@@ -246,7 +279,7 @@ async def test_a_room_that_an_older_worker_takes_for_lost_stays_one_or_begins_an
         await all_hear(members)
         assert set((await stand.places(room)).values()) == set(TWO)
         assert stand.events.count("media_reset") == 0
-        async with older_worker(redis) as incarnation:
+        async with stranger(redis, draining=1) as incarnation:
             for member in members:
                 member.ignores.add("media_reset")
             await redis.delete(key)

@@ -415,12 +415,52 @@ async def test_a_room_whose_parts_are_all_full_refuses_at_its_home(redis: Redis)
     await placed(only, room, ANN, 1)
     assert (await placed(only, room, BOB, 1)).id == only.node_id, "which refuses"
     await only.unseat(room, BOB)
+    assert await only.people_at_most(room, 1) == 1
     other = worker(redis, 1)
     await beat(other, FULL)
     assert (await placed(only, room, BOB, 1)).id == only.node_id, "a full worker is none"
     await only.unseat(room, BOB)
+    assert await only.people_at_most(room, 1) is None, "for the moment"
     await beat(other)
     assert (await placed(only, room, BOB, 1)).id == other.node_id
+    assert await only.people_at_most(room, 1) == 2
+    await beat(only, FULL)
+    assert await only.people_at_most(room, 1) == 2, "busy or not, there is no place for more"
+    await only.dismiss(room, ANN)
+    assert await only.people_at_most(room, 1) is None
+
+
+async def test_a_room_may_get_more_where_workers_are_about_to_change(redis: Redis) -> None:
+    only, old = worker(redis, 0), Older(redis, "old", "127.0.0.1:1")
+    await beat(only)
+    room = new_room()
+    await placed(only, room, ANN, 1)
+    await beat(old)
+    assert await only.people_at_most(room, 1) is None, "it will know relays once it is replaced"
+    old.draining = True
+    await beat(old)
+    assert await only.people_at_most(room, 1) == 1, "it goes, and nobody has said who comes"
+    only.draining = True
+    await beat(only)
+    assert await only.people_at_most(room, 1) is None, "none stays: others are to come"
+
+
+async def test_who_was_in_a_spread_room_gets_a_place_however_busy_all_are(redis: Redis) -> None:
+    nodes = {f"media-{number}": worker(redis, number) for number in range(3)}
+    for node in nodes.values():
+        await beat(node)
+    room, some = new_room(), nodes["media-0"]
+    home, _, branch = [await placed(some, room, who, 2) for who in (ANN, BOB, CLEO)]
+    assert branch.id != home.id
+    for node in nodes.values():
+        await beat(node, 1.0)
+    await some.admit(room, DAN)
+    assert (await placed(some, room, "stranger", 2)).id == home.id, "which refuses"
+    await some.unseat(room, "stranger")
+    assert (await placed(some, room, DAN, 2)).id == branch.id, "the home has all that it takes"
+    await some.admit(room, "eve")
+    last = await placed(some, room, "eve", 2)
+    assert last.id not in (home.id, branch.id), "a part is begun for who is owed a place"
 
 
 class Older(Placement):

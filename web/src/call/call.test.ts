@@ -1,6 +1,8 @@
 import { create } from "@bufbuild/protobuf";
-import { createClient, createRouterTransport } from "@connectrpc/connect";
+import { anyPack, type Any } from "@bufbuild/protobuf/wkt";
+import { Code, createClient, createRouterTransport } from "@connectrpc/connect";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { ErrorInfoSchema, RetryInfoSchema } from "../gen/google/rpc/error_details_pb";
 import { JoinMeetingResponseSchema } from "../gen/parley/meeting/v1/meeting_pb";
 import {
   type ClientMessage,
@@ -10,6 +12,7 @@ import {
   SubscriptionState,
   TrackSource,
 } from "../gen/parley/signaling/v1/signaling_pb";
+import { reasonOf } from "../api/errors";
 import { Call } from "./call";
 import { arriving } from "./room";
 
@@ -78,8 +81,8 @@ beforeEach(() => {
 
 afterEach(() => void vi.useRealTimers());
 
-/** A room that lets one in, answers what it is asked, and says what it is told to say. */
-function room() {
+/** A room that lets one in, answers what it is asked, and says what it is told to say. `refusals` are for who starts media. */
+function room(refusals: Any[][] = []) {
   const asked: ClientMessage["message"][] = [];
   const queue: ServerMessage[] = [];
   let wake: () => void = () => undefined;
@@ -104,7 +107,11 @@ function room() {
           message?.message.case === "publishOffer"
             ? message.message.value.tracks.map(({ mid }) => ({ mid, trackId: `track ${mid}` }))
             : undefined;
-        if (answer === undefined) say({ case: "accepted", value: {} as never }, message?.id);
+        const refusal = message?.message.case === "startMedia" ? refusals.shift() : undefined;
+        if (refusal !== undefined) {
+          const status = { code: Code.ResourceExhausted, message: "full", details: refusal };
+          say({ case: "refused", value: { status } as never }, message?.id);
+        } else if (answer === undefined) say({ case: "accepted", value: {} as never }, message?.id);
         else say({ case: "publishAnswer", value: { sdp: "v=0", tracks: answer } as never }, message?.id);
         return {};
       },
@@ -274,4 +281,76 @@ test("a camera that is starved is known as such until it is back", async () => {
   await vi.waitFor(() => expect(call.state.deliveries.get("t1")?.starved).toBe(true));
   say({ case: "subscriptionChanged", value: { trackId: "t1", state: SubscriptionState.ACTIVE, rid: "h" } as never });
   await vi.waitFor(() => expect(call.state.deliveries.get("t1")).toEqual({ starved: false, rid: "h" }));
+});
+
+const MEETING_IS_FULL = [anyPack(ErrorInfoSchema, create(ErrorInfoSchema, { reason: "ROOM_FULL" }))];
+const NODES_ARE_FULL = [
+  anyPack(ErrorInfoSchema, create(ErrorInfoSchema, { reason: "NODE_FULL" })),
+  anyPack(RetryInfoSchema, create(RetryInfoSchema, { retryDelay: { seconds: 5n, nanos: 0 } })),
+];
+
+const places = (cases: readonly (string | undefined)[]) => cases.filter((each) => each === "startMedia").length;
+
+test("who comes to a full meeting is told so at once, and comes in when there is room", async () => {
+  const { call, cases } = room([MEETING_IS_FULL]);
+  await call.start();
+  expect(cases()).toEqual(["startMedia"]);
+  expect(call.state).toMatchObject({ phase: "live", media: "failed" });
+  expect(reasonOf(call.state.refusal)).toBe("ROOM_FULL");
+  await call.buildMedia();
+  expect(call.state).toMatchObject({ media: "up", refusal: undefined });
+});
+
+test("a server that is full is asked again, no sooner than it says, and it is known meanwhile why there is no media", async () => {
+  vi.useFakeTimers();
+  const { call, cases } = room([NODES_ARE_FULL, NODES_ARE_FULL]);
+  void call.start();
+  await vi.advanceTimersByTimeAsync(4_900);
+  expect(places(cases())).toBe(1);
+  expect(call.state.media).toBe("building");
+  expect(reasonOf(call.state.refusal)).toBe("NODE_FULL");
+  await vi.advanceTimersByTimeAsync(15_000);
+  expect(places(cases())).toBe(3);
+  expect(call.state).toMatchObject({ media: "up", refusal: undefined });
+});
+
+test("a server that stays full is given up after a while", async () => {
+  vi.useFakeTimers();
+  const { call, cases } = room(Array.from({ length: 9 }, () => NODES_ARE_FULL));
+  void call.start();
+  await vi.advanceTimersByTimeAsync(120_000);
+  expect(places(cases())).toBe(5);
+  expect(call.state.media).toBe("failed");
+  expect(reasonOf(call.state.refusal)).toBe("NODE_FULL");
+});
+
+test("where nothing gets through for long, that is known until something does", async () => {
+  vi.useFakeTimers();
+  const { call } = room();
+  void call.start();
+  await vi.advanceTimersByTimeAsync(0);
+  const move = (state: RTCPeerConnectionState) => {
+    for (const connection of FakeConnection.opened) {
+      connection.connectionState = state;
+      connection.dispatchEvent(new Event("connectionstatechange"));
+    }
+  };
+  move("connecting");
+  await vi.advanceTimersByTimeAsync(10_000);
+  move("connected");
+  await vi.advanceTimersByTimeAsync(20_000);
+  expect(call.state.media).toBe("up");
+  move("connecting");
+  await vi.advanceTimersByTimeAsync(10_000);
+  expect(call.state.media).toBe("up");
+  move("failed");
+  expect(call.state.media).toBe("interrupted");
+  await vi.advanceTimersByTimeAsync(6_000);
+  expect(call.state.media).toBe("blocked");
+  move("connecting");
+  expect(call.state.media).toBe("blocked");
+  move("connected");
+  expect(call.state.media).toBe("up");
+  await vi.advanceTimersByTimeAsync(20_000);
+  expect(call.state.media).toBe("up");
 });

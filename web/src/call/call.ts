@@ -21,6 +21,8 @@ export type Ending = "left" | "ended" | "replaced" | "removed" | "lost" | "faile
 export interface CallState extends Room {
   readonly phase: Phase;
   readonly media: MediaState;
+  /** Why the media has no way yet, or none, if the server has refused it. */
+  readonly refusal: ConnectError | undefined;
   readonly ending: Ending | undefined;
   readonly error: ConnectError | undefined;
   /** What arrives, by track id. */
@@ -42,6 +44,7 @@ export class Call {
     ...EMPTY,
     phase: "joining",
     media: "building",
+    refusal: undefined,
     ending: undefined,
     error: undefined,
     received: new Map(),
@@ -72,7 +75,7 @@ export class Call {
       made: (transceiver, source) => encryption?.made(transceiver, source),
       arrived: (trackId, receiver) =>
         encryption?.arrived(trackId, receiver, this.state.tracks.find(({ id }) => id === trackId)),
-      changed: (media) => this.#change({ media }),
+      changed: (media, refusal) => this.#change({ media, refusal }),
       opened: () => this.wishes.again(),
       received: (received, arrived) => this.#change({ received, arrived }),
       isMoved: (coming, arrived) => isMoved(this.state, coming, arrived),
@@ -203,6 +206,6 @@ export class Call {
   #attune(): void {
     const pictures = newest(this.state).filter((track) => kindOf(sourceOf(track)) === "video");
     this.wishes.of(pictures.filter(({ participant }) => participant !== this.state.me).map(({ id }) => id));
-    this.wishes.setReady(this.state.media === "up" || this.state.media === "interrupted");
+    this.wishes.setReady(this.state.media !== "building" && this.state.media !== "failed");
   }
 }

@@ -36,7 +36,16 @@ export class Path {
   }
 
   get isBroken(): boolean {
-    return [this.publisher.state, this.subscriber.state].some((state) => state === "disconnected" || state === "failed");
+    return this.#states.some((state) => state === "disconnected" || state === "failed");
+  }
+
+  /** Whether all is connected that there is anything for. */
+  get isThrough(): boolean {
+    return this.#states.every((state) => state === "connected" || state === "new");
+  }
+
+  get #states(): RTCPeerConnectionState[] {
+    return [this.publisher.state, this.subscriber.state];
   }
 
   /** Look for a path anew, at once, both ways. */

@@ -2,23 +2,33 @@
  * The way of our media: one path, and for the time of a move two. What is built is built from our own tracks as they
  * are at that moment; whoever asks for another path while one is being built gets the later one alone.
  */
+import { ConnectError } from "@connectrpc/connect";
+import { reasonOf, retryMs } from "../api/errors";
 import type { SubscribeOffer } from "../gen/parley/signaling/v1/signaling_pb";
 import { Path, type Seams } from "./path";
 import type { Signaling } from "./signaling";
 import type { OwnMedia, Source } from "./sources";
 
-/** Whether sound and pictures have a way: not yet, yes, not now, or not after all that was tried. */
-export type MediaState = "building" | "up" | "interrupted" | "failed";
+/**
+ * Whether sound and pictures have a way: not yet, yes, not now, not for so long that nothing may get through, or none
+ * was to be had after all that was tried. What is interrupted or blocked is looked for on and on.
+ */
+export type MediaState = "building" | "up" | "interrupted" | "blocked" | "failed";
 
 const TRIES = 5;
 const RETRY_MS = 500;
+/** What no trying helps against: somebody has to leave first. */
+const FINAL = "ROOM_FULL";
+/** Without a connection for so long we are blocked: by then a way over TCP or a relay has been tried as well. */
+const BLOCKED_MS = 15_000;
 /** How often a new path is asked what comes by it, until all that came by the old one does. */
 const POLL_MS = 200;
 /** The old path goes on for so long after that: others may be slower than we are, and see us by it. */
 const LINGER_MS = 3_000;
 
 export interface PlaneListener extends Seams {
-  changed(state: MediaState): void;
+  /** `refusal` is why the path could not be had when it was last tried, while there is none. */
+  changed(state: MediaState, refusal: ConnectError | undefined): void;
   /** A path was opened, on a media node that knows no more of us than what we publish. */
   opened(): void;
   /** Tracks by their ids in the room; `arrived` are those of a new path of which something has come. */
@@ -32,6 +42,8 @@ export class Plane {
   #paths: Path[] = [];
   #arrived: ReadonlySet<string> = new Set();
   #state: MediaState = "building";
+  #refusal: ConnectError | undefined;
+  #blocking: ReturnType<typeof setTimeout> | undefined;
   #turn = 0;
 
   constructor(
@@ -44,10 +56,13 @@ export class Plane {
   /** Build the path from the beginning; no other is left. */
   async build(): Promise<void> {
     const turn = ++this.#turn;
+    this.#refusal = undefined;
     this.#change("building");
     this.#keep([]);
     const path = await this.#open(turn, Infinity);
-    if (turn === this.#turn) this.#change(path === undefined ? "failed" : "up");
+    if (turn !== this.#turn) return;
+    this.#change(path === undefined ? "failed" : "up");
+    this.#moved();
   }
 
   /**
@@ -96,11 +111,11 @@ export class Plane {
 
   /** The network is another one. */
   restart(): void {
-    if (this.#state === "up" || this.#state === "interrupted") this.#paths.at(-1)?.restart();
+    if (this.#isBuilt()) this.#paths.at(-1)?.restart();
   }
 
   get isBroken(): boolean {
-    return this.#state === "interrupted";
+    return this.#state === "interrupted" || this.#state === "blocked";
   }
 
   /** What the path's two connections count, what is sent before what is received. */
@@ -115,7 +130,7 @@ export class Plane {
     this.#keep([]);
   }
 
-  /** Open a path, again and again; undefined when it can't be had, or is not wanted any more. */
+  /** Open a path, again and again, no sooner than the server says; undefined when it can't be had, or is not wanted any more. */
   async #open(turn: number, deadline: number): Promise<Path | undefined> {
     const others = this.#paths;
     for (let attempt = 0; attempt < TRIES && turn === this.#turn && Date.now() < deadline; attempt++) {
@@ -128,13 +143,18 @@ export class Plane {
       this.#paths = [...others, path];
       try {
         await path.open(this.own);
+        this.#refusal = undefined;
         this.listener.opened();
         return path;
       } catch (error) {
         console.warn("media not built", error);
-        await pause(RETRY_MS * 2 ** attempt * (0.75 + Math.random() / 2));
+        if (turn !== this.#turn) return undefined;
+        this.#keep(others);
+        this.#refusal = error instanceof ConnectError ? error : undefined;
+        if (reasonOf(error) === FINAL || attempt + 1 === TRIES) return undefined;
+        this.#change(this.#state);
+        await pause(Math.max(RETRY_MS * 2 ** attempt, retryMs(error)) * (1 + Math.random() / 2));
       }
-      if (turn === this.#turn) this.#keep(others);
     }
     return undefined;
   }
@@ -157,6 +177,7 @@ export class Plane {
     this.#paths = kept;
     for (const path of closing) path.close();
     if (kept.length < 2) this.#arrived = new Set();
+    if (kept.length === 0) this.#unblock();
     this.#tell();
   }
 
@@ -166,13 +187,26 @@ export class Plane {
   }
 
   #moved(): void {
-    if (this.#state !== "up" && this.#state !== "interrupted") return;
+    if (!this.#isBuilt()) return;
+    const isThrough = this.#paths.some((path) => path.isThrough);
+    if (isThrough) this.#unblock();
+    else this.#blocking ??= setTimeout(() => this.#change("blocked"), BLOCKED_MS);
+    if (this.#state === "blocked" && !isThrough) return;
     this.#change(this.#paths.every(({ isBroken }) => isBroken) ? "interrupted" : "up");
+  }
+
+  #unblock(): void {
+    clearTimeout(this.#blocking);
+    this.#blocking = undefined;
+  }
+
+  #isBuilt(): boolean {
+    return this.#state !== "building" && this.#state !== "failed";
   }
 
   #change(state: MediaState): void {
     this.#state = state;
-    this.listener.changed(state);
+    this.listener.changed(state, this.#refusal);
   }
 }
 

@@ -4,19 +4,22 @@ import { Complaint, reasonOf, textOf } from "../api/errors";
 import { en, type Texts } from "./en";
 import { zh } from "./zh";
 
-type Language = "en" | "zh";
+export type Language = "en" | "zh";
 type Key = keyof Texts;
 
 const STORED = "parley.language";
 const TEXTS: Record<Language, Texts> = { en, zh };
 const TAGS: Record<Language, string> = { en: "en", zh: "zh-CN" };
 
-interface I18n {
-  /** BCP 47 tag of the language that is shown. */
-  language: string;
+export interface Words {
   t: (key: Key, values?: Record<string, string | number>) => string;
   /** What to tell a person of an error. */
   explain: (error: unknown) => string;
+}
+
+interface I18n extends Words {
+  /** BCP 47 tag of the language that is shown. */
+  language: string;
   toggle: () => void;
 }
 
@@ -29,6 +32,19 @@ export function fill(text: string, values: Record<string, string | number> = {})
   return text.replace(/\{(\w+)\}/g, (whole, name: string) => String(values[name] ?? whole));
 }
 
+/** All that is said, in one of the languages. */
+export function wordsIn(language: Language): Words {
+  const texts = TEXTS[language];
+  return {
+    t: (key, values) => fill(texts[key], values),
+    explain: (error) => {
+      if (error instanceof Complaint) return error.message;
+      const key = `error.${reasonOf(error)}`;
+      return key in texts ? texts[key as Key] : textOf(error);
+    },
+  };
+}
+
 const Context = createContext<I18n | undefined>(undefined);
 
 export function I18nProvider({ children }: { children: ReactNode }) {
@@ -37,21 +53,12 @@ export function I18nProvider({ children }: { children: ReactNode }) {
     document.documentElement.lang = TAGS[language];
   }, [language]);
   const value = useMemo<I18n>(() => {
-    const texts = TEXTS[language];
-    return {
-      language: TAGS[language],
-      t: (key, values) => fill(texts[key], values),
-      explain: (error) => {
-        if (error instanceof Complaint) return error.message;
-        const key = `error.${reasonOf(error)}`;
-        return key in texts ? texts[key as Key] : textOf(error);
-      },
-      toggle: () => {
-        const other = language === "en" ? "zh" : "en";
-        localStorage.setItem(STORED, other);
-        setLanguage(other);
-      },
+    const toggle = () => {
+      const other = language === "en" ? "zh" : "en";
+      localStorage.setItem(STORED, other);
+      setLanguage(other);
     };
+    return { language: TAGS[language], ...wordsIn(language), toggle };
   }, [language]);
   return <Context value={value}>{children}</Context>;
 }

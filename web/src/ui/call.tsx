@@ -4,7 +4,6 @@ import { meetings } from "../api/client";
 import type { Call, CallState } from "../call/call";
 import { type Content, canShare } from "../call/screen";
 import type { Meeting } from "../gen/parley/meeting/v1/meeting_pb";
-import { ConnectionQuality } from "../gen/parley/signaling/v1/signaling_pb";
 import { useI18n } from "../i18n";
 import type { Device } from "./devices";
 import { Icon } from "./icons";
@@ -15,6 +14,7 @@ import { useShortcuts } from "./shortcuts";
 import { Sounds } from "./sounds";
 import { Stage } from "./stage";
 import { Statistics } from "./statistics";
+import { troubleOf } from "./trouble";
 
 const NEWS = { joined: "newsJoined", left: "newsLeft", presenting: "presenting" } as const;
 
@@ -188,22 +188,15 @@ function Lock() {
 
 /** What is wrong with the way to the others, if anything is. */
 function Banner({ state, rebuild }: { state: CallState; rebuild: () => void }) {
-  const { t } = useI18n();
+  const words = useI18n();
   const online = useSyncExternalStore(subscribeToNetwork, () => navigator.onLine);
-  const text = () => {
-    if (!online) return t("offline");
-    if (state.phase === "joining") return t("joining");
-    if (state.phase === "reconnecting") return t("reconnecting");
-    if (state.media === "interrupted") return t("mediaInterrupted");
-    if (state.media === "failed") return t("mediaFailed");
-    return isPoor(state.qualities.get(state.me)) ? t("connectionPoor") : "";
-  };
+  const { text, canTryAgain } = troubleOf(state, online, words);
   return (
     <div className="banner" role="status">
-      {text()}
-      {online && state.media === "failed" && (
+      {text}
+      {canTryAgain && (
         <button type="button" className="link" onClick={rebuild}>
-          {t("tryAgain")}
+          {words.t("tryAgain")}
         </button>
       )}
     </div>
@@ -244,10 +237,6 @@ function Announcer({ state: { news } }: { state: CallState }) {
       {news !== undefined && <span key={news.count}>{t(NEWS[news.kind], { name: news.displayName })}</span>}
     </p>
   );
-}
-
-function isPoor(quality: ConnectionQuality | undefined): boolean {
-  return quality === ConnectionQuality.POOR || quality === ConnectionQuality.LOST;
 }
 
 function subscribeToNetwork(listener: () => void): () => void {
