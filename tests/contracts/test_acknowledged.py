@@ -11,12 +11,14 @@ from hypothesis import strategies as st
 from services.media import acknowledged, rtcp
 from services.media.acknowledged import Acknowledged
 from services.media.outlet import WIRE_BYTES
-from tests.contracts.test_fanout import KINDS, Peer, Stand, both_bodies, packet, turn
+from tests.contracts.test_fanout import KINDS, Peer, Stand, both_bodies, packet, standing, turn
 from tests.simulated_way import Reader, Sender, Way, regular_naps
 
 SENT = [1.0, 1.003, 1.02, 1.021, 1.022, 1.1]
 """When six packets left, of 10, 20, … bytes of payload: three groups, the last of one packet."""
 HEAD = 4
+LATER = st.integers(-20_000, 90_000) | st.sampled_from((-2_000_000, 4_000_000))
+"""How many microseconds later a packet comes; clocks leap, too."""
 FEW = settings(max_examples=300, deadline=None)
 WAYS: dict[str, Callable[[], Way]] = {
     "narrow": lambda: Way(400_000),
@@ -24,6 +26,16 @@ WAYS: dict[str, Callable[[], Way]] = {
     "lossy": lambda: Way(5_000_000, loss=0.1),
     "asleep at times": lambda: Way(600_000, reader=Reader(regular_naps(0.4, 0.1))),
 }
+
+
+FRAME_SECONDS = 1 / 30
+DELAYS = {
+    "a queue that is full": [40.0] * 50 + [340.0] * 600,
+    "a way that is longer": [40.0] * 50 + [140.0] * 100,
+    "a clock that leaps": [40.0] * 50 + [5_040.0] * 100 + [40.0] * 100,
+    "a slow queue": [40 + number for number in range(200)],
+}
+"""How long each packet is on its way, in milliseconds."""
 
 
 async def told(stand: Stand, sent: list[float]) -> Acknowledged:
@@ -156,9 +168,7 @@ async def test_both_bodies_read_whatever_comes_alike() -> None:
     @given(
         st.one_of(
             st.binary(max_size=120),
-            st.lists(st.tuples(st.integers(1, 40), st.integers(-20_000, 90_000)), min_size=1).map(
-                written
-            ),
+            st.lists(st.tuples(st.integers(1, 40), LATER), min_size=1).map(written),
         ),
         st.booleans(),
     )
@@ -190,6 +200,22 @@ async def test_both_bodies_see_the_same_of_a_way(way: Callable[[], Way]) -> None
     assert told_of[0] == told_of[1]
     trends = {trend for *_, trend, _, _ in told_of[0]}
     assert (1 in trends) == (way().capacity_bps < 1_000_000)
+
+
+@both_bodies
+@pytest.mark.parametrize("delays", DELAYS.values(), ids=DELAYS)
+async def test_both_bodies_see_the_same_of_a_delay_that_changes(delays: list[float]) -> None:
+    sent = [10 + FRAME_SECONDS * number for number in range(len(delays))]
+    seen_by = []
+    for kind in KINDS:
+        with standing(kind) as stand:
+            account, found = await told(stand, sent), []
+            for at in range(0, len(sent), 2):
+                came = [(n, sent[n] + delays[n] / 1000) for n in (at, at + 1)]
+                account.receive(feedback(came))
+                found.append(seen(account))
+            seen_by.append(found)
+    assert seen_by[0] == seen_by[1]
 
 
 async def live(stand: Stand, way: Way) -> list[tuple[float, ...]]:
