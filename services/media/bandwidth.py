@@ -103,13 +103,13 @@ class Losses:
 class Estimator:
     """`estimate_bps` is None until feedback has come: the subscriber may not send any, and then nothing is known.
 
-    `told` is the account of that feedback. The way `is_congested` while it is being filled faster than it empties.
+    `told` is the account of that feedback. It `is_limited` once anything has spoken for less than it was. The way `is_congested` while it is being filled faster than it empties.
     """
 
     def __init__(self, told: Acknowledged) -> None:
         self.estimate_bps: float | None = None
         self.losses = Losses()
-        self.is_congested = False
+        self.is_congested = self.is_limited = False
         self._told = told
         self._received = 0
         self._fed_at = 0.0
@@ -242,6 +242,7 @@ class Estimator:
         self._settled_at = max(self._settled_at, at)
 
     def _set(self, bps: float) -> None:
+        self.is_limited = self.is_limited or bps < (self.estimate_bps or 0)
         self.estimate_bps = max(MIN_BPS, min(MAX_BPS, bps))
 
 

@@ -128,8 +128,12 @@ class Quota:
         estimate = self._estimate(now)
         if estimate is None:
             wishes = [replace(each, choices=each.choices[:1]) for each in wishes]
-        sound_bps = self._pay_sounds(sounds, wishes, math.inf if estimate is None else estimate)
-        chosen = allocate(wishes, math.inf if estimate is None else estimate - sound_bps)
+        budget = math.inf if estimate is None else estimate
+        least_bps = _bps(sounds) + sum(e.choices[0].bitrate_bps for e in wishes if e.choices)
+        if not self.estimator.is_limited:  # nothing speaks against the smallest pictures yet
+            budget = max(budget, RESUME_MARGIN * least_bps)
+        sound_bps = self._pay_sounds(sounds, wishes, budget)
+        chosen = allocate(wishes, budget - sound_bps)
         for track, downlink in pictures:
             self._give(track, downlink, chosen[track.id], now)
         needed = max(needed_bps(wishes) + sound_bps, self._full_bps)
@@ -149,8 +153,7 @@ class Quota:
         self, sounds: Sequence[Downlink], wishes: Sequence[Wish], estimate: float
     ) -> float:
         """Have sounds go, without redundancy where pictures would stop for it; returns what they take."""
-        currents = [encoding for each in sounds if (encoding := each.current) is not None]
-        sound_bps = sum(encoding.bitrate_bps for encoding in currents)
+        sound_bps = _bps(sounds)
         least_bps = sound_bps + sum(each.choices[0].bitrate_bps for each in wishes if each.choices)
         needed = least_bps * (RESUME_MARGIN if not self._spares else FULL_SOUND_MARGIN)
         stops = any(each.choices for each in wishes) and needed > estimate
@@ -235,6 +238,11 @@ class Quota:
             return
         loop = asyncio.get_running_loop()
         self._probing = [loop.call_later(probe.seconds, self._send_probe, probe, carrier, step + 1)]
+
+
+def _bps(downlinks: Sequence[Downlink]) -> float:
+    """Tell what the encodings take that feed downlinks."""
+    return sum(each.current.bitrate_bps for each in downlinks if each.current is not None)
 
 
 __all__ = ["ALL", "Delivery", "Quota", "Want"]

@@ -76,9 +76,18 @@ def test_who_tells_nothing_gets_everything() -> None:
     assert tiles.ranks(2 * UNKNOWN_SECONDS) == [2, 2]
 
 
+def test_while_nothing_speaks_against_them_the_smallest_pictures_go_on() -> None:
+    tiles = Tiles(3)
+    tiles.quota.estimator.estimate_bps = SMALLEST_BPS
+    assert tiles.ranks() == [0, 0, 0]
+    tiles.quota.estimator.is_limited = True
+    assert tiles.ranks() == [0, -1, -1]
+
+
 def test_of_what_is_muted_nothing_is_paid() -> None:
     tiles = Tiles(3)
     tiles.quota.estimator.estimate_bps = 1.2 * SMALLEST_BPS
+    tiles.quota.estimator.is_limited = True
     assert tiles.ranks() == [0, -1, -1]
     for track, _ in tiles.links[:2]:
         track.forwarder.muted = True
@@ -96,6 +105,7 @@ def test_redundancy_is_spared_for_pictures_alone(cameras: int, *, spares: bool) 
     sounds = [downlink for track, downlink in tiles.links if track.kind == "audio"]
     encodings = [downlink.current for downlink in sounds]
     tiles.quota.estimator.estimate_bps = SMALLEST_BPS
+    tiles.quota.estimator.is_limited = True
     tiles.ranks()
     assert [bool(each and each.plain_lanes) for each in encodings] == [spares] * 2
     tiles.quota.estimator.estimate_bps = 4 * SMALLEST_BPS

@@ -132,7 +132,7 @@ def test_the_older_of_two_places_goes_on_until_the_newer_has_come_through(comes:
         waiting.current = new.forwarder.encodings[0]
         settle(links, new)
     else:
-        settle(links, new, now=2.1 + OVERLAP_SECONDS)
+        settle(links, new, now=2.2 + OVERLAP_SECONDS)
     assert link.dropped == [old]
 
 
