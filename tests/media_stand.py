@@ -15,6 +15,7 @@ import signal
 import sys
 import time
 import uuid
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -103,7 +104,7 @@ class MediaPath:
                 self.frames.append(time.monotonic())
 
 
-class Member:
+class Member(ABC):
     """A client in a room, as the tests' kinds of clients have it in common: it listens, and does what is asked."""
 
     def __init__(self, stand: Stand, room: str) -> None:
@@ -115,25 +116,25 @@ class Member:
         self.ignores: set[str] = set()
         self.group = asyncio.TaskGroup()
 
+    @abstractmethod
     async def start(self) -> None:
         """Build a path."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def answer(self, offer: signaling_pb2.SubscribeOffer) -> None:
         """Answer an offer of what can be received, by the path that counts."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def begin_anew(self) -> None:
         """Let all paths go and build one."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def move(self, moving: signaling_pb2.MediaMoving) -> None:
         """Build a second path; receive by the first until media flows by it, and send by it for the notice."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def close(self) -> None:
         """Let all paths go."""
-        raise NotImplementedError
 
     async def run(self) -> None:
         """Listen, and do what is asked; until cancelled."""

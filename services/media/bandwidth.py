@@ -103,7 +103,8 @@ class Losses:
 class Estimator:
     """`estimate_bps` is None until feedback has come: the subscriber may not send any, and then nothing is known.
 
-    `told` is the account of that feedback. It `is_limited` once anything has spoken for less than it was. The way `is_congested` while it is being filled faster than it empties.
+    `told` is the account of that feedback. It `is_limited` once anything has spoken for less than it was. The way
+    `is_congested` while it is being filled faster than it empties.
     """
 
     def __init__(self, told: Acknowledged) -> None:

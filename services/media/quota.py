@@ -129,10 +129,10 @@ class Quota:
         if estimate is None:
             wishes = [replace(each, choices=each.choices[:1]) for each in wishes]
         budget = math.inf if estimate is None else estimate
-        least_bps = _bps(sounds) + sum(e.choices[0].bitrate_bps for e in wishes if e.choices)
+        smallest_bps = sum(each.choices[0].bitrate_bps for each in wishes if each.choices)
         if not self.estimator.is_limited:  # nothing speaks against the smallest pictures yet
-            budget = max(budget, RESUME_MARGIN * least_bps)
-        sound_bps = self._pay_sounds(sounds, wishes, budget)
+            budget = max(budget, RESUME_MARGIN * (_bps(sounds) + smallest_bps))
+        sound_bps = self._pay_sounds(sounds, smallest_bps, budget)
         chosen = allocate(wishes, budget - sound_bps)
         for track, downlink in pictures:
             self._give(track, downlink, chosen[track.id], now)
@@ -149,14 +149,12 @@ class Quota:
         for handle in self._probing:
             handle.cancel()
 
-    def _pay_sounds(
-        self, sounds: Sequence[Downlink], wishes: Sequence[Wish], estimate: float
-    ) -> float:
-        """Have sounds go, without redundancy where pictures would stop for it; returns what they take."""
+    def _pay_sounds(self, sounds: Sequence[Downlink], smallest_bps: float, budget: float) -> float:
+        """Have sounds go, without redundancy where the smallest pictures would stop for it; returns what they take."""
         sound_bps = _bps(sounds)
-        least_bps = sound_bps + sum(each.choices[0].bitrate_bps for each in wishes if each.choices)
+        least_bps = sound_bps + smallest_bps
         needed = least_bps * (RESUME_MARGIN if not self._spares else FULL_SOUND_MARGIN)
-        stops = any(each.choices for each in wishes) and needed > estimate
+        stops = smallest_bps > 0 and needed > budget
         self._spares = stops and self.estimator.losses.inherent < LOSSY
         self._full_bps = FULL_SOUND_MARGIN * least_bps if self._spares else 0.0
         for downlink in sounds:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser, expect
 
 from loadtest.browser import ALLOW_DEVICES, Person, Received, chromium, person
+from tests.browser.two_people import two_people
 from tests.running_stack import RunningStack
 
 VOICE = Path(__file__).parent / "data" / "speech.wav"
@@ -27,11 +28,7 @@ async def browser() -> AsyncIterator[Browser]:
 @asynccontextmanager
 async def call(browser: Browser, stack: RunningStack) -> AsyncIterator[tuple[Person, Person]]:
     """Have Ann start a meeting and Bob join it by its code."""
-    async with AsyncExitStack() as seats:
-        ann = await seats.enter_async_context(person(browser, "Ann", stack.http))
-        bob = await seats.enter_async_context(person(browser, "Bob", stack.http))
-        await ann.sign_up()
-        await bob.sign_up()
+    async with two_people(browser, stack.http) as (ann, bob):
         await bob.join_by_code(await ann.start_meeting("Daily stand-up"))
         yield ann, bob
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 
 import pytest
 from playwright.async_api import Browser, expect
 
-from loadtest.browser import ALLOW_DEVICES, Person, chromium, person
+from loadtest.browser import ALLOW_DEVICES, Person, chromium
+from tests.browser.two_people import two_people
 from tests.running_stack import RunningStack
 
 expect.set_options(timeout=30_000)
@@ -26,11 +27,7 @@ async def browser() -> AsyncIterator[Browser]:
 @asynccontextmanager
 async def call(browser: Browser, stack: RunningStack) -> AsyncIterator[tuple[Person, Person]]:
     """Have Ann start a meeting and Bob join it by its code, and wait until she sees him."""
-    async with AsyncExitStack() as seats:
-        ann = await seats.enter_async_context(person(browser, "Ann", stack.http))
-        bob = await seats.enter_async_context(person(browser, "Bob", stack.http))
-        await ann.sign_up()
-        await bob.sign_up()
+    async with two_people(browser, stack.http) as (ann, bob):
         await bob.join_by_code(await ann.start_meeting("Screens"))
         await ann.tile(bob).locator("video").evaluate(SHOWS_PICTURES)
         yield ann, bob

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from playwright.async_api import Browser, expect
 from playwright.async_api import TimeoutError as Waited
 
 from loadtest.browser import ALLOW_DEVICES, Person, chromium, person
+from tests.browser.two_people import two_people
 from tests.running_stack import RunningStack, free_offset, stack_running
 from tests.servers import open_folder
 
@@ -46,11 +47,7 @@ async def browser() -> AsyncIterator[Browser]:
 @asynccontextmanager
 async def call(browser: Browser, stack: RunningStack) -> AsyncIterator[tuple[Person, Person]]:
     """Have Ann and Bob in one meeting, each at a worker of their own."""
-    async with AsyncExitStack() as seats:
-        ann = await seats.enter_async_context(person(browser, "Ann", stack.http))
-        bob = await seats.enter_async_context(person(browser, "Bob", stack.http))
-        for each in (ann, bob):
-            await each.sign_up()
+    async with two_people(browser, stack.http) as (ann, bob):
         await bob.join_by_code(await ann.start_meeting("Too large for one"))
         await comes_through(bob)
         here, there = await asyncio.gather(sees_and_hears(ann, bob), sees_and_hears(bob, ann))

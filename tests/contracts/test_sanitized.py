@@ -27,10 +27,11 @@ def build(folder: Path, sources: Sequence[Path] = native.SOURCES) -> Path:
     """Compile it with sanitizers. Only where not even an empty program can be compiled so is the test skipped."""
     try:
         return sanitized.build(folder, sources)
-    except (
-        sanitized.SanitizerMissing
-    ) as missing:  # a compiler is no more than optional here (ADR 15)
-        pytest.skip(f"the hot path can't be built with sanitizers: {missing}")
+    except sanitized.SanitizerMissing as missing:
+        why = f"the hot path can't be built with sanitizers: {missing}"
+        pytest.skip(
+            why
+        )  # a compiler is no more than optional, and without one there is no C (ADR 15)
 
 
 def run(module: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -242,15 +242,24 @@ def retry_ms(error: grpc.aio.AioRpcError) -> int:
     return int(retry.retry_delay.ToMilliseconds())
 
 
-async def test_beside_an_older_worker_a_full_room_refuses_and_spreads_when_that_is_gone(
+@asynccontextmanager
+async def apart(
     valkey: str, tmp_path: Path
-) -> None:
+) -> AsyncIterator[tuple[Redis, Stand, list[LightMember]]]:
+    """Have two people of one room at a worker each, hearing each other."""
     async with (
         bus.connected(valkey) as redis,
         standing(valkey, tmp_path, *TWO, max_peers_per_room=1) as stand,
         light_members(stand, 2) as members,
     ):
         await all_hear(members)
+        yield redis, stand, members
+
+
+async def test_beside_an_older_worker_a_full_room_refuses_and_spreads_when_that_is_gone(
+    valkey: str, tmp_path: Path
+) -> None:
+    async with apart(valkey, tmp_path) as (redis, stand, members):
         async with stranger(redis, draining=1), stand.members(1) as (alone,):
             request = stand.start_peer(f"{alone.room}/participants/{uuid.uuid4()}")
             with pytest.raises(grpc.aio.AioRpcError) as refused:
@@ -266,12 +275,7 @@ async def test_beside_an_older_worker_a_full_room_refuses_and_spreads_when_that_
 async def test_a_room_that_an_older_worker_takes_for_lost_stays_one_or_begins_anew(
     valkey: str, tmp_path: Path
 ) -> None:
-    async with (
-        bus.connected(valkey) as redis,
-        standing(valkey, tmp_path, *TWO, max_peers_per_room=1) as stand,
-        light_members(stand, 2) as members,
-    ):
-        await all_hear(members)
+    async with apart(valkey, tmp_path) as (redis, stand, members):
         room = members[0].room
         key = f"{{media}}:room:{room}"
         await redis.delete(key)
