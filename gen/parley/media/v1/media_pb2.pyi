@@ -348,10 +348,17 @@ class SetAnalysisRequest(_message.Message):
     CAPTIONS_FIELD_NUMBER: _builtins.int
     EMOTIONS_FIELD_NUMBER: _builtins.int
     RECOGNITION_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    TRANSCRIPT_FIELD_NUMBER: _builtins.int
+    TRANSLATION_LANGUAGE_CODES_FIELD_NUMBER: _builtins.int
     meeting: _builtins.str
     """`meetings/{code}`."""
     voice_activity: _builtins.bool
     """Whether the room's voice activity is told."""
+    revision: _builtins.int
+    """Grows with each change; what has a lower one is older and changes nothing."""
+    transcript: _builtins.bool
+    """Whether final captions are to be recorded, by parley.meeting.v1.CaptionService.RecordSegments."""
     @_builtins.property
     def captions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Whose speech is turned into captions: those who have not declined, while captions are on."""
@@ -364,6 +371,10 @@ class SetAnalysisRequest(_message.Message):
     def recognition(self) -> _ai_pb2.RecognitionConfig:
         """How speech is recognised."""
 
+    @_builtins.property
+    def translation_language_codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Languages that final captions are translated into, as BCP 47."""
+
     def __init__(
         self,
         *,
@@ -372,10 +383,13 @@ class SetAnalysisRequest(_message.Message):
         captions: _abc.Iterable[_builtins.str] | None = ...,
         emotions: _abc.Iterable[_builtins.str] | None = ...,
         recognition: _ai_pb2.RecognitionConfig | None = ...,
+        revision: _builtins.int = ...,
+        transcript: _builtins.bool = ...,
+        translation_language_codes: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["recognition", b"recognition"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["captions", b"captions", "emotions", b"emotions", "meeting", b"meeting", "recognition", b"recognition", "voice_activity", b"voice_activity"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["captions", b"captions", "emotions", b"emotions", "meeting", b"meeting", "recognition", b"recognition", "revision", b"revision", "transcript", b"transcript", "translation_language_codes", b"translation_language_codes", "voice_activity", b"voice_activity"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -28,10 +28,11 @@ from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior_
 from google.api import httpbody_pb2 as google_dot_api_dot_httpbody__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from parley.ai.v1 import ai_pb2 as parley_dot_ai_dot_v1_dot_ai__pb2
 from parley.options.v1 import options_pb2 as parley_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"parley/meeting/v1/transcript.proto\x12\x11parley.meeting.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/httpbody.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fparley/options/v1/options.proto\"\xf4\x02\n\x11TranscriptSegment\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08R\x04name\x12*\n\x0bparticipant\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01R\x0bparticipant\x12*\n\x0c\x64isplay_name\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x0b\x64isplayName\x12\x1c\n\x04text\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\xa0\x1fR\x04text\x12,\n\rlanguage_code\x18\x05 \x01(\tB\x07\xbaH\x04r\x02\x18#R\x0clanguageCode\x12\x39\n\nstart_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartTime\x12\x35\n\x08\x65nd_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x07\x65ndTime\x12/\n\nconfidence\x18\x08 \x01(\x02\x42\x0f\xbaH\x0c\n\n\x1d\x00\x00\x80?-\x00\x00\x00\x00R\nconfidence\"\xf0\x02\n\x07Summary\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08R\x04name\x12 \n\x08overview\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03R\x08overview\x12=\n\x06topics\x18\x03 \x03(\x0b\x32\x1f.parley.meeting.v1.SummaryPointB\x04\xe2\x41\x01\x03R\x06topics\x12\x43\n\tdecisions\x18\x04 \x03(\x0b\x32\x1f.parley.meeting.v1.SummaryPointB\x04\xe2\x41\x01\x03R\tdecisions\x12\x46\n\x0c\x61\x63tion_items\x18\x05 \x03(\x0b\x32\x1d.parley.meeting.v1.ActionItemB\x04\xe2\x41\x01\x03R\x0b\x61\x63tionItems\x12\x1a\n\x05model\x18\x06 \x01(\tB\x04\xe2\x41\x01\x03R\x05model\x12\x41\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\ncreateTime\"s\n\x0cSummaryPoint\x12\x12\n\x04text\x18\x01 \x01(\tR\x04text\x12\x1c\n\tcitations\x18\x02 \x03(\tR\tcitations\x12\x31\n\x06offset\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationR\x06offset\"q\n\nActionItem\x12\x35\n\x05point\x18\x01 \x01(\x0b\x32\x1f.parley.meeting.v1.SummaryPointR\x05point\x12\x1a\n\x08\x61ssignee\x18\x02 \x01(\tR\x08\x61ssignee\x12\x10\n\x03\x64ue\x18\x03 \x01(\tR\x03\x64ue\"\x96\x02\n\x1dListTranscriptSegmentsRequest\x12H\n\x06parent\x18\x01 \x01(\tB0\xe2\x41\x01\x02\xbaH)r\'2%^meetings/[a-z]{3}-[a-z]{4}-[a-z]{3}$R\x06parent\x12\x1e\n\x05query\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01R\x05query\x12\x39\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartTime\x12\'\n\tpage_size\x18\x04 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xf4\x03(\x00R\x08pageSize\x12\'\n\npage_token\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"\x8a\x01\n\x1eListTranscriptSegmentsResponse\x12@\n\x08segments\x18\x01 \x03(\x0b\x32$.parley.meeting.v1.TranscriptSegmentR\x08segments\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xa6\x01\n\x17\x45xportTranscriptRequest\x12\x44\n\x04name\x18\x01 \x01(\tB0\xe2\x41\x01\x02\xbaH)r\'2%^meetings/[a-z]{3}-[a-z]{4}-[a-z]{3}$R\x04name\x12\x45\n\x06\x66ormat\x18\x02 \x01(\x0e\x32#.parley.meeting.v1.TranscriptFormatB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x06\x66ormat\"_\n\x17\x44\x65leteTranscriptRequest\x12\x44\n\x04name\x18\x01 \x01(\tB0\xe2\x41\x01\x02\xbaH)r\'2%^meetings/[a-z]{3}-[a-z]{4}-[a-z]{3}$R\x04name\"\x1a\n\x18\x44\x65leteTranscriptResponse\"a\n\x11GetSummaryRequest\x12L\n\x04name\x18\x01 \x01(\tB8\xe2\x41\x01\x02\xbaH1r/2-^meetings/[a-z]{3}-[a-z]{4}-[a-z]{3}/summary$R\x04name\"\x94\x01\n\x16GenerateSummaryRequest\x12L\n\x04name\x18\x01 \x01(\tB8\xe2\x41\x01\x02\xbaH1r/2-^meetings/[a-z]{3}-[a-z]{4}-[a-z]{3}/summary$R\x04name\x12,\n\rlanguage_code\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18#R\x0clanguageCode\"\x88\x01\n\x0e\x43\x61tchUpRequest\x12\x44\n\x04name\x18\x01 \x01(\tB0\xe2\x41\x01\x02\xbaH)r\'2%^meetings/[a-z]{3}-[a-z]{4}-[a-z]{3}$R\x04name\x12\x30\n\x05since\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x05since\"`\n\x0f\x43\x61tchUpResponse\x12\x37\n\x06points\x18\x01 \x03(\x0b\x32\x1f.parley.meeting.v1.SummaryPointR\x06points\x12\x14\n\x05model\x18\x02 \x01(\tR\x05model\"f\n\x15RecordSegmentsRequest\x12M\n\x08segments\x18\x01 \x03(\x0b\x32$.parley.meeting.v1.TranscriptSegmentB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x02R\x08segments\"\x18\n\x16RecordSegmentsResponse*\xa6\x01\n\x10TranscriptFormat\x12!\n\x1dTRANSCRIPT_FORMAT_UNSPECIFIED\x10\x00\x12\x1a\n\x16TRANSCRIPT_FORMAT_TEXT\x10\x01\x12\x1c\n\x18TRANSCRIPT_FORMAT_WEBVTT\x10\x02\x12\x19\n\x15TRANSCRIPT_FORMAT_SRT\x10\x03\x12\x1a\n\x16TRANSCRIPT_FORMAT_JSON\x10\x04\x32\x93\x07\n\x11TranscriptService\x12\xb1\x01\n\x16ListTranscriptSegments\x12\x30.parley.meeting.v1.ListTranscriptSegmentsRequest\x1a\x31.parley.meeting.v1.ListTranscriptSegmentsResponse\"2\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02(\x12&/api/v1/{parent=meetings/*}/transcript\x12\x8f\x01\n\x10\x45xportTranscript\x12*.parley.meeting.v1.ExportTranscriptRequest\x1a\x14.google.api.HttpBody\"7\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02-\x12+/api/v1/{name=meetings/*}/transcript:export0\x01\x12\x9d\x01\n\x10\x44\x65leteTranscript\x12*.parley.meeting.v1.DeleteTranscriptRequest\x1a+.parley.meeting.v1.DeleteTranscriptResponse\"0\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02&*$/api/v1/{name=meetings/*}/transcript\x12}\n\nGetSummary\x12$.parley.meeting.v1.GetSummaryRequest\x1a\x1a.parley.meeting.v1.Summary\"-\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02#\x12!/api/v1/{name=meetings/*/summary}\x12\x93\x01\n\x0fGenerateSummary\x12).parley.meeting.v1.GenerateSummaryRequest\x1a\x1a.parley.meeting.v1.Summary\"9\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02/\"*/api/v1/{name=meetings/*/summary}:generate:\x01*\x12\x82\x01\n\x07\x43\x61tchUp\x12!.parley.meeting.v1.CatchUpRequest\x1a\".parley.meeting.v1.CatchUpResponse\"0\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02&\"!/api/v1/{name=meetings/*}:catchUp:\x01*2}\n\x0e\x43\x61ptionService\x12k\n\x0eRecordSegments\x12(.parley.meeting.v1.RecordSegmentsRequest\x1a).parley.meeting.v1.RecordSegmentsResponse\"\x04\xe0\xe0\x18\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"parley/meeting/v1/transcript.proto\x12\x11parley.meeting.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/httpbody.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15parley/ai/v1/ai.proto\x1a\x1fparley/options/v1/options.proto\"\xf4\x02\n\x11TranscriptSegment\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08R\x04name\x12*\n\x0bparticipant\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01R\x0bparticipant\x12*\n\x0c\x64isplay_name\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x0b\x64isplayName\x12\x1c\n\x04text\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\xa0\x1fR\x04text\x12,\n\rlanguage_code\x18\x05 \x01(\tB\x07\xbaH\x04r\x02\x18#R\x0clanguageCode\x12\x39\n\nstart_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartTime\x12\x35\n\x08\x65nd_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x07\x65ndTime\x12/\n\nconfidence\x18\x08 \x01(\x02\x42\x0f\xbaH\x0c\n\n\x1d\x00\x00\x80?-\x00\x00\x00\x00R\nconfidence\"\xf0\x02\n\x07Summary\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08R\x04name\x12 \n\x08overview\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03R\x08overview\x12=\n\x06topics\x18\x03 \x03(\x0b\x32\x1f.parley.meeting.v1.SummaryPointB\x04\xe2\x41\x01\x03R\x06topics\x12\x43\n\tdecisions\x18\x04 \x03(\x0b\x32\x1f.parley.meeting.v1.SummaryPointB\x04\xe2\x41\x01\x03R\tdecisions\x12\x46\n\x0c\x61\x63tion_items\x18\x05 \x03(\x0b\x32\x1d.parley.meeting.v1.ActionItemB\x04\xe2\x41\x01\x03R\x0b\x61\x63tionItems\x12\x1a\n\x05model\x18\x06 \x01(\tB\x04\xe2\x41\x01\x03R\x05model\x12\x41\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\ncreateTime\"s\n\x0cSummaryPoint\x12\x12\n\x04text\x18\x01 \x01(\tR\x04text\x12\x1c\n\tcitations\x18\x02 \x03(\tR\tcitations\x12\x31\n\x06offset\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationR\x06offset\"q\n\nActionItem\x12\x35\n\x05point\x18\x01 \x01(\x0b\x32\x1f.parley.meeting.v1.SummaryPointR\x05point\x12\x1a\n\x08\x61ssignee\x18\x02 \x01(\tR\x08\x61ssignee\x12\x10\n\x03\x64ue\x18\x03 \x01(\tR\x03\x64ue\"\x96\x02\n\x1dListTranscriptSegmentsRequest\x12H\n\x06parent\x18\x01 \x01(\tB0\xe2\x41\x01\x02\xbaH)r\'2%^meetings/[a-z]{3}-[a-z]{4}-[a-z]{3}$R\x06parent\x12\x1e\n\x05query\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01R\x05query\x12\x39\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartTime\x12\'\n\tpage_size\x18\x04 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xf4\x03(\x00R\x08pageSize\x12\'\n\npage_token\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"\x8a\x01\n\x1eListTranscriptSegmentsResponse\x12@\n\x08segments\x18\x01 \x03(\x0b\x32$.parley.meeting.v1.TranscriptSegmentR\x08segments\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xa6\x01\n\x17\x45xportTranscriptRequest\x12\x44\n\x04name\x18\x01 \x01(\tB0\xe2\x41\x01\x02\xbaH)r\'2%^meetings/[a-z]{3}-[a-z]{4}-[a-z]{3}$R\x04name\x12\x45\n\x06\x66ormat\x18\x02 \x01(\x0e\x32#.parley.meeting.v1.TranscriptFormatB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x06\x66ormat\"_\n\x17\x44\x65leteTranscriptRequest\x12\x44\n\x04name\x18\x01 \x01(\tB0\xe2\x41\x01\x02\xbaH)r\'2%^meetings/[a-z]{3}-[a-z]{4}-[a-z]{3}$R\x04name\"\x1a\n\x18\x44\x65leteTranscriptResponse\"a\n\x11GetSummaryRequest\x12L\n\x04name\x18\x01 \x01(\tB8\xe2\x41\x01\x02\xbaH1r/2-^meetings/[a-z]{3}-[a-z]{4}-[a-z]{3}/summary$R\x04name\"\x94\x01\n\x16GenerateSummaryRequest\x12L\n\x04name\x18\x01 \x01(\tB8\xe2\x41\x01\x02\xbaH1r/2-^meetings/[a-z]{3}-[a-z]{4}-[a-z]{3}/summary$R\x04name\x12,\n\rlanguage_code\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18#R\x0clanguageCode\"\x88\x01\n\x0e\x43\x61tchUpRequest\x12\x44\n\x04name\x18\x01 \x01(\tB0\xe2\x41\x01\x02\xbaH)r\'2%^meetings/[a-z]{3}-[a-z]{4}-[a-z]{3}$R\x04name\x12\x30\n\x05since\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x05since\"`\n\x0f\x43\x61tchUpResponse\x12\x37\n\x06points\x18\x01 \x03(\x0b\x32\x1f.parley.meeting.v1.SummaryPointR\x06points\x12\x14\n\x05model\x18\x02 \x01(\tR\x05model\"\\\n\x12GetAnalysisRequest\x12\x46\n\x07meeting\x18\x01 \x01(\tB,\xbaH)r\'2%^meetings/[a-z]{3}-[a-z]{4}-[a-z]{3}$R\x07meeting\"\xb1\x02\n\x13GetAnalysisResponse\x12\x1a\n\x08revision\x18\x01 \x01(\x04R\x08revision\x12%\n\x0evoice_activity\x18\x02 \x01(\x08R\rvoiceActivity\x12\x1a\n\x08\x63\x61ptions\x18\x03 \x03(\tR\x08\x63\x61ptions\x12\x1a\n\x08\x65motions\x18\x04 \x03(\tR\x08\x65motions\x12\x1e\n\ntranscript\x18\x05 \x01(\x08R\ntranscript\x12\x41\n\x0brecognition\x18\x06 \x01(\x0b\x32\x1f.parley.ai.v1.RecognitionConfigR\x0brecognition\x12<\n\x1atranslation_language_codes\x18\x07 \x03(\tR\x18translationLanguageCodes\"f\n\x15RecordSegmentsRequest\x12M\n\x08segments\x18\x01 \x03(\x0b\x32$.parley.meeting.v1.TranscriptSegmentB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x02R\x08segments\"\x18\n\x16RecordSegmentsResponse*\xa6\x01\n\x10TranscriptFormat\x12!\n\x1dTRANSCRIPT_FORMAT_UNSPECIFIED\x10\x00\x12\x1a\n\x16TRANSCRIPT_FORMAT_TEXT\x10\x01\x12\x1c\n\x18TRANSCRIPT_FORMAT_WEBVTT\x10\x02\x12\x19\n\x15TRANSCRIPT_FORMAT_SRT\x10\x03\x12\x1a\n\x16TRANSCRIPT_FORMAT_JSON\x10\x04\x32\x93\x07\n\x11TranscriptService\x12\xb1\x01\n\x16ListTranscriptSegments\x12\x30.parley.meeting.v1.ListTranscriptSegmentsRequest\x1a\x31.parley.meeting.v1.ListTranscriptSegmentsResponse\"2\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02(\x12&/api/v1/{parent=meetings/*}/transcript\x12\x8f\x01\n\x10\x45xportTranscript\x12*.parley.meeting.v1.ExportTranscriptRequest\x1a\x14.google.api.HttpBody\"7\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02-\x12+/api/v1/{name=meetings/*}/transcript:export0\x01\x12\x9d\x01\n\x10\x44\x65leteTranscript\x12*.parley.meeting.v1.DeleteTranscriptRequest\x1a+.parley.meeting.v1.DeleteTranscriptResponse\"0\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02&*$/api/v1/{name=meetings/*}/transcript\x12}\n\nGetSummary\x12$.parley.meeting.v1.GetSummaryRequest\x1a\x1a.parley.meeting.v1.Summary\"-\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02#\x12!/api/v1/{name=meetings/*/summary}\x12\x93\x01\n\x0fGenerateSummary\x12).parley.meeting.v1.GenerateSummaryRequest\x1a\x1a.parley.meeting.v1.Summary\"9\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02/\"*/api/v1/{name=meetings/*/summary}:generate:\x01*\x12\x82\x01\n\x07\x43\x61tchUp\x12!.parley.meeting.v1.CatchUpRequest\x1a\".parley.meeting.v1.CatchUpResponse\"0\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02&\"!/api/v1/{name=meetings/*}:catchUp:\x01*2\xe1\x01\n\x0e\x43\x61ptionService\x12\x62\n\x0bGetAnalysis\x12%.parley.meeting.v1.GetAnalysisRequest\x1a&.parley.meeting.v1.GetAnalysisResponse\"\x04\xe0\xe0\x18\x04\x12k\n\x0eRecordSegments\x12(.parley.meeting.v1.RecordSegmentsRequest\x1a).parley.meeting.v1.RecordSegmentsResponse\"\x04\xe0\xe0\x18\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -86,6 +87,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GENERATESUMMARYREQUEST'].fields_by_name['language_code']._serialized_options = b'\272H\004r\002\030#'
   _globals['_CATCHUPREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_CATCHUPREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\272H)r\'2%^meetings/[a-z]{3}-[a-z]{4}-[a-z]{3}$'
+  _globals['_GETANALYSISREQUEST'].fields_by_name['meeting']._loaded_options = None
+  _globals['_GETANALYSISREQUEST'].fields_by_name['meeting']._serialized_options = b'\272H)r\'2%^meetings/[a-z]{3}-[a-z]{4}-[a-z]{3}$'
   _globals['_RECORDSEGMENTSREQUEST'].fields_by_name['segments']._loaded_options = None
   _globals['_RECORDSEGMENTSREQUEST'].fields_by_name['segments']._serialized_options = b'\272H\010\222\001\005\010\001\020\200\002'
   _globals['_TRANSCRIPTSERVICE'].methods_by_name['ListTranscriptSegments']._loaded_options = None
@@ -100,42 +103,48 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TRANSCRIPTSERVICE'].methods_by_name['GenerateSummary']._serialized_options = b'\340\340\030\002\202\323\344\223\002/\"*/api/v1/{name=meetings/*/summary}:generate:\001*'
   _globals['_TRANSCRIPTSERVICE'].methods_by_name['CatchUp']._loaded_options = None
   _globals['_TRANSCRIPTSERVICE'].methods_by_name['CatchUp']._serialized_options = b'\340\340\030\002\202\323\344\223\002&\"!/api/v1/{name=meetings/*}:catchUp:\001*'
+  _globals['_CAPTIONSERVICE'].methods_by_name['GetAnalysis']._loaded_options = None
+  _globals['_CAPTIONSERVICE'].methods_by_name['GetAnalysis']._serialized_options = b'\340\340\030\004'
   _globals['_CAPTIONSERVICE'].methods_by_name['RecordSegments']._loaded_options = None
   _globals['_CAPTIONSERVICE'].methods_by_name['RecordSegments']._serialized_options = b'\340\340\030\004'
-  _globals['_TRANSCRIPTFORMAT']._serialized_start=2586
-  _globals['_TRANSCRIPTFORMAT']._serialized_end=2752
-  _globals['_TRANSCRIPTSEGMENT']._serialized_start=275
-  _globals['_TRANSCRIPTSEGMENT']._serialized_end=647
-  _globals['_SUMMARY']._serialized_start=650
-  _globals['_SUMMARY']._serialized_end=1018
-  _globals['_SUMMARYPOINT']._serialized_start=1020
-  _globals['_SUMMARYPOINT']._serialized_end=1135
-  _globals['_ACTIONITEM']._serialized_start=1137
-  _globals['_ACTIONITEM']._serialized_end=1250
-  _globals['_LISTTRANSCRIPTSEGMENTSREQUEST']._serialized_start=1253
-  _globals['_LISTTRANSCRIPTSEGMENTSREQUEST']._serialized_end=1531
-  _globals['_LISTTRANSCRIPTSEGMENTSRESPONSE']._serialized_start=1534
-  _globals['_LISTTRANSCRIPTSEGMENTSRESPONSE']._serialized_end=1672
-  _globals['_EXPORTTRANSCRIPTREQUEST']._serialized_start=1675
-  _globals['_EXPORTTRANSCRIPTREQUEST']._serialized_end=1841
-  _globals['_DELETETRANSCRIPTREQUEST']._serialized_start=1843
-  _globals['_DELETETRANSCRIPTREQUEST']._serialized_end=1938
-  _globals['_DELETETRANSCRIPTRESPONSE']._serialized_start=1940
-  _globals['_DELETETRANSCRIPTRESPONSE']._serialized_end=1966
-  _globals['_GETSUMMARYREQUEST']._serialized_start=1968
-  _globals['_GETSUMMARYREQUEST']._serialized_end=2065
-  _globals['_GENERATESUMMARYREQUEST']._serialized_start=2068
-  _globals['_GENERATESUMMARYREQUEST']._serialized_end=2216
-  _globals['_CATCHUPREQUEST']._serialized_start=2219
-  _globals['_CATCHUPREQUEST']._serialized_end=2355
-  _globals['_CATCHUPRESPONSE']._serialized_start=2357
-  _globals['_CATCHUPRESPONSE']._serialized_end=2453
-  _globals['_RECORDSEGMENTSREQUEST']._serialized_start=2455
-  _globals['_RECORDSEGMENTSREQUEST']._serialized_end=2557
-  _globals['_RECORDSEGMENTSRESPONSE']._serialized_start=2559
-  _globals['_RECORDSEGMENTSRESPONSE']._serialized_end=2583
-  _globals['_TRANSCRIPTSERVICE']._serialized_start=2755
-  _globals['_TRANSCRIPTSERVICE']._serialized_end=3670
-  _globals['_CAPTIONSERVICE']._serialized_start=3672
-  _globals['_CAPTIONSERVICE']._serialized_end=3797
+  _globals['_TRANSCRIPTFORMAT']._serialized_start=3011
+  _globals['_TRANSCRIPTFORMAT']._serialized_end=3177
+  _globals['_TRANSCRIPTSEGMENT']._serialized_start=298
+  _globals['_TRANSCRIPTSEGMENT']._serialized_end=670
+  _globals['_SUMMARY']._serialized_start=673
+  _globals['_SUMMARY']._serialized_end=1041
+  _globals['_SUMMARYPOINT']._serialized_start=1043
+  _globals['_SUMMARYPOINT']._serialized_end=1158
+  _globals['_ACTIONITEM']._serialized_start=1160
+  _globals['_ACTIONITEM']._serialized_end=1273
+  _globals['_LISTTRANSCRIPTSEGMENTSREQUEST']._serialized_start=1276
+  _globals['_LISTTRANSCRIPTSEGMENTSREQUEST']._serialized_end=1554
+  _globals['_LISTTRANSCRIPTSEGMENTSRESPONSE']._serialized_start=1557
+  _globals['_LISTTRANSCRIPTSEGMENTSRESPONSE']._serialized_end=1695
+  _globals['_EXPORTTRANSCRIPTREQUEST']._serialized_start=1698
+  _globals['_EXPORTTRANSCRIPTREQUEST']._serialized_end=1864
+  _globals['_DELETETRANSCRIPTREQUEST']._serialized_start=1866
+  _globals['_DELETETRANSCRIPTREQUEST']._serialized_end=1961
+  _globals['_DELETETRANSCRIPTRESPONSE']._serialized_start=1963
+  _globals['_DELETETRANSCRIPTRESPONSE']._serialized_end=1989
+  _globals['_GETSUMMARYREQUEST']._serialized_start=1991
+  _globals['_GETSUMMARYREQUEST']._serialized_end=2088
+  _globals['_GENERATESUMMARYREQUEST']._serialized_start=2091
+  _globals['_GENERATESUMMARYREQUEST']._serialized_end=2239
+  _globals['_CATCHUPREQUEST']._serialized_start=2242
+  _globals['_CATCHUPREQUEST']._serialized_end=2378
+  _globals['_CATCHUPRESPONSE']._serialized_start=2380
+  _globals['_CATCHUPRESPONSE']._serialized_end=2476
+  _globals['_GETANALYSISREQUEST']._serialized_start=2478
+  _globals['_GETANALYSISREQUEST']._serialized_end=2570
+  _globals['_GETANALYSISRESPONSE']._serialized_start=2573
+  _globals['_GETANALYSISRESPONSE']._serialized_end=2878
+  _globals['_RECORDSEGMENTSREQUEST']._serialized_start=2880
+  _globals['_RECORDSEGMENTSREQUEST']._serialized_end=2982
+  _globals['_RECORDSEGMENTSRESPONSE']._serialized_start=2984
+  _globals['_RECORDSEGMENTSRESPONSE']._serialized_end=3008
+  _globals['_TRANSCRIPTSERVICE']._serialized_start=3180
+  _globals['_TRANSCRIPTSERVICE']._serialized_end=4095
+  _globals['_CAPTIONSERVICE']._serialized_start=4098
+  _globals['_CAPTIONSERVICE']._serialized_end=4323
 # @@protoc_insertion_point(module_scope)

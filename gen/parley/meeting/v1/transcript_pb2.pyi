@@ -10,6 +10,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from parley.ai.v1 import ai_pb2 as _ai_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -463,6 +464,82 @@ class CatchUpResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CatchUpResponse: _TypeAlias = CatchUpResponse  # noqa: Y015
+
+@_typing.final
+class GetAnalysisRequest(_message.Message):
+    """Asks what is to be analysed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEETING_FIELD_NUMBER: _builtins.int
+    meeting: _builtins.str
+    """`meetings/{code}`."""
+    def __init__(
+        self,
+        *,
+        meeting: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["meeting", b"meeting"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetAnalysisRequest: _TypeAlias = GetAnalysisRequest  # noqa: Y015
+
+@_typing.final
+class GetAnalysisResponse(_message.Message):
+    """What is to be analysed, as in parley.media.v1.SetAnalysisRequest."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVISION_FIELD_NUMBER: _builtins.int
+    VOICE_ACTIVITY_FIELD_NUMBER: _builtins.int
+    CAPTIONS_FIELD_NUMBER: _builtins.int
+    EMOTIONS_FIELD_NUMBER: _builtins.int
+    TRANSCRIPT_FIELD_NUMBER: _builtins.int
+    RECOGNITION_FIELD_NUMBER: _builtins.int
+    TRANSLATION_LANGUAGE_CODES_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """Grows with each change; what has a lower one is older and counts no more."""
+    voice_activity: _builtins.bool
+    """Whether the room's voice activity is told."""
+    transcript: _builtins.bool
+    """Whether final captions are to be recorded, by RecordSegments."""
+    @_builtins.property
+    def captions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Whose speech is turned into captions, `meetings/{code}/participants/{id}`."""
+
+    @_builtins.property
+    def emotions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Whose face is read, `meetings/{code}/participants/{id}`."""
+
+    @_builtins.property
+    def recognition(self) -> _ai_pb2.RecognitionConfig:
+        """How speech is recognised."""
+
+    @_builtins.property
+    def translation_language_codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Languages that final captions are translated into, as BCP 47."""
+
+    def __init__(
+        self,
+        *,
+        revision: _builtins.int = ...,
+        voice_activity: _builtins.bool = ...,
+        captions: _abc.Iterable[_builtins.str] | None = ...,
+        emotions: _abc.Iterable[_builtins.str] | None = ...,
+        transcript: _builtins.bool = ...,
+        recognition: _ai_pb2.RecognitionConfig | None = ...,
+        translation_language_codes: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["recognition", b"recognition"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["captions", b"captions", "emotions", b"emotions", "recognition", b"recognition", "revision", b"revision", "transcript", b"transcript", "translation_language_codes", b"translation_language_codes", "voice_activity", b"voice_activity"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetAnalysisResponse: _TypeAlias = GetAnalysisResponse  # noqa: Y015
 
 @_typing.final
 class RecordSegmentsRequest(_message.Message):

@@ -336,7 +336,7 @@ class TranscriptService:
 
 
 class CaptionServiceStub:
-    """What media nodes tell the meeting service of speech; never routed at the edge.
+    """What media nodes ask the meeting service, and tell it, of speech and faces; never routed at the edge.
     """
 
     def __init__(self, channel):
@@ -345,6 +345,11 @@ class CaptionServiceStub:
         Args:
             channel: A grpc.Channel.
         """
+        self.GetAnalysis = channel.unary_unary(
+                '/parley.meeting.v1.CaptionService/GetAnalysis',
+                request_serializer=parley_dot_meeting_dot_v1_dot_transcript__pb2.GetAnalysisRequest.SerializeToString,
+                response_deserializer=parley_dot_meeting_dot_v1_dot_transcript__pb2.GetAnalysisResponse.FromString,
+                _registered_method=True)
         self.RecordSegments = channel.unary_unary(
                 '/parley.meeting.v1.CaptionService/RecordSegments',
                 request_serializer=parley_dot_meeting_dot_v1_dot_transcript__pb2.RecordSegmentsRequest.SerializeToString,
@@ -353,8 +358,18 @@ class CaptionServiceStub:
 
 
 class CaptionServiceServicer:
-    """What media nodes tell the meeting service of speech; never routed at the edge.
+    """What media nodes ask the meeting service, and tell it, of speech and faces; never routed at the edge.
     """
+
+    def GetAnalysis(self, request, context):
+        """Tells what is to be analysed in a room, and of whom; asked when a room begins at a node. Later changes are told to
+        the node by parley.media.v1.RoomService.SetAnalysis.
+
+        Errors: NOT_FOUND (MEETING_NOT_FOUND).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
 
     def RecordSegments(self, request, context):
         """Keeps final segments of those who agreed. One that is there already, by its id, changes nothing.
@@ -368,6 +383,11 @@ class CaptionServiceServicer:
 
 def add_CaptionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'GetAnalysis': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetAnalysis,
+                    request_deserializer=parley_dot_meeting_dot_v1_dot_transcript__pb2.GetAnalysisRequest.FromString,
+                    response_serializer=parley_dot_meeting_dot_v1_dot_transcript__pb2.GetAnalysisResponse.SerializeToString,
+            ),
             'RecordSegments': grpc.unary_unary_rpc_method_handler(
                     servicer.RecordSegments,
                     request_deserializer=parley_dot_meeting_dot_v1_dot_transcript__pb2.RecordSegmentsRequest.FromString,
@@ -382,8 +402,35 @@ def add_CaptionServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class CaptionService:
-    """What media nodes tell the meeting service of speech; never routed at the edge.
+    """What media nodes ask the meeting service, and tell it, of speech and faces; never routed at the edge.
     """
+
+    @staticmethod
+    def GetAnalysis(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/parley.meeting.v1.CaptionService/GetAnalysis',
+            parley_dot_meeting_dot_v1_dot_transcript__pb2.GetAnalysisRequest.SerializeToString,
+            parley_dot_meeting_dot_v1_dot_transcript__pb2.GetAnalysisResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
 
     @staticmethod
     def RecordSegments(request,

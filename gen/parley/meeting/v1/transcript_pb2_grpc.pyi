@@ -170,12 +170,18 @@ class TranscriptServiceServicer:
 def add_TranscriptServiceServicer_to_server(servicer: TranscriptServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 
 class CaptionServiceStub:
-    """What media nodes tell the meeting service of speech; never routed at the edge."""
+    """What media nodes ask the meeting service, and tell it, of speech and faces; never routed at the edge."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> CaptionServiceAsyncStub: ...
+    GetAnalysis: _grpc.UnaryUnaryMultiCallable[_transcript_pb2.GetAnalysisRequest, _transcript_pb2.GetAnalysisResponse]
+    """Tells what is to be analysed in a room, and of whom; asked when a room begins at a node. Later changes are told to
+    the node by parley.media.v1.RoomService.SetAnalysis.
+
+    Errors: NOT_FOUND (MEETING_NOT_FOUND).
+    """
     RecordSegments: _grpc.UnaryUnaryMultiCallable[_transcript_pb2.RecordSegmentsRequest, _transcript_pb2.RecordSegmentsResponse]
     """Keeps final segments of those who agreed. One that is there already, by its id, changes nothing.
 
@@ -184,9 +190,15 @@ class CaptionServiceStub:
 
 @_typing.type_check_only
 class CaptionServiceAsyncStub(CaptionServiceStub):
-    """What media nodes tell the meeting service of speech; never routed at the edge."""
+    """What media nodes ask the meeting service, and tell it, of speech and faces; never routed at the edge."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
+    GetAnalysis: _aio.UnaryUnaryMultiCallable[_transcript_pb2.GetAnalysisRequest, _transcript_pb2.GetAnalysisResponse]  # type: ignore[assignment]
+    """Tells what is to be analysed in a room, and of whom; asked when a room begins at a node. Later changes are told to
+    the node by parley.media.v1.RoomService.SetAnalysis.
+
+    Errors: NOT_FOUND (MEETING_NOT_FOUND).
+    """
     RecordSegments: _aio.UnaryUnaryMultiCallable[_transcript_pb2.RecordSegmentsRequest, _transcript_pb2.RecordSegmentsResponse]  # type: ignore[assignment]
     """Keeps final segments of those who agreed. One that is there already, by its id, changes nothing.
 
@@ -194,7 +206,18 @@ class CaptionServiceAsyncStub(CaptionServiceStub):
     """
 
 class CaptionServiceServicer:
-    """What media nodes tell the meeting service of speech; never routed at the edge."""
+    """What media nodes ask the meeting service, and tell it, of speech and faces; never routed at the edge."""
+
+    def GetAnalysis(
+        self,
+        request: _transcript_pb2.GetAnalysisRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_transcript_pb2.GetAnalysisResponse, _abc.Awaitable[_transcript_pb2.GetAnalysisResponse]]:
+        """Tells what is to be analysed in a room, and of whom; asked when a room begins at a node. Later changes are told to
+        the node by parley.media.v1.RoomService.SetAnalysis.
+
+        Errors: NOT_FOUND (MEETING_NOT_FOUND).
+        """
 
     def RecordSegments(
         self,
