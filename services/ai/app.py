@@ -17,24 +17,39 @@ from services.ai.config import Config
 from services.ai.servicer import AiServicer
 from services.ai.silero import SileroVad
 
+FACE_TASKS = frozenset({"face-detection", "expression"})
+
 log = logs.get("ai.app")
 
 
 @asynccontextmanager
 async def running(config: Config) -> AsyncIterator[server.Server]:
-    """Run the ai service until the block ends. Fetches what its cache lacks first."""
+    """Run the ai service until the block ends.
+
+    It waits for the model that finds voices and has the others prepared while it runs.
+    """
     identity = ServiceIdentity.load(config, "ai")
-    manifest = models.find("voice-activity")
+    known = models.manifests(config.model_manifests)
+    voices = models.choose(known, "voice-activity")
     path = await asyncio.to_thread(
-        models.fetch, manifest, config.models, lambda line: log.info("model", detail=line)
+        models.prepare, voices, config.models, lambda text, _: log.debug("model", detail=text)
     )
+    keeper = models.Keeper(_wanted(known, config), config.models, config.model_manifests)
     with ThreadPoolExecutor(config.inference_threads, "inference") as executor:
-        servicer = AiServicer(SileroVad(path), [manifest.label], executor, config.max_streams)
+        servicer = AiServicer(SileroVad(path), [voices.label], executor, config.max_streams)
         servicers = {ai_pb2_grpc.add_AiServiceServicer_to_server: servicer}
         async with (
             channels.mesh(config, identity) as mesh,
             server.serving(
                 config, "ai", identity, UserTokenVerifier(published_keys(mesh)), servicers
             ) as it,
+            asyncio.TaskGroup() as group,
         ):
+            keeping = group.create_task(keeper.run())
             yield it
+            keeping.cancel()
+
+
+def _wanted(known: list[models.Manifest], config: Config) -> list[models.Manifest]:
+    tasks = set(config.model_tasks or models.TASKS)
+    return models.in_use(known, tasks if config.emotions else tasks - FACE_TASKS)
