@@ -111,6 +111,8 @@ class Services:
             values["PARLEY_EMOTIONS"] = str(self.settings.ai.emotions).lower()
         if service == "ai":
             values |= models(self.state)
+            if self.settings.ai.tasks:
+                values["PARLEY_MODEL_TASKS"] = ",".join(self.settings.ai.tasks)
         return values
 
     def _turn(self) -> dict[str, str]:

@@ -188,9 +188,14 @@ class Media:
 
 @dataclass(frozen=True, slots=True)
 class Ai:
-    """`emotions`: whether hosts may have expressions of faces read, each participant willing. See docs/ai.md."""
+    """What the machine understands of meetings: see docs/ai.md.
+
+    `emotions`: whether hosts may have expressions of faces read, each participant willing. `tasks`: what models are
+    wanted for; all, when empty.
+    """
 
     emotions: bool = False
+    tasks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,4 +52,8 @@ async def running(config: Config) -> AsyncIterator[server.Server]:
 
 def _wanted(known: list[models.Manifest], config: Config) -> list[models.Manifest]:
     tasks = set(config.model_tasks or models.TASKS)
+    if unknown := sorted(tasks - set(models.TASKS)):
+        raise models.ModelError(
+            f"There is no task {unknown[0]}; there are {', '.join(models.TASKS)}."
+        )
     return models.in_use(known, tasks if config.emotions else tasks - FACE_TASKS)

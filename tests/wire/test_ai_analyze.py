@@ -74,6 +74,7 @@ async def ai_running(
         trust=keys / "trust.jwks",
         drain_seconds=0,
         models=MODELS,
+        model_tasks=("voice-activity",),
         max_streams=max_streams,
     )
     caller = Config(**{**_fields(config), "service_key": keys / "media.key"})
