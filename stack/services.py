@@ -111,6 +111,9 @@ class Services:
             values["PARLEY_EMOTIONS"] = str(self.settings.ai.emotions).lower()
         if service == "ai":
             values |= models(self.state)
+            values["OPENBLAS_NUM_THREADS"] = (
+                "1"  # numpy's threads would take the media workers' cores
+            )
             if self.settings.ai.tasks:
                 values["PARLEY_MODEL_TASKS"] = ",".join(self.settings.ai.tasks)
         return values

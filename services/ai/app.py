@@ -12,8 +12,11 @@ from parley.ai.v1 import ai_pb2_grpc
 from chassis import channels, logs, server
 from chassis.auth import ServiceIdentity, UserTokenVerifier
 from chassis.keys import published_keys
+from chassis.stopping import stop
 from services.ai import models
 from services.ai.config import Config
+from services.ai.desk import Desk
+from services.ai.engines import Engines
 from services.ai.servicer import AiServicer
 from services.ai.silero import SileroVad
 
@@ -35,8 +38,17 @@ async def running(config: Config) -> AsyncIterator[server.Server]:
         models.prepare, voices, config.models, lambda text, _: log.debug("model", detail=text)
     )
     keeper = models.Keeper(_wanted(known, config), config.models, config.model_manifests)
-    with ThreadPoolExecutor(config.inference_threads, "inference") as executor:
-        servicer = AiServicer(SileroVad(path), [voices.label], executor, config.max_streams)
+    threads = config.inference_threads
+    with (
+        ThreadPoolExecutor(1, "voice") as voice,
+        ThreadPoolExecutor(1, "reading") as reading,
+        ThreadPoolExecutor(threads, "inference") as inference,
+    ):
+        engines = Engines(
+            SileroVad(path), voice, reading, Desk(inference, threads), config.providers
+        )
+        engines.has("voice-activity", voices)
+        servicer = AiServicer(engines, config.max_streams)
         servicers = {ai_pb2_grpc.add_AiServiceServicer_to_server: servicer}
         async with (
             channels.mesh(config, identity) as mesh,
@@ -45,9 +57,11 @@ async def running(config: Config) -> AsyncIterator[server.Server]:
             ) as it,
             asyncio.TaskGroup() as group,
         ):
-            keeping = group.create_task(keeper.run())
-            yield it
-            keeping.cancel()
+            beside = [group.create_task(keeper.run()), group.create_task(engines.load(keeper))]
+            try:
+                yield it
+            finally:
+                await stop(*beside)
 
 
 def _wanted(known: list[models.Manifest], config: Config) -> list[models.Manifest]:
