@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from typing import NamedTuple
 
@@ -9,6 +10,8 @@ OPUS_CLOCK_RATE = 48_000
 """RFC 7587 §4.1."""
 BYTES_PER_SECOND = 32_000
 """16 kHz, 16 bits."""
+ROUNDING = 0.01
+"""Of a sample: offsets are told in microseconds."""
 LEAP_SECONDS = 5.0
 """A timestamp that leads or lags behind by more is of another source, or has leapt."""
 BEHIND_SECONDS = 2.0
@@ -64,6 +67,11 @@ class Chunk(NamedTuple):
         """Where they end."""
         return self.offset + len(self.pcm) / BYTES_PER_SECOND
 
+    def after(self, offset: float) -> Chunk:
+        """Cut off what is before an offset."""
+        samples = math.ceil((offset - self.offset) * BYTES_PER_SECOND / 2 - ROUNDING)
+        return Chunk(self.offset + 2 * samples / BYTES_PER_SECOND, self.pcm[2 * samples :])
+
 
 class Backlog:
     """The sound that waits, and, while it `keeps`, what was sent since `settle`, so that it can be sent again.
@@ -100,9 +108,11 @@ class Backlog:
             self._drop()
 
     def settle(self, until: float) -> None:
-        """What ends there or before need not be sent again."""
+        """What is before that need not be sent again."""
         while self._sent and self._chunks[0].end <= until:
             self._drop()
+        if self._sent and self._chunks[0].offset < until:
+            self._chunks[0] = self._chunks[0].after(until)
 
     def forget(self) -> None:
         """Keep nothing of what was sent."""
