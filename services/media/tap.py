@@ -35,7 +35,14 @@ RETRY_MIN_SECONDS = 0.5
 RETRY_MAX_SECONDS = 5.0
 REFUSED_SECONDS = 60.0
 """How long speech is not asked for when the ai service does not recognise it; voice activity goes on."""
-REFUSALS = ("MODEL_NOT_READY", "LANGUAGE_NOT_SUPPORTED")
+REFUSALS = (
+    grpc.StatusCode.UNIMPLEMENTED,
+    grpc.StatusCode.INVALID_ARGUMENT,
+    grpc.StatusCode.FAILED_PRECONDITION,
+    grpc.StatusCode.INTERNAL,
+)
+"""With these one does not ask for the same again. gRPC says INTERNAL as well when a call ends while one speaks."""
+NOT_READY = "MODEL_NOT_READY"
 
 log = logs.get("media.tap")
 
@@ -104,6 +111,7 @@ class Tap:
         self._asked = NOTHING
         self._speaking = False
         self._has_voice = False
+        self._has_updated = False
         self._is_padded = False
         self._turn = 0
         self._clock = TrackClock()
@@ -197,31 +205,30 @@ class Tap:
 
     async def _analyse(self) -> bool:
         """Have the sound analysed while there is somebody to do it; tells whether there was."""
-        has_begun = False
+        begun = asyncio.Event()
         self._turn += 1
-        self._has_voice = False
+        self._has_voice = self._has_updated = False
         self._backlog.rewind()
         self._captions.resume()
         try:
-            async for answer in self._stub.Analyze(self._requests()):
-                has_begun = True
+            async for answer in self._stub.Analyze(self._requests(begun)):
+                begun.set()
                 self._take(answer)
         except grpc.aio.AioRpcError as error:
             log.info("analysis broke off", code=error.code().name)
-            self._note_refusal(error, has_begun=has_begun)
-        return has_begun
+            self._note_refusal(error, has_begun=begun.is_set())
+        self._turn += 1
+        return begun.is_set()
 
     def _note_refusal(self, error: grpc.aio.AioRpcError, *, has_begun: bool) -> None:
         """Ask for less where the ai service does not know speech, or does not know that one may change one's mind."""
-        is_unknown = error.code() == grpc.StatusCode.UNIMPLEMENTED
-        if is_unknown and has_begun:
+        is_refusal = error.code() in REFUSALS or channels.reason(error) == NOT_READY
+        if is_refusal and has_begun and self._has_updated:
             self._takes_updates = False
-        elif self._asked.recognition is not None and (
-            is_unknown or channels.reason(error) in REFUSALS
-        ):
+        elif is_refusal and not has_begun and self._asked.recognition is not None:
             self._refused_until = time.monotonic() + REFUSED_SECONDS
 
-    async def _requests(self) -> AsyncIterator[ai_pb2.AnalyzeRequest]:
+    async def _requests(self, begun: asyncio.Event) -> AsyncIterator[ai_pb2.AnalyzeRequest]:
         asked, turn = self._asked, self._turn
         yield ai_pb2.AnalyzeRequest(
             start=ai_pb2.AnalysisStart(
@@ -231,19 +238,24 @@ class Tap:
                 recognition=asked.recognition,
             )
         )
+        await begun.wait()
         while turn == self._turn:  # gRPC asks for one more when a call is over
             chunk = self._backlog.next()
             due = self._due(chunk)
-            if due != asked:
-                if due == NOTHING or not self._takes_updates:
-                    return
-                self._asked = asked = due
-                update = ai_pb2.AnalysisUpdate(features=due.features, recognition=due.recognition)
-                yield ai_pb2.AnalyzeRequest(update=update)
-            elif chunk is None:
+            if self._wanted == NOTHING:
+                return
+            if chunk is None and due in (asked, NOTHING):
                 self._more.clear()
                 await self._more.wait()
-            else:
+            elif chunk is not None and due == NOTHING:
+                self._backlog.sent()
+            elif due != asked:
+                if not self._takes_updates:
+                    return
+                self._asked, self._has_updated, asked = due, True, due
+                update = ai_pb2.AnalysisUpdate(features=due.features, recognition=due.recognition)
+                yield ai_pb2.AnalyzeRequest(update=update)
+            elif chunk is not None:
                 self._backlog.sent()
                 audio = ai_pb2.AudioChunk(pcm=chunk.pcm)
                 audio.offset.FromMicroseconds(round(chunk.offset * 1_000_000))
