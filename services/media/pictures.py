@@ -36,7 +36,7 @@ def picture(codec: str, payloads: Sequence[bytes]) -> ai_pb2.VideoFrame | None:
     """Decode the keyframe that payloads carry, in order, at most MAX_WIDTH wide; None where that can't be."""
     try:
         return _shown(_decoded(codec, assembled(codec, payloads)))
-    except (PictureInvalid, av.error.FFmpegError, IndexError):
+    except (ValueError, av.error.FFmpegError, IndexError):
         return None
 
 
@@ -132,7 +132,8 @@ def _av1(payloads: Sequence[bytes]) -> Iterator[bytes]:
         kind, has_extension = obu[0] >> 3 & 0x0F, obu[0] & 0x04
         if kind in (_OBU_TEMPORAL_DELIMITER, _OBU_TILE_LIST, _OBU_PADDING):
             continue
-        head = 2 if has_extension else 1
+        if len(obu) < (head := 2 if has_extension else 1):
+            raise PictureInvalid
         if obu[0] & 0x02:  # it has its size already
             yield obu
         else:
