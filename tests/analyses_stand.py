@@ -55,6 +55,12 @@ class Analysed:
             said.append(self._said(self.begun, self.end, final=False))
         return said
 
+    def finish(self) -> list[ai_pb2.AnalyzeResponse]:
+        """No more sound comes: what was being said is final."""
+        if SPEECH not in self.features or self.begun is None:
+            return []
+        return [ai_pb2.AnalyzeResponse(speech=self._said(self.begun, self.end, final=True))]
+
     def _begin(self, at: float) -> None:
         self.begun = at
         self.segment += 1
@@ -116,6 +122,8 @@ class Analyses(ai_pb2_grpc.AiServiceServicer, ai_pb2_grpc.TextServiceServicer):
                     coming.cancel()
                     raise Unavailable
                 if (request := coming.result()) is None:
+                    for answer in stream.finish() if stream is not None else ():
+                        yield answer
                     return
                 if stream is None:
                     stream = self._begin(request.start)
@@ -144,7 +152,7 @@ class Analyses(ai_pb2_grpc.AiServiceServicer, ai_pb2_grpc.TextServiceServicer):
             case "update" if self.recognises:
                 stream.features = set(request.update.features)
                 stream.updates += 1
-                stream.begun = None
+                stream.begun, stream.segment = None, 0
             case "update":
                 raise Unimplemented
             case "audio" if SPEECH in stream.features:

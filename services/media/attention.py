@@ -9,7 +9,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 from parley.ai.v1 import ai_pb2, ai_pb2_grpc
 from parley.ai.v1.ai_pb2 import FaceExpressions
@@ -45,6 +46,8 @@ class Senses:
     seeing: Executor
     scribe: Scribe
     translator: Translator
+    finishing: set[Tap] = field(default_factory=set)
+    """Taps of rooms that have moved on, which still tell what was said."""
 
 
 @dataclass(slots=True, eq=False)
@@ -107,9 +110,15 @@ class Attention:
         self.is_encrypted = True
         self._let_go()
 
-    def end(self) -> None:
-        """Attend to nothing any more, since the room is another worker's."""
+    def end(self, *, tells: bool) -> None:
+        """Attend to nothing any more, since the room is another worker's; tell what was being said, or not that either."""
         self._is_over = True
+        if tells:
+            finishing = self._senses.finishing
+            for _, tap in self._taps.values():
+                finishing.add(tap)
+                tap.finish(partial(finishing.discard, tap))
+            self._taps.clear()
         self._let_go()
 
     def hears(self, track: PublishedTrack) -> bool:

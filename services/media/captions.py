@@ -18,6 +18,7 @@ class Captions:
         self._since = 0.0
         self._base = 0
         self._finals = 0
+        self._final_here = 0
         self._ended = 0.0
         self._told_at = -PARTIAL_SECONDS
 
@@ -27,8 +28,8 @@ class Captions:
         self.is_open = False
 
     def resume(self) -> None:
-        """Another process takes over, and will hear again what has not become final."""
-        self._base = self._finals
+        """Another process, or a recogniser that has begun anew, counts from 1 again."""
+        self._base, self._final_here = self._finals, 0
 
     def take(self, heard: SpeechHypothesis, now: float) -> SpeechHypothesis | None:
         """Take a hypothesis; returns what is to be told of it, if anything is."""
@@ -36,11 +37,14 @@ class Captions:
         is_earlier = end <= self._since or start < self._since - TOLERANCE_SECONDS
         if is_earlier or end <= self._ended:
             return None
+        if heard.segment <= self._final_here:
+            self.resume()
         told = SpeechHypothesis()
         told.CopyFrom(heard)
         told.segment += self._base
         self.is_open = not heard.final
         if heard.final:
+            self._final_here = max(self._final_here, heard.segment)
             self._finals = max(self._finals, told.segment)
             self._ended = end
         elif now - self._told_at < PARTIAL_SECONDS:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -33,6 +33,8 @@ SILENCE = bytes(BYTES_PER_SECOND)
 """What a recogniser is given then, so that it ends what was being said."""
 RETRY_MIN_SECONDS = 0.5
 RETRY_MAX_SECONDS = 5.0
+FINISH_SECONDS = 3.0
+"""How long a tap that takes no more sound waits for what is made of it."""
 REFUSED_SECONDS = 60.0
 """How long speech is not asked for when the ai service does not recognise it; voice activity goes on."""
 REFUSALS = (
@@ -113,6 +115,7 @@ class Tap:
         self._has_voice = False
         self._has_updated = False
         self._is_padded = False
+        self._is_finished = False
         self._turn = 0
         self._clock = TrackClock()
         self._captions = Captions()
@@ -147,10 +150,23 @@ class Tap:
         """End the analysis."""
         self._task.cancel()
 
+    def finish(self, then: Callable[[], None]) -> None:
+        """Take no more sound, but tell what is made of what was taken, if that is soon; `then` it is over."""
+        self._is_finished = True
+        self._more.set()
+        timer = asyncio.get_running_loop().call_later(FINISH_SECONDS, self._task.cancel)
+
+        def over(_task: asyncio.Task[None]) -> None:
+            timer.cancel()
+            then()
+
+        self._task.add_done_callback(over)
+
     async def _run(self) -> None:
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._decode())
-            group.create_task(self._converse())
+            decoding = group.create_task(self._decode())
+            await self._converse()
+            decoding.cancel()
 
     async def _decode(self) -> None:
         """Put sound into the backlog, for ever."""
@@ -190,16 +206,16 @@ class Tap:
         self._more.set()
 
     async def _converse(self) -> None:
-        """Have the sound analysed, by one process after the other, for ever."""
+        """Have the sound analysed, by one process after the other, until there is no more."""
         delay = RETRY_MIN_SECONDS
-        while True:
+        while not self._is_finished:
             first = await self._next()
             self._asked = self._due(first)
             with streams.labels("audio").track_inprogress():
                 if await self._analyse():
                     delay = RETRY_MIN_SECONDS
             self._say(speaking=False)
-            if self._wanted != NOTHING:
+            if self._wanted != NOTHING and not self._is_finished:
                 await asyncio.sleep(delay)
                 delay = min(2 * delay, RETRY_MAX_SECONDS)
 
@@ -242,7 +258,7 @@ class Tap:
         while turn == self._turn:  # gRPC asks for one more when a call is over
             chunk = self._backlog.next()
             due = self._due(chunk)
-            if self._wanted == NOTHING:
+            if self._wanted == NOTHING or (chunk is None and self._is_finished):
                 return
             if chunk is None and due in (asked, NOTHING):
                 self._more.clear()

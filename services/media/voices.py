@@ -75,14 +75,14 @@ class Voices(Listener):
         if self._speaking:
             self._speaking.clear()
             self._tell_speakers()
-        self.attention.end()
+        self.attention.end(tells=not self._is_silent)
         self._is_retired = True
 
     def silence(self) -> None:
         """Tell nothing more."""
         self._speaking.clear()
-        self.retire()
         self._is_silent = True
+        self.retire()
 
     def offer(self, participant: str, offer: Offer) -> None:
         """A subscriber's offer must reach its client."""

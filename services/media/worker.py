@@ -227,6 +227,8 @@ class Worker:
         """End what decodes, asks and translates."""
         await self._inquiry.close()
         await self._senses.translator.close()
+        for tap in tuple(self._senses.finishing):
+            tap.close()
         for each in (self._hearing, self._seeing):
             each.shutdown(wait=False, cancel_futures=True)
 

@@ -42,6 +42,15 @@ def test_another_process_counts_on_from_the_last_final_and_repeats_none() -> Non
     assert told(captions, said(1, 3, 4), 11) == 4
 
 
+def test_a_recogniser_that_begins_anew_counts_on_as_well() -> None:
+    captions = Captions()
+    assert [told(captions, said(each, each, each + 1)) for each in (1, 2)] == [1, 2]
+    captions.begin(5.0)
+    assert told(captions, said(1, 5, 6, final=False), 9) == 3
+    assert told(captions, said(1, 5, 6.5), 9) == 3
+    assert told(captions, said(2, 7, 8), 9) == 4
+
+
 def test_what_was_said_before_one_agreed_is_not_told() -> None:
     captions = Captions()
     captions.begin(10.0)

@@ -278,6 +278,11 @@ async def test_a_room_that_moves_to_another_worker_goes_on_being_captioned(
         await drain(stand, await stand.holder(ann.room))
         await until(lambda: len(tracks(stand, (ann, bob)) - before) == 2, 60)
         await says_both(stand, ann, bob)
+        for track_id in before:
+            last = [
+                it for who in (ann, bob) for it in captions(stand, who) if it.track_id == track_id
+            ]
+            assert last[-1].speech.final, "what was being said was told"
         names = [each.name for each in stand.minutes.segments]
         assert len(set(names)) == len(names)
 
