@@ -41,6 +41,9 @@ class Camera:
         packet = head + timestamp.to_bytes(4, "big") + layer.to_bytes(4, "big") + payload
         self.forwarder.receive(packet, self.layers[layer], now)
 
+    def is_watched(self, layer: int) -> bool:
+        return self.layers[layer].stream.is_watched
+
     def lose(self, layer: int) -> None:
         self._numbers[layer] += 1
 
@@ -59,12 +62,12 @@ def test_the_smallest_layer_that_is_sent_gives_a_whole_keyframe_and_then_none_fo
     camera = Camera()
     for layer in (1, 2):
         camera.send(layer, DELTA, 1, 100.0, ends=True)
-        assert camera.layers[layer].stream.is_watched, "until its height is known"
+        assert camera.is_watched(layer), "until its height is known"
         camera.layers[layer].height = 360
         camera.layers[layer].watch()
     camera.tick(100.1)
     assert camera.asked == 1
-    assert camera.layers[1].stream.is_watched
+    assert camera.is_watched(1)
     camera.send(1, DELTA, 2, 100.2, ends=True)
     camera.send(1, KEY, 3, 100.3, ends=False)
     camera.tick(100.35)
@@ -73,7 +76,7 @@ def test_the_smallest_layer_that_is_sent_gives_a_whole_keyframe_and_then_none_fo
     camera.send(1, DELTA, 4, 100.45, ends=True)
     camera.tick(100.5)
     assert camera.taken == [("VP8", [KEY, MORE], 3)]
-    assert not camera.layers[1].stream.is_watched, "the fast path has it again"
+    assert not camera.is_watched(1), "the fast path has it again"
     camera.tick(100.6)
     camera.send(1, KEY, 5, 101.0, ends=True)
     camera.tick(101.1)
