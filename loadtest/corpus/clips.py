@@ -79,7 +79,8 @@ KEYBOARD_SECONDS = 60.0
 CITY_SOUNDS = {
     "street": ("TraficHigh", "TraficLow"),
     "crowd": ("MarketFull", "SportsCroud"),
-    "machines": ("Substation", "WindMillHTech", "PowerSolar", "Recycle"),
+    "machines": ("Mill", "WindMillHTech", "PowerSolar", "Recycle", "Industry", "RailTrain"),
+    "hum": ("Substation",),
 }
 NOISES = (*CITY_SOUNDS, "keyboard")
 
@@ -165,14 +166,24 @@ def _prompts() -> Iterator[tuple[str, bytes, str]]:
 
 
 def _corrected(text: str) -> str:
+    """Correct a published text, and leave out what it remarks in parentheses."""
     for wrong, right in CORRECTIONS.items():
         text = text.replace(wrong, right)
-    return text.strip()
+    return re.sub(r"\(.*?\)", "", text).strip()
 
 
 def noise(kind: str) -> Samples:
-    """Give real noise: street, crowd (many people at once), machines or keyboard. Raises CorpusError."""
+    """Give real noise of NOISES: a crowd is many people at once, hum is a transformer's. Raises CorpusError."""
     return keyboard() if kind == "keyboard" else _city(*CITY_SOUNDS[kind])
+
+
+def wordless(seconds: int) -> list[Clip]:
+    """Give noise and music, so long of each, as clips in which nothing is said. Raises CorpusError."""
+    sounds = {kind: noise(kind) for kind in NOISES} | dict(music())
+    return [
+        Clip(name, "en", np.resize(sound, seconds * SAMPLE_RATE), "", "noise and music", "")
+        for name, sound in sounds.items()
+    ]
 
 
 @functools.cache
@@ -246,4 +257,5 @@ __all__ = [
     "music",
     "noise",
     "prompts",
+    "wordless",
 ]
