@@ -123,10 +123,10 @@ export class Call {
     this.#plane.retune("screen");
   }
 
-  /** Take in the settings as they were when somebody asked: what the server has told since is newer. */
-  learn(settings: Settings): void {
-    if (this.state.settings === undefined) this.#change({ settings });
-  }
+  /** Take in settings that the server answered with; what it tells in the conversation comes by itself. */
+  readonly learn = (settings: Settings): void => {
+    this.#change({ settings });
+  };
 
   leave(): void {
     if (this.state.phase === "over") return;

@@ -26,25 +26,23 @@ export class Heard {
 
   /** Take in what the server said, if it is of this kind. */
   said(message: Said, time: number): void {
-    const { lines } = this.#findings;
     switch (message.case) {
       case "caption":
-        return this.#change({ lines: captioned(lines, message.value, Date.now(), time) });
+        this.#change({ lines: captioned(this.#findings.lines, message.value, Date.now(), time) });
+        break;
       case "emotionDetected":
-        return this.#change({ emotion: message.value });
+        this.#change({ emotion: message.value });
+        break;
       case "roomMood":
-        return this.#change({ mood: message.value });
+        this.#change({ mood: message.value });
+        break;
       case "settingsChanged":
-        if (message.value.settings?.emotions !== true) this.forgetFaces();
-        return;
+        // What was read last is not true for longer.
+        if (message.value.settings?.emotions !== true) this.#change({ emotion: undefined, mood: undefined });
+        break;
       default:
-        return;
+        break;
     }
-  }
-
-  /** No face is read any more: what was read last is not true for longer. */
-  forgetFaces(): void {
-    this.#change({ emotion: undefined, mood: undefined });
   }
 
   #change(change: Partial<Findings>): void {

@@ -153,6 +153,7 @@ export const en = {
     "While you are not muted, this server turns what you say into text. Everyone in the meeting can read it.",
   "listening.captions.where":
     "It is done on this server, in memory. Sound is never stored. Text is kept only if the transcript is on and you agree.",
+  "listening.captions.translated": "Texts are translated on this server, or by a service that the operator has chosen.",
   "listening.transcript.what":
     "The captions of those who agree are kept with the meeting, with their names. Everyone who joined can read, search and export them.",
   "listening.transcript.where": "It stays on this server and is deleted {days} days after the meeting. The host can delete it sooner.",
@@ -191,7 +192,7 @@ export const en = {
   askSummary: "Use what you say for the summary?",
   askEmotions: "May your face be read for emotions?",
   askAnyTime: "You can change this at any time, at the top of the call.",
-  askEmotionsFree: "You need not. The meeting goes on in the same way, and nobody is told what you choose.",
+  askEmotionsFree: "You need not. The meeting goes on in the same way, and no one in it is told what you choose.",
   yesKeep: "Yes, keep it",
   yesUse: "Yes, use it",
   yesRead: "Yes, read my face",
@@ -259,7 +260,7 @@ export const en = {
   setEmotions: "Read emotions from faces",
   setEmotionsHint: "Only of those who say yes. At work and in education it is forbidden in the EU.",
   setLanguage: "Language that is spoken",
-  setLanguageAny: "Find out",
+  setLanguageAny: "Recognise it",
   setTranslations: "Translate captions into",
   setVocabulary: "Names and terms",
   setVocabularyHint: "One a line; captions get them right more often.",
