@@ -1,7 +1,7 @@
 /** What listens and looks, at the top of the call for as long as it does, and how to say no; and the questions of it. */
-import { durationMs } from "@bufbuild/protobuf/wkt";
 import { type ReactNode, useId } from "react";
 import { concerns, type Kind, type Question, questionOf } from "../call/listening";
+import { retentionDays } from "../call/settings";
 import type { Settings } from "../gen/parley/meeting/v1/settings_pb";
 import { useI18n } from "../i18n";
 import type { Consent } from "./consent";
@@ -22,8 +22,6 @@ const QUESTIONS: Partial<Record<Kind, Question>> = {
   summary: "transcript",
   emotions: "emotions",
 };
-const DAY_MS = 86_400_000;
-const DEFAULT_DAYS = 30;
 
 interface ListeningProps {
   kinds: readonly Kind[];
@@ -162,10 +160,3 @@ const WORDS = {
   summary: { ask: "askSummary", yes: "yesUse" },
   emotions: { ask: "askEmotions", yes: "yesRead" },
 } as const;
-
-/** How long the transcript is kept after the meeting, in whole days. */
-export function retentionDays(settings: Settings | undefined): number {
-  const retention = settings?.transcriptRetention;
-  return retention === undefined ? DEFAULT_DAYS : Math.round(durationMs(retention) / DAY_MS);
-}
-

@@ -1,31 +1,16 @@
 /** Settings: one's own sound, and for hosts what the server does with what is said and shown in a meeting. */
-import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { useState } from "react";
 import { settings as service } from "../api/client";
 import { reasonOf } from "../api/errors";
+import { PATHS, retentionDays, settingsOf, TRANSLATE } from "../call/settings";
 import type { Settings } from "../gen/parley/meeting/v1/settings_pb";
 import { useI18n } from "../i18n";
 import { languageName } from "./captions";
 import type { Device } from "./devices";
-import { retentionDays } from "./listening";
 import { Checkbox, Dialog, Field, Form } from "./parts";
 
-const DAY_MS = 86_400_000;
 /** What people most often speak; the server says which of them it can't recognise. */
 const LANGUAGES = ["ar", "de", "en", "es", "fr", "hi", "id", "it", "ja", "ko", "nl", "pl", "pt", "ru", "tr", "uk", "vi", "zh"];
-const TRANSLATE = "translate.";
-/** The fields that the form has, as parley.meeting.v1.Settings names them. */
-const PATHS = [
-  "captions",
-  "transcript",
-  "transcript_retention",
-  "summary",
-  "emotions",
-  "language_code",
-  "translation_language_codes",
-  "vocabulary",
-];
-
 interface SettingsProps {
   audio: Device;
   /** Given to those who may change them. */
@@ -155,25 +140,6 @@ function MeetingSettings({ settings, changed }: { settings: Settings; changed: (
       {saved && <p role="status">{t("saved")}</p>}
     </Form>
   );
-}
-
-/** The settings that a filled-in form means, for the version that it was made from. */
-export function settingsOf({ name, etag }: Pick<Settings, "name" | "etag">, values: Record<string, string>) {
-  const captions = values.captions !== undefined;
-  return {
-    name,
-    etag,
-    captions,
-    transcript: captions && values.transcript !== undefined,
-    transcriptRetention: durationFromMs(Number(values.days ?? 0) * DAY_MS),
-    summary: captions && values.summary !== undefined,
-    emotions: values.emotions !== undefined,
-    languageCode: values.language ?? "",
-    translationLanguageCodes: Object.keys(values)
-      .filter((key) => key.startsWith(TRANSLATE))
-      .map((key) => key.slice(TRANSLATE.length)),
-    vocabulary: [...new Set((values.vocabulary ?? "").split(/[\n,，、]/).map((term) => term.trim()))].filter((term) => term !== ""),
-  };
 }
 
 function withOthers(codes: readonly string[]): string[] {

@@ -1,9 +1,6 @@
 import { durationMs } from "@bufbuild/protobuf/wkt";
-import { expect, test, vi } from "vitest";
-
-vi.stubGlobal("location", { origin: "http://parley.test" });
-vi.stubGlobal("localStorage", { getItem: () => null });
-const { settingsOf } = await import("./settings");
+import { expect, test } from "vitest";
+import { settingsOf } from "./settings";
 
 const BEFORE = { name: "meetings/m/settings", etag: "7" };
 

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { sharesOf } from "./emotions";
+import { sharesOf } from "./mood";
 
 test("the mood is told from the largest share on, without what is next to nothing or unknown", () => {
   expect(sharesOf({ shares: { happy: 0.3, neutral: 0.55, sad: 0.04, surprised: 0.11, bored: 0.5 } })).toEqual([
