@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import wave
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import expect
 
-from loadtest.browser import ALLOW_DEVICES, Person, chromium
+from loadtest.browser import ALLOW_DEVICES, PATIENCE_MS, Person, chromium
 from tests.browser.two_people import two_people
 from tests.running_stack import RunningStack
 
@@ -55,8 +56,9 @@ def noise(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 async def hears(listener: Person, least: float, most: float) -> None:
-    """Wait until the listener hears a second of sound of such a power."""
-    await listener.page.evaluate(UNTIL_POWER, [least, most])
+    """Wait until the listener hears a second of sound of such a power. Raises TimeoutError."""
+    async with asyncio.timeout(2 * PATIENCE_MS / 1000):
+        await listener.page.evaluate(UNTIL_POWER, [least, most])
 
 
 async def suppress(one: Person) -> None:

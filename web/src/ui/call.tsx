@@ -117,6 +117,16 @@ export function CallView({ call, meeting, isHost, audio, video }: CallViewProps)
     setEnding(false);
     if (sure) attempt(meetings.endMeeting({ name: meeting.name }));
   };
+  useEffect(() => {
+    // Asked for once we are in: whatever changes from then on is told.
+    if (state.me === "") return;
+    settings.getSettings({ name: `${meeting.name}/settings` }).then(
+      (asked) => {
+        if (call.state.settings === undefined) call.learn(asked);
+      },
+      (error: unknown) => console.warn(error),
+    );
+  }, [call, meeting.name, state.me]);
   const trouble = [audio.problem, video.problem].find((each) => each !== undefined && !known.includes(each));
   return (
     <section className="call" aria-label={meeting.title}>

@@ -80,7 +80,6 @@ export function MeetingPage({ code, user }: { code: string; user: User }) {
     });
     setMeeting(admission.meeting);
     setCall(joining);
-    learnSettings(joining, name);
     await joining.start();
   };
 
@@ -174,16 +173,6 @@ export function MeetingPage({ code, user }: { code: string; user: User }) {
         )}
       </div>
     </section>
-  );
-}
-
-/** Have a call know the meeting's settings, unless it has been told newer ones. */
-function learnSettings(call: Call, name: string): void {
-  service.getSettings({ name: `${name}/settings` }).then(
-    (settings) => {
-      if (call.state.settings === undefined) call.learn(settings);
-    },
-    (error: unknown) => console.warn(error),
   );
 }
 
