@@ -15,12 +15,12 @@ from loadtest.corpus import clips as corpus
 from loadtest.corpus.clips import SAMPLE_RATE, Samples
 from loadtest.corpus.packages import CorpusError
 from loadtest.corpus.scene import FRAME, Scene, Truth, scene
-from services.ai import models
+from loadtest.peers.parley_dictation import prepared
+from services.ai.models import ModelError
 from services.ai.silero import SileroVad
 from services.ai.vad import CHUNK, OFF_CHUNKS, Network, VoiceActivity
 from stack.bench import Figure
 from stack.errors import StackError
-from stack.state import default_root
 
 PACKET_FRAMES = 2
 WAIT_SECONDS = (OFF_CHUNKS + 2) * CHUNK / SAMPLE_RATE
@@ -44,15 +44,13 @@ class Judged:
 def main() -> list[Figure]:
     """Measure, print the table. Raises StackError."""
     try:
-        model = models.find("voice-activity")
-        cache = default_root(models.MANIFESTS.parents[2]) / "cache" / "models"
-        network = SileroVad(models.fetch(model, cache, print))
+        network = SileroVad(prepared("silero-vad"))
         spoken = scene(
             [*corpus.austen(), *corpus.dickens(), *corpus.prompts()[::EVERY]], WAIT_SECONDS
         )
         rows = list(_conditions(network, spoken))
         alone = {name: _alone(network, samples) for name, samples in _sounds()}
-    except (CorpusError, models.ModelError) as error:
+    except (CorpusError, ModelError) as error:
         raise StackError(str(error)) from None
     print(markdown(spoken, rows, alone), flush=True)
     return [figure for row in rows for figure in _figures(row)]
