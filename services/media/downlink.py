@@ -261,13 +261,14 @@ class Downlink:
         return self._timestamp + moved
 
     def _find(self, sequence: int) -> tuple[Kept, _Stretch] | None:
+        """Find what the subscriber knows by a number: in the stretch that has it and no other, where it is another packet."""
+        latest = self._stretches[-1]
+        highest = latest.encoding.stream.highest + latest.offset
+        number = highest - (highest - sequence & 0xFFFF)
         for stretch in reversed(self._stretches):
-            stream = stretch.encoding.stream
-            highest = stream.highest
-            back = (highest + stretch.offset - sequence) & 0xFFFF
-            extended = highest - back
-            if extended >= stretch.begin and (kept := stream.kept(extended)) is not None:
-                return kept, stretch
+            if number >= stretch.begin + stretch.offset:
+                kept = stretch.encoding.stream.kept(number - stretch.offset)
+                return None if kept is None else (kept, stretch)
         return None
 
     def _send_again(self, kept: Kept, stretch: _Stretch, now: float) -> None:

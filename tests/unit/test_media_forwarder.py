@@ -355,6 +355,10 @@ class Switching(Track):
             clock = 5_000_000 * layer + at * 3_000
             self.receive(packet(sequence, clock, ssrc, payload), now, layer)
 
+    def lose(self, layer: int) -> None:
+        """A packet is lost on its way from the publisher."""
+        self._next[layer] += 1
+
     def report(self, layer: int, at: int) -> None:
         ntp = (7_000 << 32) + (at << 32) // 30
         clock = 5_000_000 * layer + at * 3_000
@@ -417,6 +421,22 @@ def test_what_was_lost_on_either_side_of_a_switch_can_be_had_again() -> None:
     assert [each and each[:17] + each[20:] for each in again] == [
         each[:17] + each[20:] for each in before
     ]
+
+
+def test_what_the_publisher_lost_is_not_answered_with_another_packet() -> None:
+    track = Switching()
+    track.forwarder.choose(track.links[0], 1)
+    track.frame(1, 1, key=True)
+    track.forwarder.choose(track.links[0], 0)
+    track.frame(0, 2, key=True)
+    track.frame(1, 2, size=5)
+    track.forwarder.choose(track.links[0], 1)
+    track.frame(1, 3, key=True)
+    lost = rtp.sequence_number(track.sinks[0].rtp[-1]) + 1
+    track.lose(1)
+    track.frame(1, 4)
+    track.links[0].resend([lost], 1.0)
+    assert track.again(0) == [], "the right one, when it comes, would be taken for its double"
 
 
 @settings(max_examples=60, database=None, deadline=None)
