@@ -18,8 +18,8 @@ from services.media.sdp import Codec
 from services.media.stream import Kept
 
 KEYFRAME_INTERVAL_SECONDS = 0.35
-"""Between two keyframe requests to one source; a request that comes sooner is deferred, never dropped.
-libwebrtc drops those that come within 300 ms of one another."""
+"""Between two keyframe requests to one source, or as long as an answer takes; a request that comes sooner is deferred,
+never dropped. libwebrtc drops those that come within 300 ms of one another."""
 NACK_TRIES = 8
 NACK_RETRY_SECONDS = (0.06, 0.5)
 """A packet is asked for again when an answer would have come: the soonest and the latest; publishers pass over a second
@@ -154,8 +154,9 @@ class Encoding:
         """Do what is due: keyframe requests and NACKs to the publisher. Call some twenty times a second."""
         if not self.stream.packets:
             return
-        if self._keyframe_wanted and now - self._asked_at >= KEYFRAME_INTERVAL_SECONDS:
-            self._keyframe_wanted = bool(self.waiting)  # those who wait must not wait for ever
+        is_wanted = self._keyframe_wanted or (self.waiting and self.codec.kind == "video")
+        if is_wanted and now - self._asked_at >= max(KEYFRAME_INTERVAL_SECONDS, self._answer_wait):
+            self._keyframe_wanted = False
             self._asked_at = now
             self.keyframe_requests += 1
             self._request(rtcp.picture_loss_indication(1, self.ssrc))
@@ -174,14 +175,18 @@ class Encoding:
                 SMOOTHING if self._bitrate_bps else 1
             )
 
+    @property
+    def _answer_wait(self) -> float:
+        """How long an answer is waited for."""
+        soonest, latest = NACK_RETRY_SECONDS
+        return max(soonest, min(latest, ANSWER_MARGIN * self._answer_seconds))
+
     def _note_answer(self, seconds: float) -> None:
         """Learn how long an answer takes, counted from the first request."""
         self._answer_seconds += (seconds - self._answer_seconds) / 4
 
     def _ask_for_missing(self, now: float) -> None:
-        soonest, latest = NACK_RETRY_SECONDS
-        wait = max(soonest, min(latest, ANSWER_MARGIN * self._answer_seconds))
-        due = []
+        wait, due = self._answer_wait, []
         for extended, (tries, first, last) in list(self._missing.items()):
             if tries and now - last < wait:
                 continue

@@ -87,6 +87,13 @@ class Track:
             payload = DELTA if encoding.stream.packets else KEYFRAME
             self.receive(packet(sequence, sequence * 10, encoding.ssrc, payload), now, layer)
 
+    def lose_every_other(self, seconds: float) -> None:
+        """From 1 to 39: each comes by retransmission, so much later."""
+        for sequence in range(1, 40, 2):
+            now = 0.5 + sequence / 2
+            self.publish([sequence, sequence + 2], now)
+            self.publish([sequence + 1], now + seconds)
+
     def again(self, sink: int) -> list[int]:
         """The numbers of what came by RTX."""
         packets = [each for each in self.sinks[sink].rtp if rtp.ssrc(each) == RTX.rtx_ssrc]
@@ -223,13 +230,8 @@ def test_the_publisher_is_asked_for_what_is_missing_a_few_times() -> None:
 
 
 def test_a_publisher_that_is_far_away_is_given_the_time_to_answer() -> None:
-    track = Track()
-    now = 1.0
-    for sequence in range(1, 40, 2):  # every other packet comes by retransmission, 300 ms later
-        track.publish([sequence], now)
-        track.publish([sequence + 2], now)
-        track.publish([sequence + 1], now + 0.3)
-        now += 1
+    track, now = Track(), 21.0
+    track.lose_every_other(0.3)
     track.asked.clear()
     track.publish([45], now)
     for step in range(1, 80):
@@ -241,6 +243,18 @@ def test_a_publisher_that_is_far_away_is_given_the_time_to_answer() -> None:
     for step in range(1, 7):  # for as long as an answer takes
         track.forwarder.tick(now + step * 0.05)
     assert len(track.nacked()) == 1
+
+
+def test_a_keyframe_is_not_asked_for_again_before_it_can_have_come() -> None:
+    track = Track()
+    track.lose_every_other(0.4)
+    track.asked.clear()
+    for step in range(10):  # somebody asks all the time
+        track.forwarder.request_keyframe()
+        track.forwarder.tick(30.0 + step * 0.05)
+    assert track.keyframes_asked() == 1
+    track.forwarder.tick(30.5)
+    assert track.keyframes_asked() == 2
 
 
 def test_what_has_come_late_is_not_asked_for_again() -> None:
@@ -291,6 +305,9 @@ def test_who_waits_for_a_keyframe_is_asked_for_until_it_comes() -> None:
     for step in range(4):
         track.forwarder.tick(10.0 + step)
     assert track.keyframes_asked() == 4
+    track.receive(packet(2, payload=KEYFRAME))
+    track.forwarder.tick(20.0)
+    assert track.keyframes_asked() == 4, "a second one would fill a narrow way once more"
 
 
 def test_a_muted_track_is_silent_and_comes_back_without_a_gap() -> None:
