@@ -6,6 +6,8 @@ the lanes that it feeds; `plain_lanes` are those of subscribers that take no red
 
 from __future__ import annotations
 
+import statistics
+from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
@@ -30,8 +32,8 @@ MAX_MISSING = 256
 MAX_GAP = 256
 """A jump further than this is a new beginning, not loss."""
 METER_SECONDS = 0.5
-SMOOTHING = 0.25
-"""The share of a new measurement: a keyframe is no rate."""
+METERED = 5
+"""Measurements of which the middle one counts: a keyframe is no rate."""
 PACKET_BYTES = MIN_HEADER + 8 + WIRE_BYTES
 """What a packet takes beside its payload: its header with the transport-wide number, and what is under it."""
 IDLE_SECONDS = 1.0
@@ -100,7 +102,8 @@ class Encoding:
         self._answer_seconds = NACK_RETRY_SECONDS[0]
         self._asked_at = -KEYFRAME_INTERVAL_SECONDS
         self._keyframe_wanted = False
-        self._bitrate_bps = 0.0
+        self._measured: deque[int] = deque(maxlen=METERED)
+        self._bitrate_bps = 0
         self._metered_at = 0.0
         self._metered_octets = 0
         self.watch()
@@ -109,7 +112,7 @@ class Encoding:
     def bitrate_bps(self) -> int:
         """What it takes on the wire, as measured of late; while it is off, what it took before or what its like take."""
         if self._bitrate_bps:
-            return int(self._bitrate_bps)
+            return self._bitrate_bps
         if self.codec.kind == "audio":
             return TYPICAL_SOUND_BPS
         return TYPICAL_BPS[min(self.rank, len(TYPICAL_BPS) - 1)]
@@ -170,10 +173,8 @@ class Encoding:
         total = self.stream.octets + PACKET_BYTES * self.stream.packets
         octets, self._metered_octets = total - self._metered_octets, total
         if octets and elapsed < 4 * METER_SECONDS:  # what is off keeps the figure that it had
-            measured = 8 * octets / elapsed
-            self._bitrate_bps += (measured - self._bitrate_bps) * (
-                SMOOTHING if self._bitrate_bps else 1
-            )
+            self._measured.append(int(8 * octets / elapsed))
+            self._bitrate_bps = statistics.median_low(self._measured)
 
     @property
     def _answer_wait(self) -> float:

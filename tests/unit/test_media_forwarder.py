@@ -436,8 +436,18 @@ def test_what_was_lost_on_either_side_of_a_switch_can_be_had_again() -> None:
     track.links[0].resend([100, 101, 102, 103], 1.0)
     again = [rtp.unwrap_retransmission(each, 96, 7) for each in track.sinks[0].rtp[len(before) :]]
     assert [each and each[:17] + each[20:] for each in again] == [
-        each[:17] + each[20:] for each in before
-    ]
+        each[:17] + each[20:] for each in before[2:] + before[:2]
+    ], "the newer ones first, which the picture can go on from"
+
+
+def test_of_what_was_lost_before_a_picture_stopped_nothing_comes_again_when_it_goes_on() -> None:
+    track = Switching()
+    track.frame(0, 1, key=True)
+    track.forwarder.choose(track.links[0], -1)
+    track.forwarder.choose(track.links[0], 0)
+    track.frame(0, 2, key=True)
+    track.links[0].resend([100, 101, 102, 103], 1.0)
+    assert track.again(0) == [102, 103], "its keyframe has the room"
 
 
 def test_what_the_publisher_lost_is_not_answered_with_another_packet() -> None:
@@ -568,3 +578,15 @@ def test_whatever_transport_numbers_a_publisher_makes_up_feedback_fits_a_datagra
 def test_an_encoding_that_is_off_costs_what_it_cost_before() -> None:
     encoding = Track(layers=3).layers[2]
     assert encoding.bitrate_bps == 1_700_000
+
+
+def test_a_keyframe_is_no_rate() -> None:
+    track = Track()
+    encoding, rates = track.layers[0], []
+    for number in range(1, 200):  # ten a second
+        size = 15_000 if number == 150 else 1_000
+        for part in range(0, size, 1_000):
+            encoding.stream.receive(packet(number * 20 + part // 1_000, payload=bytes(1_000)), 1.0)
+        encoding.tick(number / 10)
+        rates.append(encoding.bitrate_bps)
+    assert max(rates[30:]) < 1.1 * min(rates[30:])
