@@ -117,17 +117,25 @@ class Way:
 class Sender:
     """Sends sound, and pictures with what the estimate leaves for them; probes as `quota` does.
 
-    Pictures are of any rate up to `wanted_bps`, or, where there are `layers`, what `allocate` chooses of those.
+    Pictures are of any rate up to `wanted_bps`, or, where there are `layers`, what `allocate` chooses of those; each change begins
+    with a keyframe of so many times a frame's bytes.
     `estimates` and `pictures` (rates) are by TICK_SECONDS, `sounds` are when each packet of sound was read, None: never.
     """
 
     def __init__(
-        self, way: Way, wanted_bps: float, *, sound_bps: float = 0, layers: tuple[int, ...] = ()
+        self,
+        way: Way,
+        wanted_bps: float,
+        *,
+        sound_bps: float = 0,
+        layers: tuple[int, ...] = (),
+        keyframe: float = 1.0,
     ) -> None:
         self.way = way
         self.wanted_bps = wanted_bps
         self.sound_bps = sound_bps
         self.layers = layers
+        self.keyframe = keyframe
         self.rank = 0
         self.picture_bps = float(layers[0] if layers else min(wanted_bps, START_BPS))
         self.told = Acknowledged(self)
@@ -146,6 +154,7 @@ class Sender:
         self.read: Feedback = (0, [])
         self._fed_at = self._ticked_at = self._allocated_at = self._framed_at = self._spoke_at = 0.0
         self._probe_end = 0.0
+        self._is_key = False
 
     @property
     def number(self) -> int:
@@ -194,7 +203,8 @@ class Sender:
         return self._arrivals[-1]
 
     def _frame(self) -> None:
-        octets = int(self.picture_bps * FRAME_SECONDS / 8)
+        size = self.keyframe if self._is_key else 1.0
+        octets, self._is_key = int(size * self.picture_bps * FRAME_SECONDS / 8), False
         count = -(-octets // PACKET_BYTES)
         for number in range(count):
             spread = FRAME_SECONDS * FRAME_SPREAD * number / count
@@ -250,7 +260,11 @@ class Sender:
             return self.wanted_bps * NEEDED_MARGIN + self.sound_bps
         choices = [Choice(rank, bps) for rank, bps in enumerate(self.layers)]
         wish = Wish("picture", choices, self.rank)
-        self.rank = allocate([wish], left)["picture"]
+        rank = allocate([wish], left)["picture"]
+        if self.rank == NONE != rank:
+            self.estimator.expect_burst(self.now)
+        self._is_key = self._is_key or rank != self.rank
+        self.rank = rank
         self.picture_bps = 0 if self.rank == NONE else self.layers[self.rank]
         return needed_bps([wish]) + self.sound_bps
 

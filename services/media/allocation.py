@@ -1,6 +1,6 @@
 """Which encoding of which track a subscriber gets, for what its way can carry. Pure.
 
-Everyone's smallest picture comes before anybody's larger one; among equals, higher priority first. What there is no
+Everyone's smallest picture comes before anybody's larger one; among those, higher priority first. What there is no
 room for stops; sound is not in question here: it is paid for before (`budget_bps` is what remains for pictures).
 """
 
@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 UP_MARGIN = 1.15
-"""A larger encoding than now must fit this well, so that nobody goes up and down by the second."""
-RESUME_MARGIN = 1.1
-"""The same for a picture that had stopped. To have no picture is worse than to lose it again."""
+"""A larger encoding than now must fit this well, so that nobody goes up and down by the second.
+
+A picture that had stopped need only fit: to have none is worse than to lose it again, and no probe shows all that a way carries.
+"""
 NEEDED_MARGIN = 1.2
 KEEP_MARGIN = 0.85
 """The smallest one that is there is kept where it does not quite fit: what is measured of it varies."""
@@ -31,7 +32,8 @@ class Choice:
 class Wish:
     """A track that a subscriber wants: by preference order its `choices`, the smallest first; what it has `now` (rank).
 
-    Of two wishes the one with the higher `priority` is served first.
+    Of two wishes the one with the higher `priority` is served first; among equals who has a picture: another's would begin
+    with a keyframe.
     """
 
     key: str
@@ -42,7 +44,7 @@ class Wish:
 
 def allocate(wishes: Sequence[Wish], budget_bps: float) -> dict[str, int]:
     """Choose a rank for each wish, NONE where there is no room."""
-    ordered = sorted(wishes, key=lambda each: -each.priority)
+    ordered = sorted(wishes, key=lambda each: (-each.priority, each.now == NONE))
     chosen = {each.key: NONE for each in wishes}
     left = budget_bps
     for level in range(max((len(each.choices) for each in wishes), default=0)):
@@ -62,8 +64,8 @@ def _raise(wish: Wish, level: int, left: float, chosen: dict[str, int]) -> float
     margin = 1.0
     if choice.rank == wish.now and not level:
         margin = KEEP_MARGIN
-    if choice.rank > wish.now:
-        margin = RESUME_MARGIN if wish.now == NONE else UP_MARGIN
+    if choice.rank > wish.now and (level or wish.now != NONE):
+        margin = UP_MARGIN
     if more * margin > left:
         return 0
     chosen[wish.key] = choice.rank

@@ -57,14 +57,15 @@ SETTLE_SECONDS = 0.3
 class Losses:
     """What share of packets is lost, a second at a time, and how much of that is the network's own.
 
-    Where the way is too narrow, sending less loses less. Loss that stays when less is sent is the network's own.
+    `fraction` is of what was told of since `since`. Where the way is too narrow, sending less loses less. Loss that stays when less is sent is the network's own.
     """
 
     def __init__(self) -> None:
         self.fraction = 0.0
         self.inherent = 0.0
+        self.since = 0.0
         self._before = 0, 0, 0
-        self._since = 0.0
+        self._looked_at = 0.0
         self._seconds: deque[tuple[float, float]] = deque(maxlen=REMEMBERED_SECONDS)
 
     @property
@@ -74,7 +75,7 @@ class Losses:
 
     def look(self, told: Acknowledged, now: float) -> bool:
         """Look at what has been told so far; returns whether `fraction` is a new one."""
-        elapsed = now - self._since
+        elapsed = now - self._looked_at
         if elapsed < LOSS_SECONDS:
             return False
         received, lost, octets = self._before
@@ -89,7 +90,7 @@ class Losses:
         self.inherent = min(self.inherent, LEAST_LOST * self.fraction)
         self._seconds.append((rate, self.fraction))
         self._before = told.received, told.lost, told.octets
-        self._since = now
+        self.since, self._looked_at = self._looked_at, now
         return True
 
     def _blame(self, before: float, less: float) -> None:
@@ -181,7 +182,10 @@ class Estimator:
         estimate = self.estimate_bps
         if estimate is None or wanted_bps <= estimate or self.is_congested:
             return None
-        if not self._prober.is_due(self._cut_at, now):
+        is_passing = (
+            self.is_limited and now - self._burst_at < BURST_SECONDS
+        )  # it would be lost in a keyframe's queue
+        if is_passing or not self._prober.is_due(self._cut_at, now):
             return None
         rate = min(estimate * self._probe_factor, wanted_bps * PROBE_MARGIN, MAX_BPS)
         self._told.lists = True
@@ -209,7 +213,8 @@ class Estimator:
 
     def _weigh_losses(self, now: float) -> None:
         assert self.estimate_bps is not None
-        if self.losses.excess > LOSS_HIGH and now >= self._settled_at:
+        is_new = self.losses.since > self._cut_at  # what was cut for is not cut for again
+        if self.losses.excess > LOSS_HIGH and is_new and now >= self._settled_at:
             self._set(self.estimate_bps * (1 - 0.5 * self.losses.excess))
 
     def _adapt(self, now: float) -> None:

@@ -108,6 +108,7 @@ class Downlink:
 
     def begin(self, encoding: Encoding, kept: Kept, now: float) -> None:
         """Go over to an encoding, whose packet `kept` is the first to come this way."""
+        had_stopped = self.current is None
         self._leave()
         lane, packet = self.lane, kept.packet
         picture_at, is_wide, tl0_at = kept.numbers
@@ -128,6 +129,8 @@ class Downlink:
         self.current = encoding
         self._lanes(encoding).append(lane)
         encoding.watch()
+        if had_stopped:
+            self._stretches.clear()  # what had stopped begins anew: of what was lost before nothing is missed any more
         self._stretches.append(
             _Stretch(
                 encoding,
@@ -154,15 +157,17 @@ class Downlink:
     def resend(self, lost: Sequence[int], now: float) -> None:
         """Send again, by RTX, what the subscriber has lost, by its own sequence numbers, as far as histories and `resends` go.
 
+        What comes since the last seam goes first: a picture can go on from there.
         Never under the number that it had: what differs from the first sending (its transport-wide number does) would
         share a nonce with it, which gives AES-GCM's authentication away (RFC 7714 §8.1).
         """
         if not self._accepted.rtx_payload_type or self.current is None:
             return  # what has stopped begins anew, with a keyframe
-        for sequence in lost:
-            if (found := self._find(sequence)) is None:
+        latest = self._stretches[-1]
+        places = [place for place in map(self._place, lost) if place is not None]
+        for stretch, extended in sorted(places, key=lambda place: place[0] is not latest):
+            if (kept := stretch.encoding.stream.kept(extended)) is None:
                 continue
-            kept, stretch = found
             if not self._way.resends.take(len(kept.packet), now):
                 return
             self._send_again(kept, stretch, now)
@@ -260,14 +265,14 @@ class Downlink:
             moved = int(FRAME_SECONDS * rate)
         return self._timestamp + moved
 
-    def _find(self, sequence: int) -> tuple[Kept, _Stretch] | None:
+    def _place(self, sequence: int) -> tuple[_Stretch, int] | None:
+        """Tell what the subscriber knows by a number: a stretch, and the number there. In any other it is another packet."""
+        latest = self._stretches[-1]
+        highest = latest.encoding.stream.highest + latest.offset
+        number = highest - (highest - sequence & 0xFFFF)
         for stretch in reversed(self._stretches):
-            stream = stretch.encoding.stream
-            highest = stream.highest
-            back = (highest + stretch.offset - sequence) & 0xFFFF
-            extended = highest - back
-            if extended >= stretch.begin and (kept := stream.kept(extended)) is not None:
-                return kept, stretch
+            if number >= stretch.begin + stretch.offset:
+                return stretch, number - stretch.offset
         return None
 
     def _send_again(self, kept: Kept, stretch: _Stretch, now: float) -> None:

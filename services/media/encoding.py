@@ -6,6 +6,8 @@ the lanes that it feeds; `plain_lanes` are those of subscribers that take no red
 
 from __future__ import annotations
 
+import statistics
+from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
@@ -18,8 +20,8 @@ from services.media.sdp import Codec
 from services.media.stream import Kept
 
 KEYFRAME_INTERVAL_SECONDS = 0.35
-"""Between two keyframe requests to one source; a request that comes sooner is deferred, never dropped.
-libwebrtc drops those that come within 300 ms of one another."""
+"""Between two keyframe requests to one source, or as long as an answer takes; a request that comes sooner is deferred,
+never dropped. libwebrtc drops those that come within 300 ms of one another."""
 NACK_TRIES = 8
 NACK_RETRY_SECONDS = (0.06, 0.5)
 """A packet is asked for again when an answer would have come: the soonest and the latest; publishers pass over a second
@@ -30,8 +32,8 @@ MAX_MISSING = 256
 MAX_GAP = 256
 """A jump further than this is a new beginning, not loss."""
 METER_SECONDS = 0.5
-SMOOTHING = 0.25
-"""The share of a new measurement: a keyframe is no rate."""
+METERED = 5
+"""Measurements of which the middle one counts: a keyframe is no rate."""
 PACKET_BYTES = MIN_HEADER + 8 + WIRE_BYTES
 """What a packet takes beside its payload: its header with the transport-wide number, and what is under it."""
 IDLE_SECONDS = 1.0
@@ -100,7 +102,8 @@ class Encoding:
         self._answer_seconds = NACK_RETRY_SECONDS[0]
         self._asked_at = -KEYFRAME_INTERVAL_SECONDS
         self._keyframe_wanted = False
-        self._bitrate_bps = 0.0
+        self._measured: deque[int] = deque(maxlen=METERED)
+        self._bitrate_bps = 0
         self._metered_at = 0.0
         self._metered_octets = 0
         self.watch()
@@ -109,7 +112,7 @@ class Encoding:
     def bitrate_bps(self) -> int:
         """What it takes on the wire, as measured of late; while it is off, what it took before or what its like take."""
         if self._bitrate_bps:
-            return int(self._bitrate_bps)
+            return self._bitrate_bps
         if self.codec.kind == "audio":
             return TYPICAL_SOUND_BPS
         return TYPICAL_BPS[min(self.rank, len(TYPICAL_BPS) - 1)]
@@ -158,8 +161,9 @@ class Encoding:
         """Do what is due: keyframe requests and NACKs to the publisher. Call some twenty times a second."""
         if not self.stream.packets:
             return
-        if self._keyframe_wanted and now - self._asked_at >= KEYFRAME_INTERVAL_SECONDS:
-            self._keyframe_wanted = bool(self.waiting)  # those who wait must not wait for ever
+        is_wanted = self._keyframe_wanted or (self.waiting and self.codec.kind == "video")
+        if is_wanted and now - self._asked_at >= max(KEYFRAME_INTERVAL_SECONDS, self._answer_wait):
+            self._keyframe_wanted = False
             self._asked_at = now
             self.keyframe_requests += 1
             self._request(rtcp.picture_loss_indication(1, self.ssrc))
@@ -173,19 +177,21 @@ class Encoding:
         total = self.stream.octets + PACKET_BYTES * self.stream.packets
         octets, self._metered_octets = total - self._metered_octets, total
         if octets and elapsed < 4 * METER_SECONDS:  # what is off keeps the figure that it had
-            measured = 8 * octets / elapsed
-            self._bitrate_bps += (measured - self._bitrate_bps) * (
-                SMOOTHING if self._bitrate_bps else 1
-            )
+            self._measured.append(int(8 * octets / elapsed))
+            self._bitrate_bps = statistics.median_low(self._measured)
+
+    @property
+    def _answer_wait(self) -> float:
+        """How long an answer is waited for."""
+        soonest, latest = NACK_RETRY_SECONDS
+        return max(soonest, min(latest, ANSWER_MARGIN * self._answer_seconds))
 
     def _note_answer(self, seconds: float) -> None:
         """Learn how long an answer takes, counted from the first request."""
         self._answer_seconds += (seconds - self._answer_seconds) / 4
 
     def _ask_for_missing(self, now: float) -> None:
-        soonest, latest = NACK_RETRY_SECONDS
-        wait = max(soonest, min(latest, ANSWER_MARGIN * self._answer_seconds))
-        due = []
+        wait, due = self._answer_wait, []
         for extended, (tries, first, last) in list(self._missing.items()):
             if tries and now - last < wait:
                 continue

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from services.media.acknowledged import Acknowledged
-from services.media.allocation import NONE, RESUME_MARGIN, Choice, Wish, allocate, needed_bps
+from services.media.allocation import NONE, Choice, Wish, allocate, needed_bps
 from services.media.bandwidth import Estimator
 from services.media.downlink import Downlink
 from services.media.outlet import Outlet
@@ -30,8 +30,9 @@ UNKNOWN_SECONDS = 2.0
 """How long the smallest pictures alone go while there is no estimate: a subscriber may send no feedback at all."""
 SPARED = 0.65
 """Of what sound takes with redundancy it takes so much without: the headers stay."""
-FULL_SOUND_MARGIN = 1.4
-"""So much more than what sounds and the smallest pictures take must go through for redundancy to come back."""
+SPARE_MARGIN, FULL_SOUND_MARGIN = 1.1, 1.4
+"""So much more than what sounds and the smallest pictures take must go through, or redundancy is spared;
+so much more than what sounds and the smallest pictures take must go through for redundancy to come back."""
 LOSSY = 0.03
 """From this share of losses that are the network's own on redundancy is worth more than a picture."""
 SCREEN_PRIORITY = 200
@@ -131,7 +132,7 @@ class Quota:
         budget = math.inf if estimate is None else estimate
         smallest_bps = sum(each.choices[0].bitrate_bps for each in wishes if each.choices)
         if not self.estimator.is_limited:  # nothing speaks against the smallest pictures yet
-            budget = max(budget, RESUME_MARGIN * (_bps(sounds) + smallest_bps))
+            budget = max(budget, SPARE_MARGIN * (_bps(sounds) + smallest_bps))
         sound_bps = self._pay_sounds(sounds, smallest_bps, budget)
         chosen = allocate(wishes, budget - sound_bps)
         for track, downlink in pictures:
@@ -153,7 +154,7 @@ class Quota:
         """Have sounds go, without redundancy where the smallest pictures would stop for it; returns what they take."""
         sound_bps = _bps(sounds)
         least_bps = sound_bps + smallest_bps
-        needed = least_bps * (RESUME_MARGIN if not self._spares else FULL_SOUND_MARGIN)
+        needed = least_bps * (SPARE_MARGIN if not self._spares else FULL_SOUND_MARGIN)
         stops = smallest_bps > 0 and needed > budget
         self._spares = stops and self.estimator.losses.inherent < LOSSY
         self._full_bps = FULL_SOUND_MARGIN * least_bps if self._spares else 0.0

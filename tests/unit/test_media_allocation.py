@@ -49,7 +49,18 @@ def test_nobody_goes_up_and_down_at_the_edge() -> None:
     assert allocate([Wish("a", LAYERS, now=1)], 500_000) == {"a": 1}
     assert allocate([Wish("a", LAYERS, now=0)], 500_000) == {"a": 0}
     assert allocate([Wish("a", LAYERS, now=0)], 600_000) == {"a": 1}
-    assert allocate([Wish("a", LAYERS[:1], now=NONE)], 160_000) == {"a": NONE}
+
+
+def test_a_picture_that_had_stopped_begins_where_it_just_fits() -> None:
+    assert allocate([Wish("a", LAYERS, now=NONE)], 150_000) == {"a": 0}
+    assert allocate([Wish("a", LAYERS, now=NONE)], 149_000) == {"a": NONE}
+    assert allocate([Wish("a", LAYERS, now=NONE)], 510_000) == {"a": 0}
+
+
+def test_among_equals_who_has_a_picture_keeps_it() -> None:
+    wishes = [Wish("a", LAYERS), Wish("b", LAYERS, now=0)]
+    assert allocate(wishes, 200_000) == {"a": NONE, "b": 0}
+    assert allocate([Wish("a", LAYERS, priority=1), wishes[1]], 200_000) == {"a": 0, "b": NONE}
 
 
 WISHES = st.lists(

@@ -87,6 +87,13 @@ class Track:
             payload = DELTA if encoding.stream.packets else KEYFRAME
             self.receive(packet(sequence, sequence * 10, encoding.ssrc, payload), now, layer)
 
+    def lose_every_other(self, seconds: float) -> None:
+        """From 1 to 39: each comes by retransmission, so much later."""
+        for sequence in range(1, 40, 2):
+            now = 0.5 + sequence / 2
+            self.publish([sequence, sequence + 2], now)
+            self.publish([sequence + 1], now + seconds)
+
     def again(self, sink: int) -> list[int]:
         """The numbers of what came by RTX."""
         packets = [each for each in self.sinks[sink].rtp if rtp.ssrc(each) == RTX.rtx_ssrc]
@@ -221,13 +228,8 @@ def test_the_publisher_is_asked_for_what_is_missing_a_few_times() -> None:
 
 
 def test_a_publisher_that_is_far_away_is_given_the_time_to_answer() -> None:
-    track = Track()
-    now = 1.0
-    for sequence in range(1, 40, 2):  # every other packet comes by retransmission, 300 ms later
-        track.publish([sequence], now)
-        track.publish([sequence + 2], now)
-        track.publish([sequence + 1], now + 0.3)
-        now += 1
+    track, now = Track(), 21.0
+    track.lose_every_other(0.3)
     track.asked.clear()
     track.publish([45], now)
     for step in range(1, 80):
@@ -239,6 +241,18 @@ def test_a_publisher_that_is_far_away_is_given_the_time_to_answer() -> None:
     for step in range(1, 7):  # for as long as an answer takes
         track.forwarder.tick(now + step * 0.05)
     assert len(track.nacked()) == 1
+
+
+def test_a_keyframe_is_not_asked_for_again_before_it_can_have_come() -> None:
+    track = Track()
+    track.lose_every_other(0.4)
+    track.asked.clear()
+    for step in range(10):  # somebody asks all the time
+        track.forwarder.request_keyframe()
+        track.forwarder.tick(30.0 + step * 0.05)
+    assert track.keyframes_asked() == 1
+    track.forwarder.tick(30.5)
+    assert track.keyframes_asked() == 2
 
 
 def test_what_has_come_late_is_not_asked_for_again() -> None:
@@ -289,6 +303,9 @@ def test_who_waits_for_a_keyframe_is_asked_for_until_it_comes() -> None:
     for step in range(4):
         track.forwarder.tick(10.0 + step)
     assert track.keyframes_asked() == 4
+    track.receive(packet(2, payload=KEYFRAME))
+    track.forwarder.tick(20.0)
+    assert track.keyframes_asked() == 4, "a second one would fill a narrow way once more"
 
 
 def test_a_muted_track_is_silent_and_comes_back_without_a_gap() -> None:
@@ -353,6 +370,10 @@ class Switching(Track):
             clock = 5_000_000 * layer + at * 3_000
             self.receive(packet(sequence, clock, ssrc, payload), now, layer)
 
+    def lose(self, layer: int) -> None:
+        """A packet is lost on its way from the publisher."""
+        self._next[layer] += 1
+
     def report(self, layer: int, at: int) -> None:
         ntp = (7_000 << 32) + (at << 32) // 30
         clock = 5_000_000 * layer + at * 3_000
@@ -413,8 +434,34 @@ def test_what_was_lost_on_either_side_of_a_switch_can_be_had_again() -> None:
     track.links[0].resend([100, 101, 102, 103], 1.0)
     again = [rtp.unwrap_retransmission(each, 96, 7) for each in track.sinks[0].rtp[len(before) :]]
     assert [each and each[:17] + each[20:] for each in again] == [
-        each[:17] + each[20:] for each in before
-    ]
+        each[:17] + each[20:] for each in before[2:] + before[:2]
+    ], "the newer ones first, which the picture can go on from"
+
+
+def test_of_what_was_lost_before_a_picture_stopped_nothing_comes_again_when_it_goes_on() -> None:
+    track = Switching()
+    track.frame(0, 1, key=True)
+    track.forwarder.choose(track.links[0], -1)
+    track.forwarder.choose(track.links[0], 0)
+    track.frame(0, 2, key=True)
+    track.links[0].resend([100, 101, 102, 103], 1.0)
+    assert track.again(0) == [102, 103], "its keyframe has the room"
+
+
+def test_what_the_publisher_lost_is_not_answered_with_another_packet() -> None:
+    track = Switching()
+    track.forwarder.choose(track.links[0], 1)
+    track.frame(1, 1, key=True)
+    track.forwarder.choose(track.links[0], 0)
+    track.frame(0, 2, key=True)
+    track.frame(1, 2, size=5)
+    track.forwarder.choose(track.links[0], 1)
+    track.frame(1, 3, key=True)
+    lost = rtp.sequence_number(track.sinks[0].rtp[-1]) + 1
+    track.lose(1)
+    track.frame(1, 4)
+    track.links[0].resend([lost], 1.0)
+    assert track.again(0) == [], "the right one, when it comes, would be taken for its double"
 
 
 @settings(max_examples=60, database=None, deadline=None)
@@ -529,3 +576,15 @@ def test_whatever_transport_numbers_a_publisher_makes_up_feedback_fits_a_datagra
 def test_an_encoding_that_is_off_costs_what_it_cost_before() -> None:
     encoding = Track(layers=3).layers[2]
     assert encoding.bitrate_bps == 1_700_000
+
+
+def test_a_keyframe_is_no_rate() -> None:
+    track = Track()
+    encoding, rates = track.layers[0], []
+    for number in range(1, 200):  # ten a second
+        size = 15_000 if number == 150 else 1_000
+        for part in range(0, size, 1_000):
+            encoding.stream.receive(packet(number * 20 + part // 1_000, payload=bytes(1_000)), 1.0)
+        encoding.tick(number / 10)
+        rates.append(encoding.bitrate_bps)
+    assert max(rates[30:]) < 1.1 * min(rates[30:])
