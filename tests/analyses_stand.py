@@ -18,6 +18,7 @@ from parley.meeting.v1 import transcript_pb2, transcript_pb2_grpc
 from chassis.errors import NotFound, Unavailable, Unimplemented
 
 SENTENCE_SECONDS = 0.5
+ROUNDING_SECONDS = 0.001
 BYTES_PER_SECOND = 32_000
 SPEECH = ai_pb2.ANALYSIS_FEATURE_SPEECH
 
@@ -67,9 +68,11 @@ class Analysed:
 
     def _said(self, begin: float, end: float, *, final: bool) -> ai_pb2.SpeechHypothesis:
         number = round(_next_end(begin) / SENTENCE_SECONDS)
+        is_whole = begin - (number - 1) * SENTENCE_SECONDS < ROUNDING_SECONDS
+        text = f"sentence {number}" if is_whole else f"the rest of {number}"
         said = ai_pb2.SpeechHypothesis(
             segment=self.segment,
-            text=f"sentence {number}" if final else f"sent {number}",
+            text=text if final else f"sent {number}",
             final=final,
             confidence=0.9,
             language_code="en",

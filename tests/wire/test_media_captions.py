@@ -101,6 +101,7 @@ async def test_when_an_ai_process_dies_another_goes_on_without_a_sentence_lost_o
             stand.analyses.die()
         await says(stand, ann, 4)
         assert len(stand.analyses.streams) >= 4
+        assert all(text.startswith("sentence") for text in finals(stand, ann)), "each is whole"
         assert are_unbroken(numbers(finals(stand, ann)))
         segments = [it.speech.segment for it in captions(stand, ann) if it.speech.final]
         assert segments == list(range(1, len(segments) + 1))
