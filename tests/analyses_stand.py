@@ -34,6 +34,7 @@ class Analysed:
     frames: list[ai_pb2.VideoFrame] = field(default_factory=list)
     made: list[ai_pb2.AnalyzeResponse] = field(default_factory=list)
     segment: int = 0
+    is_finished: bool = False
     begun: float | None = None
     end: float = 0.0
 
@@ -58,6 +59,7 @@ class Analysed:
 
     def finish(self) -> list[ai_pb2.AnalyzeResponse]:
         """No more sound comes: what was being said is final."""
+        self.is_finished = True
         if SPEECH not in self.features or self.begun is None:
             return []
         return [ai_pb2.AnalyzeResponse(speech=self._said(self.begun, self.end, final=True))]
