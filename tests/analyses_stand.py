@@ -34,6 +34,7 @@ class Analysed:
     frames: list[ai_pb2.VideoFrame] = field(default_factory=list)
     made: list[ai_pb2.AnalyzeResponse] = field(default_factory=list)
     segment: int = 0
+    is_open: bool = True
     is_finished: bool = False
     begun: float | None = None
     end: float = 0.0
@@ -142,6 +143,8 @@ class Analyses(ai_pb2_grpc.AiServiceServicer, ai_pb2_grpc.TextServiceServicer):
                     yield stream.made.pop(0)
         finally:
             death.cancel()
+            if stream is not None:
+                stream.is_open = False
 
     def _begin(self, start: ai_pb2.AnalysisStart) -> Analysed:
         if not self.recognises and set(start.features) != {ai_pb2.ANALYSIS_FEATURE_VOICE_ACTIVITY}:
