@@ -89,6 +89,7 @@ _CONVERTERS: Mapping[Any, Callable[[str], object]] = {
     float: float,
     bool: _boolean,
     Path: Path,
+    Path | None: Path,
     tuple[str, ...]: _texts,
 }
 

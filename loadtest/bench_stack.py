@@ -5,6 +5,7 @@ Memory is PSS, so that what processes share counts once (Linux, /proc/PID/smaps_
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -112,6 +113,7 @@ def _free_offset() -> int:
 def _parley(*arguments: str, within: Sequence[str] = ()) -> None:
     done = subprocess.run(
         [*within, sys.executable, "-m", "stack", *arguments],
+        env={"PARLEY_MODEL_TASKS": "voice-activity", **os.environ},  # nothing is built beside it
         capture_output=True,
         text=True,
         check=False,

@@ -195,6 +195,7 @@ __all__ = [
     "ALLOW_DEVICES",
     "COLLECT",
     "PASSWORD",
+    "PATIENCE_MS",
     "RECEIVED",
     "Person",
     "Received",

@@ -33,6 +33,7 @@ from loadtest.browser import ALLOW_DEVICES, EXECUTABLE, Person, chromium, person
 from loadtest.camera import FRAMES_PER_SECOND, HEIGHT, WIDTH, film
 from loadtest.link import CLEAN, Conditions
 from loadtest.network import Network, Site, is_possible, network
+from stack import services
 from stack.bench import RESULTS
 from stack.state import State
 
@@ -197,9 +198,9 @@ def stack_at(server: Site, folder: Path, *how: str) -> Iterator[str]:
     """
     state = State(folder / "state")
     state.create()
-    environment = {**os.environ, "PARLEY_MODELS": str(state.cache / "models")}
-    fetch = [sys.executable, "-m", "services.ai.models", "fetch"]
-    subprocess.run(fetch, env=environment, check=True, stdout=subprocess.DEVNULL)
+    build = [sys.executable, "-m", "services.ai.models", "build", "--task", "voice-activity"]
+    environment = {**os.environ, **services.models(state)}
+    subprocess.run(build, env=environment, check=True, stdout=subprocess.DEVNULL)
     options = ["--advertise", server.address, "--no-rate-limits", *how]
     with running(state.root, *options, within=server.inside()) as address:
         yield address

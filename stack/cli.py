@@ -16,6 +16,7 @@ from typing import Any
 from stack import control
 from stack.errors import StackError
 from stack.report import table
+from stack.services import models
 from stack.state import State, default_root
 from stack.topology import MAX_MEDIA_WORKERS, MAX_REPLICAS, SERVICES, parse_replicas
 from stack.up import Options, down, up, up_detached
@@ -118,8 +119,13 @@ def _parser() -> argparse.ArgumentParser:
     logs.add_argument(
         "-n", "--lines", type=int, default=100, help="how many lines (default: %(default)s)"
     )
-    models = with_state("models", "List, fetch or verify the models that the ai service runs on.")
-    models.add_argument("action", nargs="?", default="list", choices=("list", "fetch", "verify"))
+    models = with_state("models", "List, fetch, build, verify or measure the ai service's models.")
+    models.add_argument(
+        "rest",
+        nargs="*",
+        metavar="…",
+        help="COMMAND [NAME …]: list, fetch, build, verify or bench; which models",
+    )
     command("test", "Run all tests, or pytest with the arguments that follow.")
     command("check", "Format, lint, types, imports, protos, generated code, web, shell scripts.")
     command("gen", "Generate all of gen/ from protos/.")
@@ -216,8 +222,8 @@ def _logs(parsed: argparse.Namespace) -> int:
 def _models(parsed: argparse.Namespace) -> int:
     state = State(parsed.state)
     state.create()
-    environment = {**os.environ, "PARLEY_MODELS": str(state.cache / "models")}
-    command = [sys.executable, "-m", "services.ai.models", parsed.action]
+    environment = {**os.environ, **models(state)}
+    command = [sys.executable, "-m", "services.ai.models", *parsed.rest]
     return subprocess.run(command, env=environment, check=False).returncode
 
 

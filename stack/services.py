@@ -25,6 +25,9 @@ MODULES = {"library": "services.media.library"}
 LOOPBACK = ("127.0.0.1", "::1")
 OWN_LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 """Where other workers of this machine reach one that listens there."""
+WITH_EMOTIONS = frozenset({"meeting", "ai"})
+FIRST_TASK = "voice-activity"
+"""What the ai service does not start without; it has the other models built while it runs."""
 DRAIN_SECONDS = "1.5"
 """Envoy asks every half second, and looks away when it was refused twice."""
 
@@ -51,9 +54,9 @@ class Services:
         async def is_ready() -> bool:
             return await ready.grpc_serving(environment["PARLEY_LISTEN"])
 
-        async def fetch_models() -> None:
-            fetch = [sys.executable, "-m", "services.ai.models", "fetch"]
-            await commands.run(fetch, ROOT, {**os.environ, **environment})
+        async def build_first_model() -> None:
+            build = [sys.executable, "-m", "services.ai.models", "build", "--task", FIRST_TASK]
+            await commands.run(build, ROOT, {**os.environ, **environment})
 
         has_models = "PARLEY_MODELS" in environment
         return Unit(
@@ -63,8 +66,10 @@ class Services:
             seat.ports,
             seat.needs,
             environment,
-            before=fetch_models if has_models else None,
-            preparation="fetching the models that are not in the cache" if has_models else "",
+            before=build_first_model if has_models else None,
+            preparation="preparing its first model; ./parley models tells how far the others are"
+            if has_models
+            else "",
         )
 
     def _environment(self, seat: Process) -> dict[str, str]:
@@ -102,8 +107,15 @@ class Services:
             values |= self._turn()
         if service == "library":
             values |= self._objects()
+        if service in WITH_EMOTIONS:
+            values["PARLEY_EMOTIONS"] = str(self.settings.ai.emotions).lower()
         if service == "ai":
-            values["PARLEY_MODELS"] = str(self.state.cache / "models")
+            values |= models(self.state)
+            values["OPENBLAS_NUM_THREADS"] = (
+                "1"  # numpy's threads would take the media workers' cores
+            )
+            if self.settings.ai.tasks:
+                values["PARLEY_MODEL_TASKS"] = ",".join(self.settings.ai.tasks)
         return values
 
     def _turn(self) -> dict[str, str]:
@@ -143,6 +155,14 @@ def library(state: State) -> Path:
     return state.library
 
 
+def models(state: State) -> dict[str, str]:
+    """Say where models are built, and where the operator's own manifests lie, to the ai service or its tool."""
+    return {
+        "PARLEY_MODELS": str(state.cache / "models"),
+        "PARLEY_MODEL_MANIFESTS": str(state.manifests),
+    }
+
+
 def media_host(advertise: Sequence[str]) -> str:
     """Choose where media listens: on loopback alone when nobody from outside is to come, and on IPv6 only if asked to."""
     if len(advertise) == 1 and advertise[0] in LOOPBACK:
@@ -150,4 +170,4 @@ def media_host(advertise: Sequence[str]) -> str:
     return "::" if any(":" in address for address in advertise) else "0.0.0.0"
 
 
-__all__ = ["LOOPBACK", "Services", "library", "media_host"]
+__all__ = ["LOOPBACK", "Services", "library", "media_host", "models"]

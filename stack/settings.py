@@ -187,6 +187,18 @@ class Media:
 
 
 @dataclass(frozen=True, slots=True)
+class Ai:
+    """What the machine understands of meetings: see docs/ai.md.
+
+    `emotions`: whether hosts may have expressions of faces read, each participant willing. `tasks`: what models are
+    wanted for; all, when empty.
+    """
+
+    emotions: bool = False
+    tasks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All of it, with defaults that are safe on a machine of one's own."""
 
@@ -197,6 +209,7 @@ class Settings:
     objects: Objects = field(default_factory=Objects)
     turn: Turn = field(default_factory=Turn)
     media: Media = field(default_factory=Media)
+    ai: Ai = field(default_factory=Ai)
 
 
 def load(path: Path) -> Settings:
@@ -254,6 +267,7 @@ def _value(kind: Any, value: Any, where: str) -> Any:
 
 __all__ = [
     "Access",
+    "Ai",
     "Cors",
     "Limits",
     "Objects",

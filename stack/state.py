@@ -67,6 +67,7 @@ class State:
         self.secrets = self.root / "secrets"
         self.run = self.root / "run"
         self.cache = self.root / "cache"
+        self.manifests = self.root / "models"
         self.library = self.data / "library"
         self.settings = self.root / "parley.toml"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
+import hypothesis
 import pytest
 
 from tests.reachable_stack import Reachable, reachable_stack
@@ -13,6 +14,9 @@ from tests.running_stack import RunningStack, fresh_stack
 from tests.servers import PostgresServer, postgres_running, valkey_running
 
 DatabaseFactory = Callable[..., str]
+
+hypothesis.settings.register_profile("parley", deadline=None)  # a busy machine is no failure
+hypothesis.settings.load_profile("parley")
 
 
 def pytest_report_header() -> str:

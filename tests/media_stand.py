@@ -25,8 +25,9 @@ from typing import Any, TypeVar
 import grpc
 from aiortc.mediastreams import MediaStreamError
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from parley.ai.v1 import ai_pb2, ai_pb2_grpc
+from parley.ai.v1 import ai_pb2_grpc
 from parley.media.v1 import media_pb2, media_pb2_grpc, node_pb2, node_pb2_grpc
+from parley.meeting.v1 import transcript_pb2_grpc
 from parley.signaling.v1 import signaling_pb2, signaling_pb2_grpc
 from parley.user.v1 import user_pb2_grpc
 
@@ -36,6 +37,7 @@ from chassis.config import ServiceConfig
 from chassis.server import serving
 from services.media.app import running
 from services.media.config import Config
+from tests.analyses_stand import Analyses, Minutes
 from tests.identities import make_identities
 from tests.media_room import until
 from tests.rtc import RtcClient, on_loopback
@@ -72,21 +74,6 @@ class Events(signaling_pb2_grpc.EventServiceServicer):
 
     def count(self, kind: str) -> int:
         return sum(event.message.WhichOneof("message") == kind for event in self.said)
-
-
-class Analyses(ai_pb2_grpc.AiServiceServicer):
-    """Takes sound to be analysed, and notes whose it is."""
-
-    def __init__(self) -> None:
-        self.participants: list[str] = []
-
-    async def Analyze(
-        self, request_iterator: AsyncIterator[ai_pb2.AnalyzeRequest], context: Any
-    ) -> AsyncIterator[ai_pb2.AnalyzeResponse]:
-        async for request in request_iterator:
-            if request.HasField("start"):
-                self.participants.append(request.start.participant)
-        yield ai_pb2.AnalyzeResponse()
 
 
 @dataclass
@@ -185,8 +172,9 @@ class Member(ABC):
 class RtcMember(Member):
     """A member with aiortc. `paths` are all that it has built; the last is the one that counts."""
 
-    def __init__(self, stand: Stand, room: str) -> None:
+    def __init__(self, stand: Stand, room: str, *, video: bool = False) -> None:
         super().__init__(stand, room)
+        self.video = video
         self.paths: list[MediaPath] = []
         self.lets_go = True
         """Whether it closes the paths that are of no use any more."""
@@ -198,7 +186,7 @@ class RtcMember(Member):
     async def start(self) -> None:
         path = MediaPath()
         self.paths.append(path)
-        await path.rtc.answered(await self.publish(await path.rtc.offer(video=False)))
+        await path.rtc.answered(await self.publish(await path.rtc.offer(video=self.video)))
         self.group.create_task(path.watch())
 
     async def answer(self, offer: signaling_pb2.SubscribeOffer) -> None:
@@ -242,6 +230,7 @@ class Stand:
     config: Config
     events: Events
     analyses: Analyses
+    minutes: Minutes
     key: Ed25519PrivateKey
     identity: ServiceIdentity
     stack: AsyncExitStack
@@ -346,10 +335,12 @@ class Stand:
             return str(stats.node)
         return ""
 
-    def members(self, count: int) -> AbstractAsyncContextManager[list[RtcMember]]:
-        """Let people into a room, each of whom publishes a microphone and hears the others'."""
+    def members(
+        self, count: int, *, video: bool = False
+    ) -> AbstractAsyncContextManager[list[RtcMember]]:
+        """Let people into a room, each of whom publishes a microphone, or a camera as well, and receives the others'."""
         room = random_room()
-        return self.seated([RtcMember(self, room) for _ in range(count)])
+        return self.seated([RtcMember(self, room, video=video) for _ in range(count)])
 
     @asynccontextmanager
     async def seated(self, members: list[M]) -> AsyncIterator[list[M]]:
@@ -387,9 +378,12 @@ async def standing(
         listen="127.0.0.1:0", mesh="", service_key=identities / "signaling.key", **common
     )
     identity = ServiceIdentity.load(peers, "signaling")
-    events, analyses, key = Events(), Analyses(), Ed25519PrivateKey.generate()
+    events, analyses, minutes = Events(), Analyses(), Minutes()
+    key = Ed25519PrivateKey.generate()
     servicers = {
         ai_pb2_grpc.add_AiServiceServicer_to_server: analyses,
+        ai_pb2_grpc.add_TextServiceServicer_to_server: analyses,
+        transcript_pb2_grpc.add_CaptionServiceServicer_to_server: minutes,
         signaling_pb2_grpc.add_EventServiceServicer_to_server: events,
         user_pb2_grpc.add_AuthServiceServicer_to_server: Keys(key),
     }
@@ -406,7 +400,7 @@ async def standing(
             udp_listen="127.0.0.1:0",
             **{**common, **changes},
         )
-        stand = Stand(config, events, analyses, key, identity, stack)
+        stand = Stand(config, events, analyses, minutes, key, identity, stack)
         stack.push_async_callback(_end, stand)
         for identifier in workers:
             await stand.start(identifier, apart=apart)

@@ -37,9 +37,13 @@ def parley_command(*arguments: str) -> list[str]:
 
 
 def parley_environment() -> Mapping[str, str]:
-    """Make the environment that `./parley` runs its commands with."""
+    """Make the environment that `./parley` runs its commands with.
+
+    Unless a test says otherwise, large models are neither fetched nor built beside it.
+    """
     paths = f"{ROOT}:{ROOT / 'gen'}"
     return {
+        "PARLEY_MODEL_TASKS": "voice-activity",
         **os.environ,
         "PYTHONPATH": paths,
         "PYTHONSAFEPATH": "1",

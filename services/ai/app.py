@@ -12,29 +12,62 @@ from parley.ai.v1 import ai_pb2_grpc
 from chassis import channels, logs, server
 from chassis.auth import ServiceIdentity, UserTokenVerifier
 from chassis.keys import published_keys
+from chassis.stopping import stop
 from services.ai import models
 from services.ai.config import Config
+from services.ai.desk import Desk
+from services.ai.engines import Engines
 from services.ai.servicer import AiServicer
 from services.ai.silero import SileroVad
+
+FACE_TASKS = frozenset({"face-detection", "expression"})
 
 log = logs.get("ai.app")
 
 
 @asynccontextmanager
 async def running(config: Config) -> AsyncIterator[server.Server]:
-    """Run the ai service until the block ends. Fetches what its cache lacks first."""
+    """Run the ai service until the block ends.
+
+    It waits for the model that finds voices and has the others prepared while it runs.
+    """
     identity = ServiceIdentity.load(config, "ai")
-    manifest = models.find("voice-activity")
+    known = models.manifests(config.model_manifests)
+    voices = models.choose(known, "voice-activity")
     path = await asyncio.to_thread(
-        models.fetch, manifest, config.models, lambda line: log.info("model", detail=line)
+        models.prepare, voices, config.models, lambda text, _: log.debug("model", detail=text)
     )
-    with ThreadPoolExecutor(config.inference_threads, "inference") as executor:
-        servicer = AiServicer(SileroVad(path), [manifest.label], executor, config.max_streams)
+    keeper = models.Keeper(_wanted(known, config), config.models, config.model_manifests)
+    threads = config.inference_threads
+    with (
+        ThreadPoolExecutor(1, "voice") as voice,
+        ThreadPoolExecutor(1, "reading") as reading,
+        ThreadPoolExecutor(threads, "inference") as inference,
+    ):
+        engines = Engines(
+            SileroVad(path), voice, reading, Desk(inference, threads), config.providers
+        )
+        engines.has("voice-activity", voices)
+        servicer = AiServicer(engines, config.max_streams)
         servicers = {ai_pb2_grpc.add_AiServiceServicer_to_server: servicer}
         async with (
             channels.mesh(config, identity) as mesh,
             server.serving(
                 config, "ai", identity, UserTokenVerifier(published_keys(mesh)), servicers
             ) as it,
+            asyncio.TaskGroup() as group,
         ):
-            yield it
+            beside = [group.create_task(keeper.run()), group.create_task(engines.load(keeper))]
+            try:
+                yield it
+            finally:
+                await stop(*beside)
+
+
+def _wanted(known: list[models.Manifest], config: Config) -> list[models.Manifest]:
+    tasks = set(config.model_tasks or models.TASKS)
+    if unknown := sorted(tasks - set(models.TASKS)):
+        raise models.ModelError(
+            f"There is no task {unknown[0]}; there are {', '.join(models.TASKS)}."
+        )
+    return models.in_use(known, tasks if config.emotions else tasks - FACE_TASKS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chassis.errors import InvalidArgument, ResourceExhausted
+from chassis.errors import InvalidArgument, ResourceExhausted, Unavailable
 
 
 class StartFirst(InvalidArgument):
@@ -13,10 +13,45 @@ class StartFirst(InvalidArgument):
 
 
 class AudioInvalid(InvalidArgument):
-    """Sound is 16-bit samples, so its bytes are even in number."""
+    """The sound can't be read: live, it is 16-bit samples; a file is WAV, Ogg or WebM with Opus, or MP3."""
 
     reason = "AUDIO_INVALID"
     message = "The sound is not a whole number of 16-bit samples."
+
+
+class AudioTooLong(InvalidArgument):
+    """The recording is longer than what is recognised at once. Put it into the library, or cut it."""
+
+    reason = "AUDIO_TOO_LONG"
+    message = "The recording is too long."
+
+
+class LanguageNotSupported(InvalidArgument):
+    """No model of this server knows the language. ListModels tells which they know."""
+
+    reason = "LANGUAGE_NOT_SUPPORTED"
+    message = "This server knows no such language."
+
+
+class ConfigFirst(InvalidArgument):
+    """A stream of speech begins with `config`, once."""
+
+    reason = "CONFIG_FIRST"
+    message = "A stream of speech begins with config, once."
+
+
+class ModelNotReady(Unavailable):
+    """The model is being fetched or built, or could not be. Try again later; the log and ListModels tell how it stands."""
+
+    reason = "MODEL_NOT_READY"
+    message = "The model is not ready yet."
+
+
+class AiBusy(ResourceExhausted):
+    """As much waits to be recognised as may. Try again a little later."""
+
+    reason = "AI_BUSY"
+    message = "This server has too much to recognise just now."
 
 
 class TooManyStreams(ResourceExhausted):

@@ -2,78 +2,130 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Sequence
-from concurrent.futures import Executor
+import io
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from parley.ai.v1 import ai_pb2, ai_pb2_grpc
 from parley.ai.v1.ai_pb2 import AnalyzeRequest, AnalyzeResponse
 
 from chassis import telemetry
-from chassis.errors import Unimplemented
-from services.ai.domain import AudioInvalid, StartFirst, TooManyStreams
-from services.ai.vad import Change, Network, VoiceActivity
+from chassis.auth import user_principal
+from services.ai import messages
+from services.ai.analysis import Analysis
+from services.ai.domain import AiBusy, ConfigFirst, StartFirst, TooManyStreams
+from services.ai.engines import Engines
+from services.ai.transcription import Progress, Transcriber
+from services.ai.whisper.writing import joined
+
+MAX_RECORDINGS = 4
+"""Recordings that are recognised at once; each takes its turns after the live streams."""
+MAX_RECORDING_SECONDS = 300
 
 _streams = telemetry.gauge("ai_streams", "Analyses that run now.")
-_audio_seconds = telemetry.counter("ai_audio_seconds", "Seconds of sound analysed.")
-
-BYTES_PER_SECOND = 32_000
 
 
 class AiServicer(ai_pb2_grpc.AiServiceServicer):
-    """Live analysis. Inference runs in `executor`, a message of one stream at a time, so none can starve the rest."""
+    """Inference on live media and on files."""
 
-    def __init__(
-        self, network: Network, models: Sequence[str], executor: Executor, max_streams: int
-    ) -> None:
-        self._network = network
-        self._models = models
-        self._executor = executor
+    def __init__(self, engines: Engines, max_streams: int) -> None:
+        self._engines = engines
         self._room_for = max_streams
+        self._recordings = MAX_RECORDINGS
 
     async def Analyze(
         self, request_iterator: AsyncIterator[AnalyzeRequest], context: Any
     ) -> AsyncIterator[AnalyzeResponse]:
-        """Analyse one participant's sound."""
+        """Analyse one participant's sound and pictures."""
+        with self._stream():
+            first = await anext(aiter(request_iterator), None)
+            if first is None or not first.HasField("start"):
+                raise StartFirst
+            analysis = Analysis(self._engines, first.start)
+            async for answer in analysis.answers(request_iterator):
+                yield answer
+
+    async def RecognizeSpeech(
+        self, request: ai_pb2.RecognizeSpeechRequest, context: Any
+    ) -> ai_pb2.RecognizeSpeechResponse:
+        """Recognise a recording of up to five minutes."""
+        answer = ai_pb2.RecognizeSpeechResponse()
+        languages: Counter[str] = Counter()
+        with self._recording():
+            async for progress in self._transcribed(request):
+                answer.duration.CopyFrom(messages.duration(progress.duration))
+                for segment in progress.segments:
+                    languages[segment.language] += len(segment.text)
+                    answer.segments.append(messages.segment(segment))
+        answer.language_code = max(languages, key=languages.__getitem__, default="")
+        answer.text = joined((segment.text for segment in answer.segments), answer.language_code)
+        return answer
+
+    async def StreamRecognizeSpeech(
+        self,
+        request_iterator: AsyncIterator[ai_pb2.StreamRecognizeSpeechRequest],
+        context: Any,
+    ) -> AsyncIterator[ai_pb2.StreamRecognizeSpeechResponse]:
+        """Recognise speech as it is spoken."""
+        with self._stream():
+            first = await anext(aiter(request_iterator), None)
+            if first is None or not first.HasField("config"):
+                raise ConfigFirst
+            self._engines.recogniser_of(first.config.language_code)
+            start = ai_pb2.AnalysisStart(
+                participant=user_principal().name,
+                features=[ai_pb2.ANALYSIS_FEATURE_SPEECH],
+                recognition=first.config,
+            )
+            analysis = Analysis(self._engines, start)
+            async for answer in analysis.answers(_as_analysis(request_iterator)):
+                if answer.HasField("speech"):
+                    yield ai_pb2.StreamRecognizeSpeechResponse(speech=answer.speech)
+
+    def _transcribed(self, request: ai_pb2.RecognizeSpeechRequest) -> AsyncIterator[Progress]:
+        engines = self._engines
+        transcriber = Transcriber(
+            engines.recogniser_of(request.config.language_code),
+            engines.network,
+            engines.desk,
+            engines.reading,
+        )
+        file, room = io.BytesIO(request.audio.content), user_principal().name
+        settings = messages.settings(request.config)
+        return transcriber.transcribe(file, room, settings, MAX_RECORDING_SECONDS)
+
+    @contextmanager
+    def _stream(self) -> Iterator[None]:
         if self._room_for == 0:
             raise TooManyStreams(retry_after=1.0)
         self._room_for -= 1
         _streams.inc()
         try:
-            first = await anext(aiter(request_iterator), None)
-            if first is None or not first.HasField("start"):
-                raise StartFirst
-            if set(first.start.features) != {ai_pb2.ANALYSIS_FEATURE_VOICE_ACTIVITY}:
-                raise Unimplemented(text="This server finds voice activity alone.")
-            yield AnalyzeResponse(started=ai_pb2.AnalysisStarted(models=self._models))
-            voice = VoiceActivity(self._network)
-            async for request in request_iterator:
-                _check_audio(request)
-                for change in await self._heard(voice, request.audio):
-                    yield AnalyzeResponse(voice_activity=_shown(change))
+            yield
         finally:
             self._room_for += 1
             _streams.dec()
 
-    async def _heard(self, voice: VoiceActivity, audio: ai_pb2.AudioChunk) -> list[Change]:
-        _audio_seconds.inc(len(audio.pcm) / BYTES_PER_SECOND)
-        offset = audio.offset.ToMicroseconds() / 1_000_000
-        return await asyncio.get_running_loop().run_in_executor(
-            self._executor, lambda: list(voice.receive(audio.pcm, offset))
-        )
+    @contextmanager
+    def _recording(self) -> Iterator[None]:
+        if self._recordings == 0:
+            raise AiBusy(retry_after=5.0)
+        self._recordings -= 1
+        try:
+            yield
+        finally:
+            self._recordings += 1
 
 
-def _check_audio(request: AnalyzeRequest) -> None:
-    if request.HasField("start"):
-        raise StartFirst
-    if not request.HasField("audio"):
-        raise Unimplemented(text="This server analyses sound alone.")
-    if len(request.audio.pcm) % 2:
-        raise AudioInvalid
+async def _as_analysis(
+    requests: AsyncIterator[ai_pb2.StreamRecognizeSpeechRequest],
+) -> AsyncIterator[AnalyzeRequest]:
+    async for request in requests:
+        if not request.HasField("audio"):
+            raise ConfigFirst
+        yield AnalyzeRequest(audio=request.audio)
 
 
-def _shown(change: Change) -> ai_pb2.VoiceActivity:
-    shown = ai_pb2.VoiceActivity(speaking=change.speaking, probability=change.probability)
-    shown.offset.FromMicroseconds(round(change.offset * 1_000_000))
-    return shown
+__all__ = ["AiServicer"]

@@ -9,17 +9,19 @@ import onnxruntime
 
 from services.ai.vad import SAMPLE_RATE, Samples
 
+FILE = "silero_vad.onnx"
+
 
 class SileroVad:
-    """The network in `path`."""
+    """The network in the model's folder."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, folder: Path) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session = onnxruntime.InferenceSession(
-            str(path), options, providers=["CPUExecutionProvider"]
+            str(folder / FILE), options, providers=["CPUExecutionProvider"]
         )
         self._rate = np.array(SAMPLE_RATE, np.int64)
 

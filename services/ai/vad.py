@@ -45,6 +45,22 @@ class Change:
     probability: float
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """CHUNK samples were judged, whose last stands at `end`, in seconds.
+
+    `speaking`: whether speech goes on then; `change`: it has begun or ended by this step.
+    A jump of the sound's clock is a step of its own (`is_new_beginning`), without samples.
+    """
+
+    samples: Samples
+    end: float
+    probability: float
+    speaking: bool
+    change: Change | None
+    is_new_beginning: bool = False
+
+
 class VoiceActivity:
     """One track's voice activity."""
 
@@ -58,11 +74,20 @@ class VoiceActivity:
 
     def receive(self, pcm: bytes, offset: float) -> Iterator[Change]:
         """Take 16-bit little-endian samples that begin `offset` seconds into the track; gives what changes."""
+        for step in self.steps(pcm, offset):
+            if step.change is not None:
+                yield step.change
+
+    def steps(self, pcm: bytes, offset: float) -> Iterator[Step]:
+        """Take samples like `receive`; gives each step."""
         if abs(offset - self._end) > JUMP_SECONDS:
             self._reset(offset)
-            if self.speaking:
-                self.speaking = False
-                yield Change(speaking=False, offset=offset, probability=0.0)
+            hushed = (
+                Change(speaking=False, offset=offset, probability=0.0) if self.speaking else None
+            )
+            self.speaking = False
+            nothing = np.zeros(0, np.float32)
+            yield Step(nothing, offset, 0.0, False, hushed, is_new_beginning=True)
         fresh = np.frombuffer(pcm, "<i2").astype(np.float32) / 32_768
         self._end = offset + len(fresh) / SAMPLE_RATE
         self._waiting = np.concatenate([self._waiting, fresh])
@@ -72,9 +97,10 @@ class VoiceActivity:
                 np.concatenate([self._context, chunk]), self._state
             )
             self._context = chunk[-CONTEXT:]
-            if self._step(probability):
-                at = self._end - len(self._waiting) / SAMPLE_RATE
-                yield Change(speaking=self.speaking, offset=at, probability=probability)
+            has_changed = self._step(probability)
+            at = self._end - len(self._waiting) / SAMPLE_RATE
+            change = Change(self.speaking, at, probability) if has_changed else None
+            yield Step(chunk, at, probability, self.speaking, change)
 
     def _step(self, probability: float) -> bool:
         """Count a chunk's probability; returns whether speech has begun or ended by it."""
@@ -93,4 +119,4 @@ class VoiceActivity:
         self._state = np.zeros(STATE_SHAPE, np.float32)
 
 
-__all__ = ["CHUNK", "SAMPLE_RATE", "Change", "Network", "Samples", "VoiceActivity"]
+__all__ = ["CHUNK", "SAMPLE_RATE", "Change", "Network", "Samples", "Step", "VoiceActivity"]

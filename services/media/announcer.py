@@ -14,6 +14,8 @@ from chassis import logs, telemetry
 WAITING = 10_000
 """Events that may wait; when there are more the oldest are dropped, and counted."""
 BATCH = 64
+BEHIND = 500
+"""Events that wait; from there on what can be missed need not be told."""
 RETRY_SECONDS = 0.2
 HOLD_SECONDS = 0.05
 TIMEOUT_SECONDS = 2.0
@@ -35,6 +37,11 @@ class Announcer:
         self._more = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
+
+    @property
+    def is_behind(self) -> bool:
+        """Tell whether so much waits that what can be missed is better left untold."""
+        return len(self._waiting) >= BEHIND
 
     def tell(self, room: str, message: signaling_pb2.ServerMessage, participant: str = "") -> None:
         """Have a message told to a room, or to one participant of it."""

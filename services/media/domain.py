@@ -77,6 +77,13 @@ class NodeNotFound(NotFound):
     message = "There is no such media node."
 
 
+class MeetingEncrypted(FailedPrecondition):
+    """The meeting is encrypted end to end: the server can't hear or see it, so that this can't be had."""
+
+    reason = "MEETING_ENCRYPTED"
+    message = "The meeting is encrypted end to end: the server can't hear or see it."
+
+
 class HelloMissing(InvalidArgument):
     """A media node that joins another begins with `hello`, as long as that is short of ten seconds."""
 

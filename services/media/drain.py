@@ -68,7 +68,8 @@ class Drain:
             log.warning("left without notice", error=type(error).__name__)
         await self._worker.cascade.close()
         await self._worker.announcer.flush(FLUSH_SECONDS)
-        self._worker.close()
+        await self._worker.scribe.flush(FLUSH_SECONDS)
+        await self._worker.close()
 
     async def _hand_over_all(self, *, is_ending: bool) -> None:
         worker = self._worker

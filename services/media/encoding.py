@@ -153,6 +153,10 @@ class Encoding:
         """Ask the publisher for a keyframe, at the next `tick` that may."""
         self._keyframe_wanted = self.codec.kind == "video"
 
+    def keyframe_came(self) -> None:
+        """One has begun: who wanted one has it."""
+        self._keyframe_wanted = False
+
     def tick(self, now: float) -> None:
         """Do what is due: keyframe requests and NACKs to the publisher. Call some twenty times a second."""
         if not self.stream.packets:

@@ -194,6 +194,7 @@ class Forwarder:
         if not payload.begins_keyframe(self.codec.name, begun):
             return
         encoding.height = payload.height(self.codec.name, begun) or encoding.height
+        encoding.keyframe_came()
         self._take_waiting(encoding, kept, now)
 
     def _hear(self, encoding: Encoding, kept: Kept, now: float) -> None:

@@ -16,6 +16,7 @@ from parley.media.v1.relay_pb2 import RelayEncoding, RelayMessage, RelayTrack
 from services.media import messages
 from services.media.downlink import Accepted, Downlink, Way
 from services.media.listener import Listener
+from services.media.mood import Totals
 from services.media.remote import CODECS, Arriving, remote_track
 from services.media.track import PublishedTrack
 from services.media.transport import Transport, rejected
@@ -219,6 +220,13 @@ class Link:
         message.speakers.participants.extend(participants)
         self._wire.say(message)
 
+    def share_mood(self, totals: Totals) -> None:
+        """Tell what faces here show, added up."""
+        message = self._message()
+        message.mood.participant_count = totals.people
+        message.mood.totals.update(totals.scores)
+        self._wire.say(message)
+
     def hear(self, message: RelayMessage) -> None:
         """Take what the other worker says of the room."""
         match message.WhichOneof("message"):
@@ -233,6 +241,9 @@ class Link:
                 self._part.pass_on(message.data.label, message.data.message)
             case "speakers":
                 self._part.listener.elsewhere(self.node, list(message.speakers.participants))
+            case "mood":
+                totals = Totals(dict(message.mood.totals), message.mood.participant_count)
+                self._part.listener.mood(self.node, totals)
 
     def _message(self) -> RelayMessage:
         return RelayMessage(meeting=self._part.name)

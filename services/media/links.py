@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from services.media.link import NONE, Link
+from services.media.mood import Totals
 from services.media.outlet import Outlet
 from services.media.track import PublishedTrack
 
@@ -68,6 +69,12 @@ class Links:
         for link in self:
             if link.is_met:
                 link.speak(participants)
+
+    def share_mood(self, totals: Totals) -> None:
+        """Tell what faces here show."""
+        for link in self:
+            if link.is_met:
+                link.share_mood(totals)
 
     def watched(self, track_id: str) -> int:
         """Tell the highest rank of a track of this worker's that is watched elsewhere, -1 for none."""

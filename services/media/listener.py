@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from services.media.mood import Totals
 from services.media.quality import Quality
 from services.media.quota import Delivery
 from services.media.subscriber import Offer
@@ -30,6 +33,16 @@ class Listener:
     def audio(self, track: PublishedTrack, packet: bytes) -> None:
         """An Opus packet came, whole."""
 
+    def sees(self, _track: PublishedTrack) -> bool:
+        """Tell whether a camera of this worker's is looked at, so that its smallest layer is to be sent."""
+        return False
+
+    def look(self, track: PublishedTrack, now: float) -> None:
+        """It is time to look at a camera of this worker's; called some twenty times a second."""
+
+    def reviewed(self, hosts: Sequence[str], now: float) -> None:
+        """About a second has gone by; `hosts` are those here who are told what faces show."""
+
     def delivered(self, participant: str, track: PublishedTrack, how: Delivery, rid: str) -> None:
         """Whether a track comes to a participant, or which of its layers, is another now."""
 
@@ -44,6 +57,9 @@ class Listener:
 
     def elsewhere(self, node: str, speakers: list[str]) -> None:
         """Who speaks at another worker, as that hears it, has changed."""
+
+    def mood(self, node: str, totals: Totals) -> None:
+        """The faces at another worker show this."""
 
 
 __all__ = ["Listener"]

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from parley.ai.v1.ai_pb2 import Face, SpeechHypothesis
 from parley.signaling.v1 import signaling_pb2
 from parley.signaling.v1.signaling_pb2 import ServerMessage
 
+from services.media.mood import Totals
 from services.media.quality import Quality
 from services.media.quota import Delivery
 from services.media.subscriber import Offer
@@ -66,6 +70,33 @@ def quality_changed(participant: str, quality: Quality) -> ServerMessage:
     """Tell how good somebody's connection is."""
     message = signaling_pb2.QualityChanged(participant=participant, quality=QUALITIES[quality])
     return ServerMessage(quality_changed=message)
+
+
+def caption(
+    published: PublishedTrack,
+    speech: SpeechHypothesis,
+    translations: Mapping[str, str] | None = None,
+) -> ServerMessage:
+    """Tell what somebody says."""
+    message = signaling_pb2.Caption(
+        participant=published.participant,
+        track_id=published.id,
+        speech=speech,
+        translations=translations,
+    )
+    return ServerMessage(caption=message)
+
+
+def emotion_detected(face: Face) -> ServerMessage:
+    """Tell somebody what their own face shows."""
+    message = signaling_pb2.EmotionDetected(emotion=face.emotion, confidence=face.confidence)
+    return ServerMessage(emotion_detected=message)
+
+
+def room_mood(average: Totals) -> ServerMessage:
+    """Tell what the faces in a room show, on average."""
+    message = signaling_pb2.RoomMood(shares=average.scores, participant_count=average.people)
+    return ServerMessage(room_mood=message)
 
 
 def speakers_changed(speakers: list[str]) -> ServerMessage:

@@ -14,10 +14,11 @@ CHECK_SECONDS = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Grants:
-    """What a participant may do: sources by name, and whether others may be received."""
+    """What a participant may do: sources by name, whether others may be received, and whether it is told the room's mood."""
 
     publish: frozenset[str]
     subscribe: bool
+    mood: bool = False
 
 
 @dataclass(eq=False)

@@ -205,6 +205,9 @@ class Room:
             is_heard = not track.node and self.listener.hears(track)
             if is_heard != (track.forwarder.on_audio is not None):
                 track.forwarder.on_audio = partial(self.listener.audio, track) if is_heard else None
+        for track in self.own_tracks():
+            if self.listener.sees(track):
+                self.listener.look(track, now)
         levels = {each.participant: each.forwarder.source_level(now) for each in microphones}
         self._speakers.update(levels, now)
         if (loud := self._speakers.speaking(now)) != self._loud:
@@ -224,6 +227,7 @@ class Room:
             peer.subscriber.quota.outside = outside
             if peer.verdict.update(peer.signs(now), now):
                 self.listener.quality(peer.participant, peer.verdict.quality)
+        self.listener.reviewed([p.participant for p in self.peers.values() if p.grants.mood], now)
         for track in self.tracks():
             is_layered = len(track.section.rids) > 1 or (track.node and track.kind == "video")
             if is_layered and track.forwarder.encodings:
@@ -242,8 +246,8 @@ class Room:
     def _review_layers(self, track: PublishedTrack, now: float) -> None:
         watched = max(
             self.links.watched(track.id),
+            0 if self.listener.sees(track) else -1,
             *(peer.subscriber.quota.desired.get(track.id, -1) for peer in self.peers.values()),
-            -1,
         )
         rids = track.section.rids
         count = max(1, len(rids))

@@ -15,6 +15,7 @@ from parley.signaling.v1 import signaling_pb2
 from chassis.channels import relayed
 from chassis.errors import DomainError, NotFound, Unavailable
 from services.media import messages
+from services.media.analysis import analysis
 from services.media.domain import NodeFull, PeerNotFound, RoomFull, RoomNotFound
 from services.media.old_paths import OldPaths
 from services.media.peer import Grants
@@ -195,6 +196,16 @@ class RoomServicer(media_pb2_grpc.RoomServiceServicer):
         return media_pb2.SetGrantsResponse()
 
     @where_the_room_lives
+    async def SetAnalysis(
+        self, request: media_pb2.SetAnalysisRequest, context: Any
+    ) -> media_pb2.SetAnalysisResponse:
+        """Change what is analysed in a room, in all parts of it. Whoever asks must know if one was not told."""
+        self.worker.analyse(request.meeting, analysis(request))
+        if not _is_marked(context, PART_METADATA):
+            await self._at_other_parts("SetAnalysis", request, is_needed=True)
+        return media_pb2.SetAnalysisResponse()
+
+    @where_the_room_lives
     async def RestartIce(
         self, request: media_pb2.RestartIceRequest, context: Any
     ) -> media_pb2.RestartIceResponse:
@@ -241,17 +252,28 @@ class RoomServicer(media_pb2_grpc.RoomServiceServicer):
                     getattr(stats, rows).extend(getattr(part, rows))
         return stats
 
-    async def _at_other_parts(self, method: str, request: Any) -> list[Any]:
-        """Have a call done by all other workers that hold a part of its room; who is gone, or not to be found, is passed over."""
+    async def _at_other_parts(
+        self, method: str, request: Any, *, is_needed: bool = False
+    ) -> list[Any]:
+        """Have a call done by all other workers that hold a part of its room.
+
+        Who is gone, or not to be found, is passed over, unless all are needed. Raises Unavailable then.
+        """
         answers: list[Any] = []
         try:
             others = await self.placement.others(request.meeting)
         except (redis.exceptions.RedisError, OSError):
-            return answers
+            others, is_missing = [], True
+        else:
+            is_missing = False
         for node in others:
-            with contextlib.suppress(DomainError):
+            try:
                 stub = await self.workers.rooms(node.address)
                 answers.append(await _passed_on(stub, method, request, PART_METADATA))
+            except DomainError as error:
+                is_missing = is_missing or error.code != grpc.StatusCode.NOT_FOUND
+        if is_missing and is_needed:
+            raise Unavailable(text="A part of the room could not be told: try again.")
         return answers
 
     def end_on_old_path(self, request: Any) -> Any:
@@ -294,5 +316,7 @@ async def _passed_on(stub: Any, method: str, request: Any, mark: str) -> Any:
 
 def _grants(grants: media_pb2.MediaGrants) -> Grants:
     return Grants(
-        frozenset(SOURCE_NAMES[source] for source in grants.publish if source), grants.subscribe
+        frozenset(SOURCE_NAMES[source] for source in grants.publish if source),
+        grants.subscribe,
+        grants.room_mood,
     )

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 
-from parley.ai.v1 import ai_pb2_grpc
 from parley.signaling.v1 import signaling_pb2
 from parley.signaling.v1.signaling_pb2 import ServerMessage
 
 from services.media import messages
+from services.media.analysis import Analysis
 from services.media.announcer import Announcer
+from services.media.attention import Attention, Senses
+from services.media.domain import MeetingEncrypted
 from services.media.listener import Listener
+from services.media.mood import Totals
 from services.media.quality import Quality
 from services.media.quota import Delivery
 from services.media.subscriber import Offer
-from services.media.tap import Tap
 from services.media.track import PublishedTrack
 
 
@@ -31,17 +32,12 @@ class Voices(Listener):
         self,
         room: str,
         announcer: Announcer,
-        ai: ai_pb2_grpc.AiServiceAsyncStub,
-        decoding: ThreadPoolExecutor,
+        senses: Senses,
     ) -> None:
-        self.voice_activity = False
+        self.attention = Attention(room, senses, announcer, self._spoke)
         self.on_speaking: Callable[[list[str]], None] = lambda _speakers: None
-        self._encrypted = False
         self._room = room
         self._announcer = announcer
-        self._ai = ai
-        self._decoding = decoding
-        self._taps: dict[str, Tap] = {}
         self._speaking: dict[str, str] = {}
         self._elsewhere: dict[str, list[str]] = {}
         self._is_home = True
@@ -50,13 +46,15 @@ class Voices(Listener):
 
     def encrypt(self) -> None:
         """The room is encrypted end to end: from here on nothing is analysed, and there is no way back."""
-        if self._encrypted:
-            return
-        self._encrypted = True
-        for tap in self._taps.values():
-            tap.close()
-        self._taps.clear()
-        self._speaking.clear()
+        if not self.attention.is_encrypted:
+            self.attention.encrypt()
+            self._speaking.clear()
+
+    def follow(self, analysis: Analysis) -> None:
+        """Analyse what the meeting service says. Raises MeetingEncrypted, and then nothing has changed."""
+        if self.attention.is_encrypted and (analysis.captions or analysis.emotions):
+            raise MeetingEncrypted(meeting=self._room)
+        self.attention.follow(analysis)
 
     def lead(self, *, is_home: bool) -> None:
         """Speak for the whole room, or for those who are here alone."""
@@ -77,16 +75,14 @@ class Voices(Listener):
         if self._speaking:
             self._speaking.clear()
             self._tell_speakers()
-        for tap in self._taps.values():
-            tap.close()
-        self._taps.clear()
+        self.attention.end(tells=not self._is_silent)
         self._is_retired = True
 
     def silence(self) -> None:
         """Tell nothing more."""
         self._speaking.clear()
-        self.retire()
         self._is_silent = True
+        self.retire()
 
     def offer(self, participant: str, offer: Offer) -> None:
         """A subscriber's offer must reach its client."""
@@ -101,13 +97,13 @@ class Voices(Listener):
         """A track was muted or unmuted."""
         message = signaling_pb2.TrackUpdated(track=messages.track(track))
         self._tell(ServerMessage(track_updated=message))
+        self.attention.changed(track)
         if track.forwarder.muted:
             self._hush(track)
 
     def unpublished(self, track: PublishedTrack) -> None:
         """A track is gone."""
-        if (tap := self._taps.pop(track.id, None)) is not None:
-            tap.close()
+        self.attention.forget(track)
         self._hush(track)
         message = signaling_pb2.TrackUnpublished(track_id=track.id, participant=track.participant)
         if not self._is_silent:
@@ -115,22 +111,27 @@ class Voices(Listener):
 
     def hears(self, track: PublishedTrack) -> bool:
         """Tell whether a microphone is listened to."""
-        is_deaf = self._is_retired or self._encrypted or not self.voice_activity
-        return not is_deaf and not track.forwarder.muted
+        return self.attention.hears(track)
 
     def audio(self, track: PublishedTrack, packet: bytes) -> None:
         """An Opus packet came."""
-        if not self.hears(track):
-            return
-        if (tap := self._taps.get(track.id)) is None:
-            tap = self._taps[track.id] = Tap(
-                self._ai,
-                self._decoding,
-                track.participant,
-                track.id,
-                lambda speaking: self._spoke(track, speaking=speaking),
-            )
-        tap.feed(packet)
+        self.attention.hear(track, packet)
+
+    def sees(self, track: PublishedTrack) -> bool:
+        """Tell whether a camera is looked at."""
+        return self.attention.sees(track)
+
+    def look(self, track: PublishedTrack, now: float) -> None:
+        """Look at a camera, if that is wanted."""
+        self.attention.see(track, now)
+
+    def reviewed(self, hosts: Sequence[str], now: float) -> None:
+        """A second has gone by; `hosts` are those here who are told the room's mood."""
+        self.attention.tell_mood(hosts, now)
+
+    def mood(self, node: str, totals: Totals) -> None:
+        """Faces at another worker show this."""
+        self.attention.take_mood(node, totals)
 
     def delivered(self, participant: str, track: PublishedTrack, how: Delivery, rid: str) -> None:
         """Whether a track comes to a participant, or which of its layers, is another now."""
@@ -148,14 +149,15 @@ class Voices(Listener):
 
     def loud(self, participants: list[str]) -> None:
         """Who speaks, by their audio levels: all that can be known where sound is encrypted end to end."""
-        if self._encrypted and self.voice_activity and self._is_home:
+        is_told = self.attention.is_encrypted and self.attention.analysis.voice_activity
+        if is_told and self._is_home:
             self._tell(messages.speakers_changed(participants))
 
     def _tell(self, message: ServerMessage, participant: str = "") -> None:
         if not self._is_retired:
             self._announcer.tell(self._room, message, participant)
 
-    def _spoke(self, track: PublishedTrack, *, speaking: bool) -> None:
+    def _spoke(self, track: PublishedTrack, speaking: bool) -> None:  # as an Ear hears it
         if speaking and not track.forwarder.muted:
             self._speaking[track.id] = track.participant
             self._tell_speakers()

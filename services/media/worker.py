@@ -19,14 +19,19 @@ from parley.signaling.v1 import signaling_pb2
 from parley.signaling.v1.signaling_pb2 import ServerMessage
 
 from chassis import logs, telemetry
+from services.media.analysis import Analysis
 from services.media.announcer import Announcer
+from services.media.attention import Senses
 from services.media.cascade import Cascade, Open
-from services.media.domain import NodeFull, PeerNotFound, RoomFull
+from services.media.domain import NodeFull, PeerNotFound, RoomFull, RoomNotFound
+from services.media.inquiry import Inquiry
 from services.media.metrics import Figures
 from services.media.placement import FULL, LEASE_SECONDS, PERSON_COST, Orphans, Placement, Shared
 from services.media.port import Port
 from services.media.room import Room, tick_all
+from services.media.scribe import Scribe
 from services.media.stress import Limits, Sample, Stress
+from services.media.translator import Translator
 from services.media.voices import Voices
 
 TICK_SECONDS = 0.05
@@ -73,8 +78,16 @@ class Worker:
         self.stress = Stress(limits, PERSON_COST)
         self._voices: dict[str, Voices] = {}
         self._port = port
-        self._ai: ai_pb2_grpc.AiServiceAsyncStub = ai_pb2_grpc.AiServiceStub(mesh)
-        self._decoding = ThreadPoolExecutor(1, "opus")
+        self.scribe = Scribe(mesh)
+        self._inquiry = Inquiry(mesh)
+        self._hearing, self._seeing = ThreadPoolExecutor(1, "opus"), ThreadPoolExecutor(1, "video")
+        self._senses = Senses(
+            ai_pb2_grpc.AiServiceStub(mesh),
+            self._hearing,
+            self._seeing,
+            self.scribe,
+            Translator(mesh),
+        )
         self._limits = limits
         self.max_peers_per_room = max_peers_per_room
         self._last_n = last_n
@@ -143,18 +156,26 @@ class Worker:
     ) -> Room:
         """Find a room or begin it; one that is encrypted end to end stays so."""
         if name not in self.rooms:
-            voices = Voices(name, self.announcer, self._ai, self._decoding)
+            voices = Voices(name, self.announcer, self._senses)
             self._voices[name] = voices
             limits = self.max_peers_per_room, self._last_n
             room = Room(name, self._port, voices, *limits)
             self.rooms[name], voices.on_speaking = room, room.links.speak
+            voices.attention.on_mood = room.links.share_mood
+            self._inquiry.begin(name, voices.attention.follow)
             voices.lead(is_home=self.is_home(name))
             if not self.is_home(name):
                 self._hurry.set()  # the beat tells who has the other parts
-        self._voices[name].voice_activity = voice_activity
+        self._voices[name].attention.go_by_ticket(voice_activity=voice_activity)
         if end_to_end_encrypted:
             self._voices[name].encrypt()
         return self.rooms[name]
+
+    def analyse(self, name: str, analysis: Analysis) -> None:
+        """Change what is analysed in a room. Raises RoomNotFound, MeetingEncrypted."""
+        if name not in self.rooms:
+            raise RoomNotFound(meeting=name)
+        self._voices[name].follow(analysis)
 
     async def close_room(self, name: str) -> None:
         """End a room, if it is here."""
@@ -162,7 +183,8 @@ class Worker:
             return
         is_shared = bool(room.links)
         room.close()
-        del self._voices[name]
+        self._inquiry.end(name)
+        self._voices.pop(name).retire()
         self._branches.discard(name)
         await self.placement.release(name)
         if name in self.rooms:  # somebody came meanwhile, before the room was given up
@@ -171,12 +193,14 @@ class Worker:
     def depart(self, name: str) -> None:
         """Keep the paths of a room that is another worker's from now on; it tells of tracks that end, no more."""
         self._branches.discard(name)
+        self._inquiry.end(name)
         self.leaving[name] = self.rooms.pop(name)
         self._voices.pop(name).retire()
 
     def abandon(self, name: str) -> None:
         """Have nothing to do with a room any more: it is another worker's, and its clients know."""
         self._branches.discard(name)
+        self._inquiry.end(name)
         self._voices.pop(name).silence()
         self.rooms.pop(name).close()
         self.announcer.forget(name)
@@ -194,13 +218,19 @@ class Worker:
         """Tick, measure and beat, until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self.announcer.run())
+            group.create_task(self.scribe.run())
             group.create_task(self._tick())
             group.create_task(self._measure())
             group.create_task(self._beat())
 
-    def close(self) -> None:
-        """End what decodes."""
-        self._decoding.shutdown(wait=False, cancel_futures=True)
+    async def close(self) -> None:
+        """End what decodes, asks and translates."""
+        await self._inquiry.close()
+        await self._senses.translator.close()
+        for tap in tuple(self._senses.finishing):
+            tap.close()
+        for each in (self._hearing, self._seeing):
+            each.shutdown(wait=False, cancel_futures=True)
 
     def _is_full(self, room: Room | None) -> bool:
         """Tell whether one person more is one too many, in a room or in a new one."""

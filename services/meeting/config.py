@@ -13,6 +13,8 @@ class Config(ServiceConfig):
 
     `turn_urls` are the relay's addresses, `turn_secret` is what it shares with us, and `turn_seconds` is how long a
     browser may begin relaying with the credentials that it was given: as long as a signaling connection may last.
+
+    `emotions` is the operator's policy: whether faces may be read at all.
     """
 
     database_url: str
@@ -21,3 +23,4 @@ class Config(ServiceConfig):
     turn_urls: tuple[str, ...] = ()
     turn_secret: str = field(default="", repr=False)
     turn_seconds: int = 43_200
+    emotions: bool = False

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hmac
 import secrets
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum
 from uuid import UUID
@@ -22,6 +22,7 @@ from chassis.errors import (
     PermissionDenied,
     ResourceExhausted,
 )
+from services.meeting.settings import Consent, MeetingEncrypted, Settings
 
 DEFAULT_CAPACITY = 100
 LETTERS = "abcdefghijkmnopqrstuvwxyz"
@@ -61,13 +62,6 @@ class MeetingActive(FailedPrecondition):
 
     reason = "MEETING_ACTIVE"
     message = "Somebody has joined the meeting already."
-
-
-class MeetingEncrypted(FailedPrecondition):
-    """The meeting is encrypted end to end: the server can't hear or see it, so that this can't be had."""
-
-    reason = "MEETING_ENCRYPTED"
-    message = "The meeting is encrypted end to end."
 
 
 class EtagMismatch(Aborted):
@@ -136,7 +130,7 @@ class ParticipantRole(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Meeting:
-    """A meeting. `revision` counts its changes."""
+    """A meeting. `revision` counts its changes, `analysis_revision` those of what is analysed in it, and of whom."""
 
     id: UUID
     code: str
@@ -154,6 +148,8 @@ class Meeting:
     end_time: datetime | None = None
     revision: int = 1
     end_to_end_encrypted: bool = False
+    settings: Settings = field(default_factory=Settings)
+    analysis_revision: int = 0
 
     @property
     def name(self) -> str:
@@ -190,13 +186,24 @@ class Meeting:
         if etag and etag != self.etag:
             raise EtagMismatch(meeting=self.name)
 
-    def encrypted(self, now: datetime, *, encrypted: bool, joined: bool) -> Meeting:
-        """Encrypt it end to end, or not. `joined`: somebody has a ticket, which says which. Raises MeetingActive."""
-        if encrypted == self.end_to_end_encrypted:
-            return self
-        if joined:
+    def configured(
+        self, now: datetime, settings: Settings, *, encrypted: bool, joined: bool
+    ) -> Meeting:
+        """Change its settings. `joined`: somebody has a ticket, which says whether it is encrypted end to end.
+
+        Raises MeetingActive; MeetingEncrypted where the server is to hear what it can't.
+        """
+        if encrypted and settings.listens:
+            raise MeetingEncrypted(meeting=self.name)
+        if encrypted != self.end_to_end_encrypted and joined:
             raise MeetingActive(meeting=self.name)
-        return self._changed(now, end_to_end_encrypted=encrypted)
+        if (encrypted, settings) == (self.end_to_end_encrypted, self.settings):
+            return self
+        return self._changed(now, end_to_end_encrypted=encrypted, settings=settings).reanalysed()
+
+    def reanalysed(self) -> Meeting:
+        """What is analysed, or of whom, is another now."""
+        return replace(self, analysis_revision=self.analysis_revision + 1)
 
     def _changed(self, now: datetime, **values: object) -> Meeting:
         return replace(self, update_time=now, revision=self.revision + 1, **values)  # type: ignore[arg-type]  # replace() takes any field
@@ -215,6 +222,7 @@ class Participant:
     state: ParticipantState
     join_time: datetime
     leave_time: datetime | None = None
+    consent: Consent = field(default_factory=Consent)
 
     @property
     def name(self) -> str:

@@ -1,4 +1,4 @@
-"""The other services, as the meeting service speaks to them: signaling and media.
+"""The other services, as the meeting service speaks to them: signaling, media and user.
 
 The database is the truth; these calls tell others of it. One that fails is tried again a little later, then logged:
 signaling and media find out by themselves when a client next asks.
@@ -7,13 +7,17 @@ signaling and media find out by themselves when a client next asks.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 import grpc
 from parley.media.v1 import media_pb2, media_pb2_grpc
+from parley.meeting.v1 import settings_pb2
 from parley.signaling.v1 import signaling_pb2, signaling_pb2_grpc
+from parley.user.v1 import admin_pb2, admin_pb2_grpc
 
 from chassis import logs
+from chassis.channels import relayed
+from services.meeting.audit import AuditEvent
 
 ATTEMPTS = 3
 FIRST_DELAY_SECONDS = 0.2
@@ -28,6 +32,7 @@ class Peers:
     def __init__(self, mesh: grpc.aio.Channel) -> None:
         self._events = signaling_pb2_grpc.EventServiceStub(mesh)
         self._rooms = media_pb2_grpc.RoomServiceStub(mesh)
+        self._audit = admin_pb2_grpc.AuditServiceStub(mesh)
 
     async def meeting_ended(self, meeting: str) -> None:
         """Tell everyone in a meeting that it is over, and close its media."""
@@ -43,9 +48,43 @@ class Peers:
         message = signaling_pb2.ServerMessage(disconnected=left)
         await self._publish(meeting, signaling_pb2.Event(participant=participant, message=message))
 
+    async def settings_changed(self, meeting: str, settings: settings_pb2.Settings) -> None:
+        """Tell everyone in a meeting what is listened to now."""
+        changed = signaling_pb2.SettingsChanged(settings=settings)
+        message = signaling_pb2.ServerMessage(settings_changed=changed)
+        await self._publish(meeting, signaling_pb2.Event(message=message))
+
+    async def set_analysis(self, request: media_pb2.SetAnalysisRequest) -> bool:
+        """Tell media what is to be analysed, once; a room that is not there asks when it begins. Returns whether it knows."""
+        try:
+            await self._rooms.SetAnalysis(request, timeout=TIMEOUT_SECONDS)
+        except grpc.aio.AioRpcError as error:
+            return error.code() is grpc.StatusCode.NOT_FOUND
+        return True
+
+    async def audit(self, events: Iterable[AuditEvent]) -> None:
+        """Put events into the audit log. Raises what the user service answers."""
+        request = admin_pb2.RecordAuditEventsRequest(audit_events=map(_audit_event, events))
+        try:
+            await self._audit.RecordAuditEvents(request, timeout=TIMEOUT_SECONDS)
+        except grpc.aio.AioRpcError as error:
+            raise relayed(error) from error
+
     async def _publish(self, meeting: str, event: signaling_pb2.Event) -> None:
         request = signaling_pb2.PublishEventsRequest(meeting=meeting, events=[event])
         await _told(lambda: self._events.PublishEvents(request, timeout=TIMEOUT_SECONDS))
+
+
+def _audit_event(event: AuditEvent) -> admin_pb2.AuditEvent:
+    shown = admin_pb2.AuditEvent(
+        name=f"auditEvents/{event.id}",
+        actor=event.actor,
+        action=event.action,
+        subject=event.subject,
+        details=event.details,
+    )
+    shown.time.FromDatetime(event.time)
+    return shown
 
 
 async def _told(call: Callable[[], Awaitable[object]]) -> None:

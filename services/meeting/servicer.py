@@ -26,6 +26,7 @@ from services.meeting.domain import (
 )
 from services.meeting.peers import Peers
 from services.meeting.store import MeetingTransaction, Store
+from services.meeting.telling import Telling
 from services.meeting.tickets import Tickets
 from services.meeting.turn import Turn
 
@@ -59,10 +60,12 @@ class MeetingServicer(meeting_pb2_grpc.MeetingServiceServicer):
         clock: Clock,
         signaling_url: str,
         ice_urls: tuple[str, ...],
-        turn: Turn | None = None,
+        turn: Turn | None,
+        telling: Telling,
     ) -> None:
         self._store = store
         self._peers = peers
+        self._telling = telling
         self._tickets = tickets
         self._clock = clock
         self._signaling_url = signaling_url
@@ -205,9 +208,18 @@ class MeetingServicer(meeting_pb2_grpc.MeetingServiceServicer):
             role=role,
             state=ParticipantState.JOINING,
             join_time=now,
+            consent=await transaction.latest_consent(user_id),
         )
         transaction.add(participant, request_id)
+        self._reanalyse(transaction)
         return participant
+
+    def _reanalyse(self, transaction: MeetingTransaction) -> None:
+        """Who is here has changed, and with it whose speech is recognised."""
+        meeting = transaction.meeting
+        if meeting.settings.listens:
+            transaction.change_meeting(meeting.reanalysed())
+            self._telling.analysis_changed(meeting.code)
 
 
 class PresenceServicer(meeting_pb2_grpc.PresenceServiceServicer):

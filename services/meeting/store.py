@@ -6,12 +6,15 @@ in which nobody else can change the meeting or who is in it.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from dataclasses import asdict, fields
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     ColumnElement,
     DateTime,
@@ -25,12 +28,13 @@ from sqlalchemy import (
     select,
     tuple_,
 )
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from chassis.db import Database
 from chassis.reads import Reads
+from services.meeting.audit import AuditEvent
 from services.meeting.domain import (
     Meeting,
     MeetingNotFound,
@@ -40,6 +44,7 @@ from services.meeting.domain import (
     ParticipantRole,
     ParticipantState,
 )
+from services.meeting.settings import Consent, consent_of, settings_of, stored
 
 
 class Base(DeclarativeBase):
@@ -71,6 +76,8 @@ class MeetingRow(Base):
     revision: Mapped[int]
     request_id: Mapped[UUID | None]
     end_to_end_encrypted: Mapped[bool] = mapped_column(Boolean)
+    settings: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    analysis_revision: Mapped[int] = mapped_column(BigInteger)
 
 
 class ParticipantRow(Base):
@@ -89,6 +96,20 @@ class ParticipantRow(Base):
     join_time: Mapped[datetime]
     leave_time: Mapped[datetime | None]
     request_id: Mapped[UUID | None]
+    consent: Mapped[dict[str, Any]] = mapped_column(JSONB)
+
+
+class AuditRow(Base):
+    """Something that the audit log has not been told of yet."""
+
+    __tablename__ = "audit_outbox"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    time: Mapped[datetime]
+    actor: Mapped[str] = mapped_column(String(128))
+    action: Mapped[str] = mapped_column(String(65))
+    subject: Mapped[str] = mapped_column(String(256))
+    details: Mapped[dict[str, str]] = mapped_column(JSONB)
 
 
 class MeetingTransaction:
@@ -107,6 +128,18 @@ class MeetingTransaction:
         """Tell whether anybody has ever got a ticket."""
         where = ParticipantRow.meeting_id == self.meeting.id
         return bool((await self._session.execute(select(exists().where(where)))).scalar())
+
+    async def latest_consent(self, user_id: UUID) -> Consent:
+        """Read what a user agreed to when they were here last."""
+        query = select(ParticipantRow.consent).where(
+            (ParticipantRow.meeting_id == self.meeting.id) & (ParticipantRow.user_id == user_id)
+        )
+        query = query.order_by(ParticipantRow.join_time.desc()).limit(1)
+        return consent_of((await self._session.execute(query)).scalar_one_or_none() or {})
+
+    def audit(self, events: Iterable[AuditEvent]) -> None:
+        """Have events put into the audit log, if this transaction is committed."""
+        self._session.add_all(AuditRow(**asdict(event)) for event in events)
 
     async def joined_before(self, user_id: UUID, request_id: UUID) -> Participant | None:
         """Find the participant that an earlier call with the same request id made."""
@@ -130,6 +163,7 @@ class MeetingTransaction:
         """Write a participant's new state."""
         row = await self._session.get_one(ParticipantRow, participant.id)
         row.state, row.leave_time = participant.state.value, participant.leave_time
+        row.consent = stored(participant.consent)
 
     def change_meeting(self, meeting: Meeting) -> None:
         """Write the meeting's new state."""
@@ -137,6 +171,8 @@ class MeetingTransaction:
         self._row.start_time, self._row.end_time = meeting.start_time, meeting.end_time
         self._row.update_time, self._row.revision = meeting.update_time, meeting.revision
         self._row.end_to_end_encrypted = meeting.end_to_end_encrypted
+        self._row.settings = stored(meeting.settings)
+        self._row.analysis_revision = meeting.analysis_revision
         self.meeting = meeting
 
 
@@ -212,6 +248,16 @@ class Store:
             return bool((await session.execute(select(exists().where(where)))).scalar())
 
     @asynccontextmanager
+    async def untold(self, limit: int) -> AsyncIterator[list[AuditEvent]]:
+        """Take events that the audit log has not been told of, the oldest first; they are forgotten if the block ends well."""
+        async with self._database.begin() as session:
+            query = select(AuditRow).order_by(AuditRow.time).limit(limit)
+            rows = (await session.execute(query.with_for_update(skip_locked=True))).scalars().all()
+            yield [AuditEvent(**{name: getattr(row, name) for name in _AUDIT}) for row in rows]
+            for row in rows:
+                await session.delete(row)
+
+    @asynccontextmanager
     async def locked_meeting(self, code: str) -> AsyncIterator[MeetingTransaction]:
         """Open a transaction that holds a meeting's row lock. Raises MeetingNotFound."""
         async with self._database.begin() as session:
@@ -221,6 +267,7 @@ class Store:
             yield MeetingTransaction(session, row)
 
 
+_AUDIT = [field.name for field in fields(AuditEvent)]
 _MEETING_FIELDS = (
     "id",
     "code",
@@ -237,6 +284,7 @@ _MEETING_FIELDS = (
     "end_time",
     "revision",
     "end_to_end_encrypted",
+    "analysis_revision",
 )
 
 
@@ -265,12 +313,12 @@ async def _participants(
 
 def _meeting_values(meeting: Meeting) -> dict[str, object]:
     values: dict[str, object] = {name: getattr(meeting, name) for name in _MEETING_FIELDS}
-    return {**values, "state": meeting.state.value}
+    return {**values, "state": meeting.state.value, "settings": stored(meeting.settings)}
 
 
 def _to_meeting(row: MeetingRow) -> Meeting:
     values = {name: getattr(row, name) for name in _MEETING_FIELDS}
-    return Meeting(**values, state=MeetingState(row.state))
+    return Meeting(**values, state=MeetingState(row.state), settings=settings_of(row.settings))
 
 
 def _participant_row(participant: Participant, request_id: UUID | None) -> ParticipantRow:
@@ -285,6 +333,7 @@ def _participant_row(participant: Participant, request_id: UUID | None) -> Parti
         join_time=participant.join_time,
         leave_time=participant.leave_time,
         request_id=request_id,
+        consent=stored(participant.consent),
     )
 
 
@@ -299,4 +348,5 @@ def _to_participant(row: ParticipantRow) -> Participant:
         state=ParticipantState(row.state),
         join_time=row.join_time,
         leave_time=row.leave_time,
+        consent=consent_of(row.consent),
     )

@@ -21,6 +21,8 @@ SOURCES = {
     "screen": signaling_pb2.TRACK_SOURCE_SCREEN,
     "screen_audio": signaling_pb2.TRACK_SOURCE_SCREEN_AUDIO,
 }
+HOSTS = ("host", "cohost")
+"""Roles that are told the room's mood."""
 
 
 class Peers:
@@ -49,6 +51,7 @@ class Peers:
         grants = media_pb2.MediaGrants(
             publish=[SOURCES[name] for name in session.publish if name in SOURCES],
             subscribe=session.subscribe,
+            room_mood=session.role in HOSTS,
         )
         request = media_pb2.StartPeerRequest(
             participant=session.participant,

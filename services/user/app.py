@@ -7,11 +7,13 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
-from parley.user.v1 import user_pb2_grpc
+from parley.user.v1 import admin_pb2_grpc, user_pb2_grpc
 
 from chassis import db, server
 from chassis.auth import ServiceIdentity, UserTokenVerifier
 from chassis.clock import Clock, SystemClock
+from services.user.audit import AuditLog
+from services.user.audit_servicer import AdminServicer, AuditServicer
 from services.user.config import Config
 from services.user.passwords import Passwords
 from services.user.servicer import AuthServicer, UserServicer
@@ -27,7 +29,7 @@ async def running(config: Config, clock: Clock | None = None) -> AsyncIterator[s
     clock = clock or SystemClock()
     identity = ServiceIdentity.load(config, "user")
     async with db.connected(config.database_url, MIGRATIONS) as database:
-        store = Store(database)
+        store, audit = Store(database), AuditLog(database)
         passwords = Passwords(config.hashing_threads, config.hashing_queue)
         rows = await store.signing_keys(fresh_key(clock.now()))
         tokens = AccessTokens(rows, timedelta(seconds=config.access_token_seconds))
@@ -36,6 +38,8 @@ async def running(config: Config, clock: Clock | None = None) -> AsyncIterator[s
         servicers = {
             user_pb2_grpc.add_AuthServiceServicer_to_server: auth,
             user_pb2_grpc.add_UserServiceServicer_to_server: UserServicer(store, clock),
+            admin_pb2_grpc.add_AuditServiceServicer_to_server: AuditServicer(audit),
+            admin_pb2_grpc.add_AdminServiceServicer_to_server: AdminServicer(audit),
         }
         verifier = UserTokenVerifier(tokens.keys)
         checks = [database.ping]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
 
@@ -32,7 +31,7 @@ class Told:
 
 def voices() -> tuple[Voices, Told, list[list[str]]]:
     told: Any = Told()
-    it = Voices("meetings/abc-defg-hij", told, None, ThreadPoolExecutor(1))  # type: ignore[arg-type]  # nothing is analysed
+    it = Voices("meetings/abc-defg-hij", told, None)  # type: ignore[arg-type]  # nothing is analysed
     here: list[list[str]] = []
     it.on_speaking = here.append
     return it, told, here
@@ -63,14 +62,14 @@ def begun(of: PublishedTrack) -> PublishedTrack:
 
 def test_the_home_tells_who_speaks_everywhere_and_a_branch_tells_the_home_alone() -> None:
     home, told, _ = voices()
-    home._spoke(track(ANN), speaking=True)
+    home._spoke(track(ANN), True)
     home.elsewhere("media-1", [BOB])
     home.elsewhere("media-1", [BOB])
     home.elsewhere("media-1", [])
     assert told.speakers == [[ANN], [ANN, BOB], [ANN]]
     branch, told, here = voices()
     branch.lead(is_home=False)
-    branch._spoke(track(CLEO), speaking=True)
+    branch._spoke(track(CLEO), True)
     branch.elsewhere("media-0", [ANN])
     assert told.speakers == []
     assert here == [[CLEO], [CLEO]]

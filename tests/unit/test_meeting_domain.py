@@ -28,6 +28,7 @@ from services.meeting.domain import (
     admit,
     new_code,
 )
+from services.meeting.settings import MeetingEncrypted, Settings
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 TICKET = timedelta(minutes=10)
@@ -76,15 +77,25 @@ def test_the_host_joins_as_host_whatever_the_passcode_and_the_lock() -> None:
 
 
 def test_encryption_is_fixed_once_somebody_has_a_ticket() -> None:
-    meeting = a_meeting()
-    encrypted = meeting.encrypted(NOW, encrypted=True, joined=False)
+    meeting, off = a_meeting(), Settings()
+    encrypted = meeting.configured(NOW, off, encrypted=True, joined=False)
     assert encrypted.end_to_end_encrypted
     assert encrypted.etag != meeting.etag
-    assert encrypted.encrypted(NOW, encrypted=True, joined=True) is encrypted
+    assert encrypted.configured(NOW, off, encrypted=True, joined=True) is encrypted
     with pytest.raises(MeetingActive):
-        encrypted.encrypted(NOW, encrypted=False, joined=True)
+        encrypted.configured(NOW, off, encrypted=False, joined=True)
     with pytest.raises(MeetingActive):
-        meeting.encrypted(NOW, encrypted=True, joined=True)
+        meeting.configured(NOW, off, encrypted=True, joined=True)
+
+
+def test_what_is_encrypted_is_not_heard_and_what_is_heard_is_not_encrypted() -> None:
+    meeting, heard = a_meeting(), Settings(captions=True)
+    with pytest.raises(MeetingEncrypted):
+        meeting.configured(NOW, heard, encrypted=True, joined=False)
+    listening = meeting.configured(NOW, heard, encrypted=False, joined=True)
+    assert listening.analysis_revision > meeting.analysis_revision
+    with pytest.raises(MeetingEncrypted):
+        listening.configured(NOW, heard, encrypted=True, joined=False)
 
 
 def test_settings_are_the_hosts_of_a_meeting_that_goes_on_as_it_was_read() -> None:

@@ -72,6 +72,7 @@ async def a_worker() -> AsyncIterator[tuple[Worker, Notes]]:
             for room in worker.rooms.values():
                 room.close()
             await stop(telling)
+            await worker.close()
             port.close()
             await server.stop(None)
 

@@ -2,7 +2,9 @@
 import { Code, ConnectError, createClient, type Interceptor } from "@connectrpc/connect";
 import { createGrpcWebTransport } from "@connectrpc/connect-web";
 import { MeetingService } from "../gen/parley/meeting/v1/meeting_pb";
+import { ParticipantService } from "../gen/parley/meeting/v1/participant_pb";
 import { SettingsService } from "../gen/parley/meeting/v1/settings_pb";
+import { TranscriptService } from "../gen/parley/meeting/v1/transcript_pb";
 import { SignalingService } from "../gen/parley/signaling/v1/signaling_pb";
 import { UserService } from "../gen/parley/user/v1/user_pb";
 import { Session } from "./session";
@@ -32,6 +34,8 @@ const streaming = createGrpcWebTransport({ baseUrl });
 
 export const users = createClient(UserService, signedIn);
 export const meetings = createClient(MeetingService, signedIn);
+export const participants = createClient(ParticipantService, signedIn);
+export const transcripts = createClient(TranscriptService, signedIn);
 export const settings = createClient(SettingsService, signedIn);
 export const signaling = createClient(SignalingService, streaming);
 

@@ -3,7 +3,9 @@ import { anyPack, type Any } from "@bufbuild/protobuf/wkt";
 import { Code, createClient, createRouterTransport } from "@connectrpc/connect";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { ErrorInfoSchema, RetryInfoSchema } from "../gen/google/rpc/error_details_pb";
+import { Emotion } from "../gen/parley/ai/v1/ai_pb";
 import { JoinMeetingResponseSchema } from "../gen/parley/meeting/v1/meeting_pb";
+import { SettingsSchema } from "../gen/parley/meeting/v1/settings_pb";
 import {
   type ClientMessage,
   type ServerMessage,
@@ -353,4 +355,26 @@ test("where nothing gets through for long, that is known until something does", 
   expect(call.state.media).toBe("up");
   await vi.advanceTimersByTimeAsync(20_000);
   expect(call.state.media).toBe("up");
+});
+
+test("captions are heard one by one, and what a face shows is forgotten when faces are not read any more", async () => {
+  const { call, say } = room();
+  await call.start();
+  const speech = { segment: 1, text: "Good morning.", final: true };
+  say({ case: "caption", value: { participant: "ann", trackId: "t", speech, translations: {} } as never });
+  say({ case: "emotionDetected", value: { emotion: Emotion.HAPPY, confidence: 0.8 } as never });
+  await vi.waitFor(() => expect(call.heard.snapshot().emotion?.emotion).toBe(Emotion.HAPPY));
+  expect(call.heard.snapshot().lines.map(({ text }) => text)).toEqual(["Good morning."]);
+  say({ case: "settingsChanged", value: { settings: create(SettingsSchema, { captions: true }) } as never });
+  await vi.waitFor(() => expect(call.state.settings?.captions).toBe(true));
+  expect(call.heard.snapshot().emotion).toBeUndefined();
+});
+
+test("settings are known by asking, until the room is told of others", async () => {
+  const { call, say } = room();
+  await call.start();
+  call.learn(create(SettingsSchema, { captions: true }));
+  expect(call.state.settings?.captions).toBe(true);
+  say({ case: "settingsChanged", value: { settings: create(SettingsSchema, { captions: false }) } as never });
+  await vi.waitFor(() => expect(call.state.settings?.captions).toBe(false));
 });

@@ -6,7 +6,9 @@ import { durationMs } from "@bufbuild/protobuf/wkt";
 import type { Client, ConnectError } from "@connectrpc/connect";
 import type { JoinMeetingResponse } from "../gen/parley/meeting/v1/meeting_pb";
 import { DisconnectReason, type SignalingService } from "../gen/parley/signaling/v1/signaling_pb";
+import type { Settings } from "../gen/parley/meeting/v1/settings_pb";
 import type { Encryption } from "./e2ee/encryption";
+import { Heard } from "./heard";
 import { watchNetwork } from "./network";
 import { type MediaState, Plane, type PlaneListener } from "./plane";
 import { changes, EMPTY, entered, isMoved, newest, type Room } from "./room";
@@ -52,6 +54,7 @@ export class Call {
     undecryptable: new Set(),
   };
   readonly wishes: Wishes;
+  readonly heard = new Heard();
   readonly #listeners = new Set<() => void>();
   readonly #signaling: Signaling;
   readonly #plane: Plane;
@@ -66,7 +69,7 @@ export class Call {
   ) {
     if (encryption !== undefined) encryption.changed = (undecryptable) => this.#change({ undecryptable });
     this.#signaling = new Signaling(client, {
-      said: (message) => this.#said(message),
+      said: (message, time) => this.#said(message, time),
       connected: (connected) => this.#change({ phase: connected ? "live" : "reconnecting" }),
       over: (error) => this.#over(error),
     });
@@ -120,6 +123,11 @@ export class Call {
     this.#plane.retune("screen");
   }
 
+  /** Take in settings that the server answered with; what it tells in the conversation comes by itself. */
+  readonly learn = (settings: Settings): void => {
+    this.#change({ settings });
+  };
+
   leave(): void {
     if (this.state.phase === "over") return;
     this.#change({ ending: "left" });
@@ -141,8 +149,9 @@ export class Call {
     return SOURCES.find((source) => this.#plane.own[source]?.id === trackIdentifier);
   }
 
-  #said(message: Said): void {
+  #said(message: Said, time: number): void {
     this.#change(changes(this.state, message));
+    this.heard.said(message, time);
     switch (message.case) {
       case "participantJoined":
       case "participantLeft":

@@ -11,13 +11,14 @@ export class MediaError extends Error {
   }
 }
 
-const AUDIO: MediaTrackConstraints = { echoCancellation: true, noiseSuppression: true, autoGainControl: true };
+const AUDIO: MediaTrackConstraints = { echoCancellation: true, autoGainControl: true };
 const VIDEO: MediaTrackConstraints = { width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30 } };
 
-/** Open a device. Rejects with MediaError. */
-export async function open(kind: "audio" | "video", deviceId?: string): Promise<MediaStreamTrack> {
+/** Open a device. `raw` sound is without what the browser does against noise. Rejects with MediaError. */
+export async function open(kind: "audio" | "video", deviceId?: string, raw = false): Promise<MediaStreamTrack> {
   if (!("mediaDevices" in navigator)) throw new MediaError("insecure", kind);
-  const wanted = { ...(kind === "audio" ? AUDIO : VIDEO), ...(deviceId ? { deviceId: { exact: deviceId } } : {}) };
+  const usual = kind === "audio" ? { ...AUDIO, noiseSuppression: !raw } : VIDEO;
+  const wanted = { ...usual, ...(deviceId ? { deviceId: { exact: deviceId } } : {}) };
   try {
     const stream = await navigator.mediaDevices.getUserMedia({ [kind]: wanted });
     const track = stream.getTracks()[0];

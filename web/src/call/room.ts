@@ -1,5 +1,6 @@
 /** Who is in a room and what they send, and how each message of the server changes that. Pure: nothing is changed in place. */
 import type { Participant } from "../gen/parley/meeting/v1/meeting_pb";
+import type { Settings } from "../gen/parley/meeting/v1/settings_pb";
 import {
   type ConnectionQuality,
   type Joined,
@@ -34,6 +35,8 @@ export interface Room {
   /** By track id. */
   readonly deliveries: ReadonlyMap<string, Delivery>;
   readonly news: News | undefined;
+  /** The meeting's settings; undefined as long as they are not known. */
+  readonly settings: Settings | undefined;
 }
 
 export const EMPTY: Room = {
@@ -44,6 +47,7 @@ export const EMPTY: Room = {
   qualities: new Map(),
   deliveries: new Map(),
   news: undefined,
+  settings: undefined,
 };
 
 export function entered(joined: Joined): Partial<Room> {
@@ -87,6 +91,8 @@ export function changes(room: Room, message: Said): Partial<Room> {
       return { speakers: new Set(message.value.speakers) };
     case "qualityChanged":
       return { qualities: new Map(room.qualities).set(message.value.participant, message.value.quality) };
+    case "settingsChanged":
+      return message.value.settings === undefined ? {} : { settings: message.value.settings };
     case "mediaReset":
       return { tracks: [], speakers: new Set(), deliveries: new Map() };
     default:

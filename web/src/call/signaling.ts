@@ -4,6 +4,7 @@
  * said meanwhile waits. Everything that fails fails with a ConnectError.
  */
 import { create } from "@bufbuild/protobuf";
+import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, type Client } from "@connectrpc/connect";
 import type { Status } from "../gen/google/rpc/status_pb";
 import {
@@ -38,8 +39,8 @@ const FINAL: readonly Code[] = [
 ];
 
 export interface Listener {
-  /** Something was said that answers nothing of ours. */
-  said(message: Said): void;
+  /** Something was said that answers nothing of ours, at a time in milliseconds since 1970 by the server's clock. */
+  said(message: Said, time: number): void;
   /** The conversation broke off, or goes on again. */
   connected(connected: boolean): void;
   /** The conversation is over for good. */
@@ -166,7 +167,7 @@ export class Signaling {
     if (said.message.case === "joined" || said.message.case === "resumed") this.#setConnected(true);
     const waiting = this.#waiting.get(said.replyTo);
     if (waiting !== undefined && said.replyTo !== "") waiting.resolve(said.message);
-    else this.listener.said(said.message);
+    else this.listener.said(said.message, said.time === undefined ? Date.now() : timestampMs(said.time));
     if (said.message.case === "meetingEnded" || said.message.case === "disconnected") this.#end(undefined);
   }
 

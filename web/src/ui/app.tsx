@@ -7,6 +7,7 @@ import { HomePage } from "./home";
 import { MeetingPage } from "./meeting";
 import { go, usePath } from "./navigation";
 import { Problem } from "./parts";
+import { RecordPage } from "./record";
 import { SignInPage } from "./signin";
 
 export function App() {
@@ -24,7 +25,7 @@ export function App() {
     setRestoring(restored);
   }, [restoring]);
 
-  const code = path.startsWith("/m/") ? parseCode(path) : undefined;
+  const code = path.startsWith("/m/") || path.startsWith("/r/") ? parseCode(path) : undefined;
   const signOut = () => session.logout().catch(() => undefined);
   const page = () => {
     if (failure === undefined) return <p className="center">{t("loading")}</p>;
@@ -38,6 +39,7 @@ export function App() {
         </section>
       );
     if (user === undefined) return <SignInPage />;
+    if (code !== undefined && path.startsWith("/r/")) return <RecordPage key={code} code={code} user={user} />;
     if (code !== undefined) return <MeetingPage key={code} code={code} user={user} />;
     if (path !== "/") return <p className="center">{t("pageNotFound")}</p>;
     return <HomePage user={user} />;

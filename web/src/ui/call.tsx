@@ -1,22 +1,33 @@
 /** The call itself: a stage with a tile for everyone, and the buttons below. */
 import { useCallback, useEffect, useState, useSyncExternalStore } from "react";
-import { meetings } from "../api/client";
+import { timestampMs } from "@bufbuild/protobuf/wkt";
+import { meetings, settings } from "../api/client";
 import type { Call, CallState } from "../call/call";
+import { listening, type Question } from "../call/listening";
 import { type Content, canShare } from "../call/screen";
-import type { Meeting } from "../gen/parley/meeting/v1/meeting_pb";
+import { type Meeting, ParticipantRole } from "../gen/parley/meeting/v1/meeting_pb";
 import { useI18n } from "../i18n";
+import { Captions, CaptionsMenu, useTaste } from "./captions";
+import { useConsent } from "./consent";
 import type { Device } from "./devices";
+import { Mood, OwnEmotion } from "./emotions";
 import { Icon } from "./icons";
+import { Listening, Questions } from "./listening";
 import { People } from "./people";
 import { Confirm, ControlButton, Problem } from "./parts";
 import { type ScreenShare, useScreenShare } from "./screens";
+import { SettingsDialog } from "./settings";
 import { useShortcuts } from "./shortcuts";
 import { Sounds } from "./sounds";
 import { Stage } from "./stage";
 import { Statistics } from "./statistics";
+import { Transcript } from "./transcript";
 import { troubleOf } from "./trouble";
 
 const NEWS = { joined: "newsJoined", left: "newsLeft", presenting: "presenting" } as const;
+
+/** Who may change what a meeting listens to. */
+const CHAIRS: ReadonlySet<ParticipantRole> = new Set([ParticipantRole.HOST, ParticipantRole.COHOST]);
 
 interface CallViewProps {
   call: Call;
@@ -35,6 +46,10 @@ export function CallView({ call, meeting, isHost, audio, video }: CallViewProps)
   const [isEnding, setEnding] = useState(false);
   const [isListed, setListed] = useState(false);
   const [isCounted, setCounted] = useState(false);
+  const [isRead, setRead] = useState(false);
+  const [isSetting, setSetting] = useState(false);
+  const taste = useTaste();
+  const consent = useConsent(state.me, state.settings?.captions === true);
   const screen = useScreenShare(call);
   /** What was wrong before the call has been said there. */
   const [known] = useState([audio.problem, video.problem]);
@@ -50,7 +65,11 @@ export function CallView({ call, meeting, isHost, audio, video }: CallViewProps)
     },
     [explain],
   );
-  useEffect(() => attempt(call.setOwn("microphone", audio.track)), [attempt, call, audio.track]);
+  useEffect(() => {
+    // A microphone that is opened anew in another way stays as silent as it was.
+    if (audio.track !== null) audio.track.enabled = !silenced;
+    attempt(call.setOwn("microphone", audio.track));
+  }, [attempt, call, audio.track]);
   useEffect(() => attempt(call.setOwn("camera", video.track)), [attempt, call, video.track]);
 
   const toggleMicrophone = () => {
@@ -65,6 +84,14 @@ export function CallView({ call, meeting, isHost, audio, video }: CallViewProps)
   const toggleScreen = () => {
     if (canShare()) attempt(screen.toggle());
   };
+  const answer = (question: Question, agrees: boolean) => attempt(consent.answer(question, agrees));
+  const mayChange = isHost || state.participants.some(({ name, role }) => name === state.me && CHAIRS.has(role));
+  const turnCaptionsOn = () => {
+    const wanted = { name: `${meeting.name}/settings`, captions: true };
+    attempt(settings.updateSettings({ settings: wanted, updateMask: { paths: ["captions"] } }).then(call.learn));
+  };
+  const kinds = listening(state.settings, meeting.voiceActivity !== false && !call.isEncrypted);
+  const toggleTranscript = () => setRead(!isRead);
   const toggleList = () => setListed(!isListed);
   const toggleStatistics = () => setCounted(!isCounted);
   const leave = () => call.leave();
@@ -74,6 +101,8 @@ export function CallView({ call, meeting, isHost, audio, video }: CallViewProps)
     s: toggleScreen,
     p: toggleList,
     n: toggleStatistics,
+    c: () => taste.setOn(!taste.on),
+    t: toggleTranscript,
     "shift+l": leave,
   });
 
@@ -88,17 +117,49 @@ export function CallView({ call, meeting, isHost, audio, video }: CallViewProps)
     setEnding(false);
     if (sure) attempt(meetings.endMeeting({ name: meeting.name }));
   };
+  useEffect(() => {
+    // Asked for once we are in: whatever changes from then on is told.
+    if (state.me === "") return;
+    settings.getSettings({ name: `${meeting.name}/settings` }).then(
+      (asked) => {
+        if (call.state.settings === undefined) call.learn(asked);
+      },
+      (error: unknown) => console.warn(error),
+    );
+  }, [call, meeting.name, state.me]);
   const trouble = [audio.problem, video.problem].find((each) => each !== undefined && !known.includes(each));
   return (
     <section className="call" aria-label={meeting.title}>
+      <Listening kinds={kinds} settings={state.settings} consent={consent} answer={answer}>
+        {state.settings?.emotions === true && (
+          <span className="moods">
+            {consent.emotions && <OwnEmotion call={call} />}
+            {mayChange && <Mood call={call} />}
+          </span>
+        )}
+      </Listening>
+      <Questions settings={state.settings} consent={consent} answer={answer} />
       <Banner state={state} rebuild={() => void call.buildMedia()} />
       <Problem text={problem} />
       {trouble !== undefined && <Problem text={t(`media.${trouble.problem}.${trouble.kind}`)} />}
       {screen.on && <Sharing screen={screen} stop={toggleScreen} />}
       <div className="middle">
-        <Stage state={state} wishes={call.wishes} own={video.track} ownMuted={muted} />
+        <div className="theatre">
+          <Stage state={state} wishes={call.wishes} own={video.track} ownMuted={muted} />
+          {taste.on && state.settings?.captions === true && <Captions call={call} state={state} taste={taste} />}
+        </div>
         <Sounds state={state} />
         {isCounted && <Statistics call={call} state={state} close={toggleStatistics} />}
+        {isRead && (
+          <Transcript
+            call={call}
+            state={state}
+            meeting={meeting.name}
+            start={meeting.startTime && timestampMs(meeting.startTime)}
+            language={taste.language}
+            close={toggleTranscript}
+          />
+        )}
         {isListed && <People state={state} ownMuted={muted} close={toggleList} />}
       </div>
       {state.participants.length === 1 && <p className="faint center-text">{t("alone")}</p>}
@@ -133,6 +194,19 @@ export function CallView({ call, meeting, isHost, audio, video }: CallViewProps)
               onClick={toggleScreen}
             />
           )}
+          <CaptionsMenu
+            state={state}
+            taste={taste}
+            isEncrypted={call.isEncrypted}
+            turnOn={mayChange ? turnCaptionsOn : undefined}
+          />
+          <ControlButton
+            icon="transcript"
+            label={t("transcript")}
+            shortcut="T"
+            expanded={isRead}
+            onClick={toggleTranscript}
+          />
           <ControlButton icon="link" label={copied ? t("copied") : t("copyLink")} onClick={() => attempt(invite())} />
           <ControlButton
             icon="people"
@@ -156,6 +230,15 @@ export function CallView({ call, meeting, isHost, audio, video }: CallViewProps)
           >
             <Icon name="statistics" />
           </button>
+          <button
+            type="button"
+            className="quiet"
+            aria-label={t("settings")}
+            title={t("settings")}
+            onClick={() => setSetting(true)}
+          >
+            <Icon name="settings" />
+          </button>
           {isHost && (
             <button type="button" className="quiet" onClick={() => setEnding(true)}>
               {t("endForAll")}
@@ -163,6 +246,14 @@ export function CallView({ call, meeting, isHost, audio, video }: CallViewProps)
           )}
         </span>
       </div>
+      {isSetting && (
+        <SettingsDialog
+          audio={audio}
+          meeting={mayChange ? state.settings : undefined}
+          changed={call.learn}
+          close={() => setSetting(false)}
+        />
+      )}
       {isEnding && <Confirm text={t("endForAllSure")} action={t("endForAll")} done={end} />}
     </section>
   );

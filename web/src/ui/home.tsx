@@ -126,6 +126,16 @@ function Row({ meeting }: { meeting: Meeting }) {
         <span className="code">{code}</span> ·{" "}
         {meeting.createTime && when(timestampDate(meeting.createTime), language)} · {about}
       </span>
+      {over && (
+        <button
+          type="button"
+          className="link"
+          onClick={() => go(`/r/${code}`)}
+          aria-label={`${t("record")}: ${meeting.title}`}
+        >
+          {t("record")}
+        </button>
+      )}
       {!over && (
         <button type="button" className="quiet" onClick={() => go(`/m/${code}`)} aria-label={`${t("join")}: ${meeting.title}`}>
           {t("join")}

@@ -1,12 +1,14 @@
 /** A meeting, from the look in the mirror to the goodbye. */
 import { useEffect, useState } from "react";
-import { meetings, newRequestId, signaling } from "../api/client";
+import { meetings, newRequestId, settings as service, signaling } from "../api/client";
 import { Complaint } from "../api/errors";
 import { Call, type Ending } from "../call/call";
 import { canEncrypt, Encryption } from "../call/e2ee/encryption";
 import { pathTo, secretOf } from "../call/e2ee/secret";
+import { listening } from "../call/listening";
 import { devices, meter } from "../call/media";
 import type { Meeting } from "../gen/parley/meeting/v1/meeting_pb";
+import type { Settings } from "../gen/parley/meeting/v1/settings_pb";
 import type { User } from "../gen/parley/user/v1/user_pb";
 import type { Texts } from "../i18n/en";
 import { useI18n } from "../i18n";
@@ -14,7 +16,9 @@ import { go, useFragment } from "./navigation";
 import { CallView } from "./call";
 import { type Device, useDevice } from "./devices";
 import { Icon } from "./icons";
+import { ListeningList } from "./listening";
 import { ControlButton, Field, Form, Playing, Problem } from "./parts";
+import { Noise, SettingsDialog } from "./settings";
 
 const ENDINGS: Record<Ending, keyof Texts> = {
   left: "callLeft",
@@ -32,6 +36,8 @@ export function MeetingPage({ code, user }: { code: string; user: User }) {
   const audio = useDevice("audio");
   const video = useDevice("video");
   const [meeting, setMeeting] = useState<Meeting>();
+  const [settings, setSettings] = useState<Settings>();
+  const [isSetting, setSetting] = useState(false);
   const [problem, setProblem] = useState("");
   const [call, setCall] = useState<Call>();
   const [ending, setEnding] = useState<{ how: Ending; text: string }>();
@@ -41,6 +47,8 @@ export function MeetingPage({ code, user }: { code: string; user: User }) {
       .getMeeting({ name })
       .then(setMeeting)
       .catch((error: unknown) => setProblem(explain(error)));
+    // Without them one can join as well: what listens is told again in the call.
+    service.getSettings({ name: `${name}/settings` }).then(setSettings, (error: unknown) => console.warn(error));
   }, [name, explain]);
   useEffect(() => () => call?.leave(), [call]);
   useEffect(() => {
@@ -62,13 +70,15 @@ export function MeetingPage({ code, user }: { code: string; user: User }) {
     const encryption = secret === undefined ? undefined : new Encryption(secret, admission.participant?.name ?? "");
     const joining = new Call(signaling, admission, { microphone: audio.track, camera: video.track }, encryption);
     joining.subscribe(() => {
-      const { phase, ending: how, error } = joining.state;
+      const { phase, ending: how, error, settings: told } = joining.state;
+      if (told !== undefined) setSettings(told);
       if (phase !== "over") return;
       audio.turnOff();
       video.turnOff();
       setCall(undefined);
       setEnding({ how: how ?? "lost", text: error === undefined ? "" : explain(error) });
     });
+    setMeeting(admission.meeting);
     setCall(joining);
     await joining.start();
   };
@@ -92,6 +102,13 @@ export function MeetingPage({ code, user }: { code: string; user: User }) {
       <section className="card narrow center-text" role="status">
         <h1>{t(ENDINGS[ending.how])}</h1>
         <Problem text={ending.text} />
+        {(settings?.transcript === true || settings?.summary === true) && (
+          <p>
+            <button type="button" className="link" onClick={() => go(`/r/${code}`)}>
+              {t("record")}
+            </button>
+          </p>
+        )}
         <div className="actions middle-aligned">
           {ending.how !== "ended" && (
             <button type="button" className="primary" onClick={again}>
@@ -124,6 +141,7 @@ export function MeetingPage({ code, user }: { code: string; user: User }) {
             {t("encrypted")}
           </p>
         )}
+        <ListeningList kinds={listening(settings, false)} />
         {lack !== undefined && <Problem text={t(lack)} />}
         {lack === "keyMissing" && (
           <Form submit={openLink} action={t("openLink")}>
@@ -136,12 +154,23 @@ export function MeetingPage({ code, user }: { code: string; user: User }) {
               <Field label={t("passcode")} name="passcode" required maxLength={32} />
             )}
             <Picker device={audio} kind="audio" label={t("microphone")} />
+            <Noise audio={audio} />
             <Picker device={video} kind="video" label={t("camera")} />
           </Form>
         )}
-        <button type="button" className="link" onClick={() => go("/")}>
-          {t("back")}
-        </button>
+        <p className="ends">
+          <button type="button" className="link" onClick={() => go("/")}>
+            {t("back")}
+          </button>
+          {meeting?.host === user.name && settings !== undefined && (
+            <button type="button" className="link" onClick={() => setSetting(true)}>
+              {t("settings")}
+            </button>
+          )}
+        </p>
+        {isSetting && (
+          <SettingsDialog audio={audio} meeting={settings} changed={setSettings} close={() => setSetting(false)} />
+        )}
       </div>
     </section>
   );
@@ -215,7 +244,7 @@ function Picker({ device, kind, label }: { device: Device; kind: "audio" | "vide
     <label className="field">
       <span>{label}</span>
       <select
-        value={device.track?.getSettings().deviceId}
+        value={device.deviceId}
         onChange={(event) => void device.turnOn(event.target.value)}
       >
         {list.map((each) => (

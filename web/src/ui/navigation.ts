@@ -1,4 +1,4 @@
-/** The address of the page, as state: the app has no router, since it has two addresses. */
+/** The address of the page, as state: the app has no router, since it has three addresses. */
 import { useSyncExternalStore } from "react";
 
 const listeners = new Set<() => void>();

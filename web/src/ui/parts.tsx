@@ -1,5 +1,5 @@
 /** Small parts that several pages are made of. */
-import { type ReactNode, type SubmitEvent, useEffect, useRef, useState } from "react";
+import { type ChangeEvent, type ReactNode, type SubmitEvent, type SyntheticEvent, useEffect, useRef, useState } from "react";
 import { useI18n } from "../i18n";
 import { Icon, type IconName } from "./icons";
 
@@ -12,6 +12,8 @@ interface FieldProps {
   autoComplete?: string;
   required?: boolean;
   pattern?: string;
+  min?: number;
+  max?: number;
   minLength?: number;
   maxLength?: number;
   placeholder?: string;
@@ -27,13 +29,23 @@ export function Field({ label, hint, value, ...input }: FieldProps) {
   );
 }
 
-export function Checkbox({ label, hint, disabled, ...input }: { label: string; name: string; hint: string; disabled?: boolean }) {
+interface CheckboxProps {
+  label: string;
+  name: string;
+  hint?: string;
+  disabled?: boolean;
+  defaultChecked?: boolean;
+  checked?: boolean;
+  onChange?: (event: ChangeEvent<HTMLInputElement>) => void;
+}
+
+export function Checkbox({ label, hint, ...input }: CheckboxProps) {
   return (
     <label className="checkbox">
-      <input type="checkbox" {...input} disabled={disabled} />
+      <input type="checkbox" {...input} />
       <span>
         {label}
-        <small>{hint}</small>
+        {hint !== undefined && <small>{hint}</small>}
       </span>
     </label>
   );
@@ -134,13 +146,30 @@ export function ControlButton({
   );
 }
 
+/** A window over the page that has to be answered or closed first. The focus begins at what is marked by `data-first`. */
+export function Dialog({ label, close, children }: { label: string; close: () => void; children: ReactNode }) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  useEffect(() => {
+    dialog.current?.showModal();
+    dialog.current?.querySelector<HTMLElement>("[data-first]")?.focus();
+  }, []);
+  const cancel = (event: SyntheticEvent) => {
+    // The browser would close it, but whether it is there is state of the page.
+    event.preventDefault();
+    close();
+  };
+  return (
+    <dialog ref={dialog} className="card" aria-label={label} onCancel={cancel}>
+      {children}
+    </dialog>
+  );
+}
+
 /** Asks before something that can't be undone. */
 export function Confirm({ text, action, done }: { text: string; action: string; done: (sure: boolean) => void }) {
   const { t } = useI18n();
-  const dialog = useRef<HTMLDialogElement>(null);
-  useEffect(() => dialog.current?.showModal(), []);
   return (
-    <dialog ref={dialog} className="card" aria-label={text} onCancel={() => done(false)}>
+    <Dialog label={text} close={() => done(false)}>
       <p>{text}</p>
       <div className="actions">
         <button type="button" className="primary danger" onClick={() => done(true)}>
@@ -150,7 +179,7 @@ export function Confirm({ text, action, done }: { text: string; action: string; 
           {t("cancel")}
         </button>
       </div>
-    </dialog>
+    </Dialog>
   );
 }
 

@@ -1,12 +1,12 @@
-/** Keys that do something wherever the focus is, but in what is typed into. */
+/** Keys that do something wherever the focus is, but in what is typed into and in dialogs. */
 import { useEffect } from "react";
 
 /** Bind keys by their names in lower case ("m", "pageup"), with "shift+" before them where it is held. */
 export function useShortcuts(shortcuts: Record<string, () => void>): void {
   useEffect(() => {
     const press = (event: KeyboardEvent) => {
-      const typing = event.target instanceof HTMLInputElement || event.target instanceof HTMLSelectElement;
-      if (typing || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+      const place = event.target instanceof Element ? event.target.closest("input, select, textarea, dialog") : null;
+      if (place !== null || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
       shortcuts[(event.shiftKey ? "shift+" : "") + event.key.toLowerCase()]?.();
     };
     addEventListener("keydown", press);

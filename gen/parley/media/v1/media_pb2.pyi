@@ -30,8 +30,11 @@ class MediaGrants(_message.Message):
 
     PUBLISH_FIELD_NUMBER: _builtins.int
     SUBSCRIBE_FIELD_NUMBER: _builtins.int
+    ROOM_MOOD_FIELD_NUMBER: _builtins.int
     subscribe: _builtins.bool
     """Whether others' tracks may be received."""
+    room_mood: _builtins.bool
+    """Whether the room's mood is told: to hosts and co-hosts."""
     @_builtins.property
     def publish(self) -> _containers.RepeatedScalarFieldContainer[_signaling_pb2.TrackSource.ValueType]:
         """The sources that may be published."""
@@ -41,10 +44,11 @@ class MediaGrants(_message.Message):
         *,
         publish: _abc.Iterable[_signaling_pb2.TrackSource.ValueType] | None = ...,
         subscribe: _builtins.bool = ...,
+        room_mood: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["publish", b"publish", "subscribe", b"subscribe"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["publish", b"publish", "room_mood", b"room_mood", "subscribe", b"subscribe"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -27,7 +27,7 @@ from parley.options.v1 import options_pb2 as parley_dot_options_dot_v1_dot_optio
 from parley.signaling.v1 import signaling_pb2 as parley_dot_signaling_dot_v1_dot_signaling__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bparley/media/v1/relay.proto\x12\x0fparley.media.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fparley/options/v1/options.proto\x1a#parley/signaling/v1/signaling.proto\"\x86\x04\n\x0cRelayMessage\x12!\n\x07meeting\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x07meeting\x12\x33\n\x05hello\x18\x02 \x01(\x0b\x32\x1b.parley.media.v1.RelayHelloH\x00R\x05hello\x12\x36\n\x06linked\x18\x03 \x01(\x0b\x32\x1c.parley.media.v1.RelayLinkedH\x00R\x06linked\x12<\n\x08unlinked\x18\x04 \x01(\x0b\x32\x1e.parley.media.v1.RelayUnlinkedH\x00R\x08unlinked\x12\x33\n\x05track\x18\x05 \x01(\x0b\x32\x1b.parley.media.v1.RelayTrackH\x00R\x05track\x12@\n\ntrack_gone\x18\x06 \x01(\x0b\x32\x1f.parley.media.v1.RelayTrackGoneH\x00R\ttrackGone\x12\x36\n\x06wanted\x18\x07 \x01(\x0b\x32\x1c.parley.media.v1.RelayWantedH\x00R\x06wanted\x12\x30\n\x04\x64\x61ta\x18\x08 \x01(\x0b\x32\x1a.parley.media.v1.RelayDataH\x00R\x04\x64\x61ta\x12<\n\x08speakers\x18\t \x01(\x0b\x32\x1e.parley.media.v1.RelaySpeakersH\x00R\x08speakersB\t\n\x07message\"\xaa\x02\n\nRelayHello\x12\x1b\n\x04node\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x04node\x12)\n\x0bincarnation\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x0bincarnation\x12\x17\n\x02to\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x02to\x12 \n\x05ufrag\x18\x04 \x01(\tB\n\xbaH\x07r\x05\x10\x04\x18\x80\x02R\x05ufrag\x12&\n\x08password\x18\x05 \x01(\tB\n\xbaH\x07r\x05\x10\x16\x18\x80\x02R\x08password\x12*\n\x0b\x66ingerprint\x18\x06 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02R\x0b\x66ingerprint\x12\x45\n\taddresses\x18\x07 \x03(\x0b\x32\x1d.parley.media.v1.RelayAddressB\x08\xbaH\x05\x92\x01\x02\x10\x10R\taddresses\"L\n\x0cRelayAddress\x12\x1b\n\x04host\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x04host\x12\x1f\n\x04port\x18\x02 \x01(\rB\x0b\xbaH\x08*\x06\x18\xff\xff\x03(\x01R\x04port\"%\n\x0bRelayLinked\x12\x16\n\x06\x61nswer\x18\x01 \x01(\x08R\x06\x61nswer\"\x0f\n\rRelayUnlinked\"\xaf\x01\n\nRelayTrack\x12\x38\n\x05track\x18\x01 \x01(\x0b\x32\x1a.parley.signaling.v1.TrackB\x06\xbaH\x03\xc8\x01\x01R\x05track\x12\x1d\n\x05\x63odec\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18\x10R\x05\x63odec\x12H\n\tencodings\x18\x03 \x03(\x0b\x32\x1e.parley.media.v1.RelayEncodingB\n\xbaH\x07\x92\x01\x04\x08\x01\x10\x03R\tencodings\"Y\n\rRelayEncoding\x12\x19\n\x03rid\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18 R\x03rid\x12\x12\n\x04ssrc\x18\x02 \x01(\rR\x04ssrc\x12\x19\n\x08rtx_ssrc\x18\x03 \x01(\rR\x07rtxSsrc\"4\n\x0eRelayTrackGone\x12\"\n\x08track_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x07trackId\"E\n\x0bRelayWanted\x12\"\n\x08track_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x07trackId\x12\x12\n\x04rank\x18\x02 \x01(\x05R\x04rank\"O\n\tRelayData\x12\x1d\n\x05label\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x05label\x12#\n\x07message\x18\x02 \x01(\x0c\x42\t\xbaH\x06z\x04\x18\x80\x80\x02R\x07message\"E\n\rRelaySpeakers\x12\x34\n\x0cparticipants\x18\x01 \x03(\tB\x10\xbaH\r\x92\x01\n\x10\xd0\x0f\"\x05r\x03\x18\x80\x01R\x0cparticipants2a\n\x0cRelayService\x12Q\n\x07\x43onnect\x12\x1d.parley.media.v1.RelayMessage\x1a\x1d.parley.media.v1.RelayMessage\"\x04\xe0\xe0\x18\x04(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bparley/media/v1/relay.proto\x12\x0fparley.media.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fparley/options/v1/options.proto\x1a#parley/signaling/v1/signaling.proto\"\xb8\x04\n\x0cRelayMessage\x12!\n\x07meeting\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x07meeting\x12\x33\n\x05hello\x18\x02 \x01(\x0b\x32\x1b.parley.media.v1.RelayHelloH\x00R\x05hello\x12\x36\n\x06linked\x18\x03 \x01(\x0b\x32\x1c.parley.media.v1.RelayLinkedH\x00R\x06linked\x12<\n\x08unlinked\x18\x04 \x01(\x0b\x32\x1e.parley.media.v1.RelayUnlinkedH\x00R\x08unlinked\x12\x33\n\x05track\x18\x05 \x01(\x0b\x32\x1b.parley.media.v1.RelayTrackH\x00R\x05track\x12@\n\ntrack_gone\x18\x06 \x01(\x0b\x32\x1f.parley.media.v1.RelayTrackGoneH\x00R\ttrackGone\x12\x36\n\x06wanted\x18\x07 \x01(\x0b\x32\x1c.parley.media.v1.RelayWantedH\x00R\x06wanted\x12\x30\n\x04\x64\x61ta\x18\x08 \x01(\x0b\x32\x1a.parley.media.v1.RelayDataH\x00R\x04\x64\x61ta\x12<\n\x08speakers\x18\t \x01(\x0b\x32\x1e.parley.media.v1.RelaySpeakersH\x00R\x08speakers\x12\x30\n\x04mood\x18\n \x01(\x0b\x32\x1a.parley.media.v1.RelayMoodH\x00R\x04moodB\t\n\x07message\"\xaa\x02\n\nRelayHello\x12\x1b\n\x04node\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x04node\x12)\n\x0bincarnation\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x0bincarnation\x12\x17\n\x02to\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x02to\x12 \n\x05ufrag\x18\x04 \x01(\tB\n\xbaH\x07r\x05\x10\x04\x18\x80\x02R\x05ufrag\x12&\n\x08password\x18\x05 \x01(\tB\n\xbaH\x07r\x05\x10\x16\x18\x80\x02R\x08password\x12*\n\x0b\x66ingerprint\x18\x06 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02R\x0b\x66ingerprint\x12\x45\n\taddresses\x18\x07 \x03(\x0b\x32\x1d.parley.media.v1.RelayAddressB\x08\xbaH\x05\x92\x01\x02\x10\x10R\taddresses\"L\n\x0cRelayAddress\x12\x1b\n\x04host\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x04host\x12\x1f\n\x04port\x18\x02 \x01(\rB\x0b\xbaH\x08*\x06\x18\xff\xff\x03(\x01R\x04port\"%\n\x0bRelayLinked\x12\x16\n\x06\x61nswer\x18\x01 \x01(\x08R\x06\x61nswer\"\x0f\n\rRelayUnlinked\"\xaf\x01\n\nRelayTrack\x12\x38\n\x05track\x18\x01 \x01(\x0b\x32\x1a.parley.signaling.v1.TrackB\x06\xbaH\x03\xc8\x01\x01R\x05track\x12\x1d\n\x05\x63odec\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18\x10R\x05\x63odec\x12H\n\tencodings\x18\x03 \x03(\x0b\x32\x1e.parley.media.v1.RelayEncodingB\n\xbaH\x07\x92\x01\x04\x08\x01\x10\x03R\tencodings\"Y\n\rRelayEncoding\x12\x19\n\x03rid\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18 R\x03rid\x12\x12\n\x04ssrc\x18\x02 \x01(\rR\x04ssrc\x12\x19\n\x08rtx_ssrc\x18\x03 \x01(\rR\x07rtxSsrc\"4\n\x0eRelayTrackGone\x12\"\n\x08track_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x07trackId\"E\n\x0bRelayWanted\x12\"\n\x08track_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x07trackId\x12\x12\n\x04rank\x18\x02 \x01(\x05R\x04rank\"O\n\tRelayData\x12\x1d\n\x05label\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x05label\x12#\n\x07message\x18\x02 \x01(\x0c\x42\t\xbaH\x06z\x04\x18\x80\x80\x02R\x07message\"E\n\rRelaySpeakers\x12\x34\n\x0cparticipants\x18\x01 \x03(\tB\x10\xbaH\r\x92\x01\n\x10\xd0\x0f\"\x05r\x03\x18\x80\x01R\x0cparticipants\"\xb3\x01\n\tRelayMood\x12>\n\x06totals\x18\x01 \x03(\x0b\x32&.parley.media.v1.RelayMood.TotalsEntryR\x06totals\x12+\n\x11participant_count\x18\x02 \x01(\x05R\x10participantCount\x1a\x39\n\x0bTotalsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\x02R\x05value:\x02\x38\x01\x32\x61\n\x0cRelayService\x12Q\n\x07\x43onnect\x12\x1d.parley.media.v1.RelayMessage\x1a\x1d.parley.media.v1.RelayMessage\"\x04\xe0\xe0\x18\x04(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -72,30 +72,36 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RELAYDATA'].fields_by_name['message']._serialized_options = b'\272H\006z\004\030\200\200\002'
   _globals['_RELAYSPEAKERS'].fields_by_name['participants']._loaded_options = None
   _globals['_RELAYSPEAKERS'].fields_by_name['participants']._serialized_options = b'\272H\r\222\001\n\020\320\017\"\005r\003\030\200\001'
+  _globals['_RELAYMOOD_TOTALSENTRY']._loaded_options = None
+  _globals['_RELAYMOOD_TOTALSENTRY']._serialized_options = b'8\001'
   _globals['_RELAYSERVICE'].methods_by_name['Connect']._loaded_options = None
   _globals['_RELAYSERVICE'].methods_by_name['Connect']._serialized_options = b'\340\340\030\004'
   _globals['_RELAYMESSAGE']._serialized_start=148
-  _globals['_RELAYMESSAGE']._serialized_end=666
-  _globals['_RELAYHELLO']._serialized_start=669
-  _globals['_RELAYHELLO']._serialized_end=967
-  _globals['_RELAYADDRESS']._serialized_start=969
-  _globals['_RELAYADDRESS']._serialized_end=1045
-  _globals['_RELAYLINKED']._serialized_start=1047
-  _globals['_RELAYLINKED']._serialized_end=1084
-  _globals['_RELAYUNLINKED']._serialized_start=1086
-  _globals['_RELAYUNLINKED']._serialized_end=1101
-  _globals['_RELAYTRACK']._serialized_start=1104
-  _globals['_RELAYTRACK']._serialized_end=1279
-  _globals['_RELAYENCODING']._serialized_start=1281
-  _globals['_RELAYENCODING']._serialized_end=1370
-  _globals['_RELAYTRACKGONE']._serialized_start=1372
-  _globals['_RELAYTRACKGONE']._serialized_end=1424
-  _globals['_RELAYWANTED']._serialized_start=1426
-  _globals['_RELAYWANTED']._serialized_end=1495
-  _globals['_RELAYDATA']._serialized_start=1497
-  _globals['_RELAYDATA']._serialized_end=1576
-  _globals['_RELAYSPEAKERS']._serialized_start=1578
-  _globals['_RELAYSPEAKERS']._serialized_end=1647
-  _globals['_RELAYSERVICE']._serialized_start=1649
-  _globals['_RELAYSERVICE']._serialized_end=1746
+  _globals['_RELAYMESSAGE']._serialized_end=716
+  _globals['_RELAYHELLO']._serialized_start=719
+  _globals['_RELAYHELLO']._serialized_end=1017
+  _globals['_RELAYADDRESS']._serialized_start=1019
+  _globals['_RELAYADDRESS']._serialized_end=1095
+  _globals['_RELAYLINKED']._serialized_start=1097
+  _globals['_RELAYLINKED']._serialized_end=1134
+  _globals['_RELAYUNLINKED']._serialized_start=1136
+  _globals['_RELAYUNLINKED']._serialized_end=1151
+  _globals['_RELAYTRACK']._serialized_start=1154
+  _globals['_RELAYTRACK']._serialized_end=1329
+  _globals['_RELAYENCODING']._serialized_start=1331
+  _globals['_RELAYENCODING']._serialized_end=1420
+  _globals['_RELAYTRACKGONE']._serialized_start=1422
+  _globals['_RELAYTRACKGONE']._serialized_end=1474
+  _globals['_RELAYWANTED']._serialized_start=1476
+  _globals['_RELAYWANTED']._serialized_end=1545
+  _globals['_RELAYDATA']._serialized_start=1547
+  _globals['_RELAYDATA']._serialized_end=1626
+  _globals['_RELAYSPEAKERS']._serialized_start=1628
+  _globals['_RELAYSPEAKERS']._serialized_end=1697
+  _globals['_RELAYMOOD']._serialized_start=1700
+  _globals['_RELAYMOOD']._serialized_end=1879
+  _globals['_RELAYMOOD_TOTALSENTRY']._serialized_start=1822
+  _globals['_RELAYMOOD_TOTALSENTRY']._serialized_end=1879
+  _globals['_RELAYSERVICE']._serialized_start=1881
+  _globals['_RELAYSERVICE']._serialized_end=1978
 # @@protoc_insertion_point(module_scope)

@@ -34,6 +34,7 @@ class RelayMessage(_message.Message):
     WANTED_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
     SPEAKERS_FIELD_NUMBER: _builtins.int
+    MOOD_FIELD_NUMBER: _builtins.int
     meeting: _builtins.str
     """`meetings/{code}`; empty for `hello`."""
     @_builtins.property
@@ -68,6 +69,10 @@ class RelayMessage(_message.Message):
     def speakers(self) -> Global___RelaySpeakers:
         """Who speaks there."""
 
+    @_builtins.property
+    def mood(self) -> Global___RelayMood:
+        """What faces there show, added up."""
+
     def __init__(
         self,
         *,
@@ -80,12 +85,13 @@ class RelayMessage(_message.Message):
         wanted: Global___RelayWanted | None = ...,
         data: Global___RelayData | None = ...,
         speakers: Global___RelaySpeakers | None = ...,
+        mood: Global___RelayMood | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "hello", b"hello", "linked", b"linked", "message", b"message", "speakers", b"speakers", "track", b"track", "track_gone", b"track_gone", "unlinked", b"unlinked", "wanted", b"wanted"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "hello", b"hello", "linked", b"linked", "message", b"message", "mood", b"mood", "speakers", b"speakers", "track", b"track", "track_gone", b"track_gone", "unlinked", b"unlinked", "wanted", b"wanted"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "hello", b"hello", "linked", b"linked", "meeting", b"meeting", "message", b"message", "speakers", b"speakers", "track", b"track", "track_gone", b"track_gone", "unlinked", b"unlinked", "wanted", b"wanted"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "hello", b"hello", "linked", b"linked", "meeting", b"meeting", "message", b"message", "mood", b"mood", "speakers", b"speakers", "track", b"track", "track_gone", b"track_gone", "unlinked", b"unlinked", "wanted", b"wanted"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["hello", "linked", "unlinked", "track", "track_gone", "wanted", "data", "speakers"]  # noqa: Y015
+    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["hello", "linked", "unlinked", "track", "track_gone", "wanted", "data", "speakers", "mood"]  # noqa: Y015
     _WhichOneofArgType_message: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_message) -> _WhichOneofReturnType_message | None: ...
 
@@ -365,3 +371,51 @@ class RelaySpeakers(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RelaySpeakers: _TypeAlias = RelaySpeakers  # noqa: Y015
+
+@_typing.final
+class RelayMood(_message.Message):
+    """What the faces of those who have agreed show, added up over the worker that speaks; said every few seconds."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class TotalsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.float
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    TOTALS_FIELD_NUMBER: _builtins.int
+    PARTICIPANT_COUNT_FIELD_NUMBER: _builtins.int
+    participant_count: _builtins.int
+    """Of how many people."""
+    @_builtins.property
+    def totals(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """Sums of the scores by expression, in lower case: `happy`."""
+
+    def __init__(
+        self,
+        *,
+        totals: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        participant_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["participant_count", b"participant_count", "totals", b"totals"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RelayMood: _TypeAlias = RelayMood  # noqa: Y015

@@ -1,0 +1,68 @@
+"""What the ai service tells, as messages."""
+
+from __future__ import annotations
+
+from google.protobuf.duration_pb2 import Duration
+from parley.ai.v1 import ai_pb2
+
+from services.ai.dictation import Hypothesis
+from services.ai.speech import Settings
+from services.ai.vad import Change
+from services.ai.whisper.alignment import Word
+
+
+def duration(seconds: float) -> Duration:
+    """Show seconds."""
+    shown = Duration()
+    shown.FromMicroseconds(round(seconds * 1_000_000))
+    return shown
+
+
+def settings(config: ai_pb2.RecognitionConfig) -> Settings:
+    """Read how speech is to be recognised."""
+    return Settings(config.language_code, tuple(config.vocabulary), config.word_times)
+
+
+def voice_activity(change: Change) -> ai_pb2.VoiceActivity:
+    """Show that speech has begun or ended."""
+    return ai_pb2.VoiceActivity(
+        speaking=change.speaking,
+        offset=duration(change.offset),
+        probability=change.probability,
+    )
+
+
+def speech(hypothesis: Hypothesis) -> ai_pb2.SpeechHypothesis:
+    """Show what is being said."""
+    return ai_pb2.SpeechHypothesis(
+        segment=hypothesis.number,
+        text=hypothesis.text,
+        stable_length=hypothesis.stable_length,
+        final=hypothesis.is_final,
+        start_time=duration(hypothesis.start),
+        end_time=duration(hypothesis.end),
+        confidence=hypothesis.confidence,
+        language_code=hypothesis.language,
+        words=[word(each) for each in hypothesis.words],
+    )
+
+
+def segment(hypothesis: Hypothesis) -> ai_pb2.SpeechSegment:
+    """Show a part of what is said in a recording."""
+    return ai_pb2.SpeechSegment(
+        text=hypothesis.text,
+        start_time=duration(hypothesis.start),
+        end_time=duration(hypothesis.end),
+        confidence=hypothesis.confidence,
+        words=[word(each) for each in hypothesis.words],
+    )
+
+
+def word(timed: Word) -> ai_pb2.Word:
+    """Show a word and when it was said."""
+    return ai_pb2.Word(
+        text=timed.text, start_time=duration(timed.start), end_time=duration(timed.end)
+    )
+
+
+__all__ = ["duration", "segment", "settings", "speech", "voice_activity", "word"]

@@ -1,0 +1,94 @@
+"""The ai service with its real models, and a stand-in for the user service that signs its callers in."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from parley.ai.v1 import ai_pb2, ai_pb2_grpc
+from parley.user.v1 import user_pb2_grpc
+
+from chassis import channels
+from chassis.auth import ServiceIdentity
+from services.ai import messages
+from services.ai.app import running
+from services.ai.config import Config
+from tests.identities import make_identities
+from tests.user_keys import Keys, credentials
+
+MODELS = Path(__file__).parents[1] / ".pytest_cache" / "models"
+"""Kept from one run to the next; what is in it is checked each time."""
+RATE = 16_000
+PIECE_BYTES = 2_560
+
+
+@dataclass(frozen=True, slots=True)
+class AiStand:
+    """`stub` calls as the media service; `metadata` is a user's."""
+
+    stub: ai_pb2_grpc.AiServiceAsyncStub
+    metadata: tuple[tuple[str, str], ...]
+
+
+@asynccontextmanager
+async def ai_running(folder: Path, *tasks: str, **config: Any) -> AsyncIterator[AiStand]:
+    """Run the service with the models of these tasks."""
+    keys, signing = make_identities(folder), Ed25519PrivateKey.generate()
+    async with _keys_published(signing) as mesh:
+        values: dict[str, Any] = {
+            "listen": "127.0.0.1:0",
+            "metrics_listen": "127.0.0.1:0",
+            "mesh": mesh,
+            "service_key": keys / "ai.key",
+            "trust": keys / "trust.jwks",
+            "drain_seconds": 0,
+            "models": MODELS,
+            "model_tasks": tasks or ("voice-activity",),
+            **config,
+        }
+        caller = Config(**{**values, "service_key": keys / "media.key"})
+        identity = ServiceIdentity.load(caller, "media")
+        async with (
+            running(Config(**values)) as server,
+            channels.direct(f"127.0.0.1:{server.port}", identity) as channel,
+        ):
+            yield AiStand(ai_pb2_grpc.AiServiceStub(channel), credentials(signing))
+
+
+@asynccontextmanager
+async def _keys_published(key: Ed25519PrivateKey) -> AsyncIterator[str]:
+    """Publish the key that signs users' tokens; yields the address."""
+    server = grpc.aio.server()
+    user_pb2_grpc.add_AuthServiceServicer_to_server(Keys(key), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        await server.stop(None)
+
+
+def start(*features: ai_pb2.AnalysisFeature.ValueType) -> ai_pb2.AnalyzeRequest:
+    """Begin an analysis, of voice activity unless said otherwise."""
+    wanted = features or (ai_pb2.ANALYSIS_FEATURE_VOICE_ACTIVITY,)
+    return ai_pb2.AnalyzeRequest(start=ai_pb2.AnalysisStart(features=wanted))
+
+
+def audio(pcm: bytes, seconds: float = 0.0) -> ai_pb2.AnalyzeRequest:
+    """Give sound that stands at so many seconds of the track."""
+    offset = messages.duration(seconds)
+    return ai_pb2.AnalyzeRequest(audio=ai_pb2.AudioChunk(pcm=pcm, offset=offset))
+
+
+def pieces(pcm: bytes) -> Iterator[ai_pb2.AnalyzeRequest]:
+    """Give sound in pieces of 80 ms."""
+    for at in range(0, len(pcm), PIECE_BYTES):
+        yield audio(pcm[at : at + PIECE_BYTES], at / 2 / RATE)
+
+
+__all__ = ["MODELS", "RATE", "AiStand", "ai_running", "audio", "pieces", "start"]
