@@ -263,6 +263,8 @@ class Sender:
         rank = allocate([wish], left)["picture"]
         if self.rank == NONE != rank:
             self.estimator.expect_burst(self.now)
+        if rank == NONE != self.rank:
+            self.estimator.hurry()
         self._is_key = self._is_key or rank != self.rank
         self.rank = rank
         self.picture_bps = 0 if self.rank == NONE else self.layers[self.rank]

@@ -174,6 +174,10 @@ class Estimator:
             self._burst_at = now
             self._settle(now + BURST_SECONDS)
 
+    def hurry(self) -> None:
+        """Probe soon: a picture has stopped, and might go through after all."""
+        self._prober.hurry()
+
     def probe(self, wanted_bps: float, first: int, now: float) -> Probe | None:
         """Say what to send in order to learn whether `wanted_bps` would go through; None: nothing, for now.
 

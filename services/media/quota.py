@@ -31,8 +31,8 @@ UNKNOWN_SECONDS = 2.0
 SPARED = 0.65
 """Of what sound takes with redundancy it takes so much without: the headers stay."""
 SPARE_MARGIN, FULL_SOUND_MARGIN = 1.1, 1.4
-"""So much more than what sounds and the smallest pictures take must go through, or redundancy is spared;
-so much more than what sounds and the smallest pictures take must go through for redundancy to come back."""
+"""So much more than what sounds and the smallest pictures take must go through, or redundancy is spared; so much for it to
+come back."""
 LOSSY = 0.03
 """From this share of losses that are the network's own on redundancy is worth more than a picture."""
 SCREEN_PRIORITY = 200
@@ -217,6 +217,7 @@ class Quota:
             self._told[track.id] = told
             if delivery is Delivery.STARVED:
                 self.starvations[track.id] = self.starvations.get(track.id, 0) + 1
+                self.estimator.hurry()
             self.on_delivery(track, delivery, rid)
 
     def _probe(self, pictures: Sequence[Link], needed: float, now: float) -> None:

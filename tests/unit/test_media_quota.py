@@ -8,6 +8,7 @@ from services.media import sdp
 from services.media.acknowledged import Acknowledged
 from services.media.downlink import Accepted, Downlink, Way
 from services.media.forwarder import Forwarder, Terms
+from services.media.probing import AFTER_CUT_SECONDS
 from services.media.quota import ALLOCATE_SECONDS, UNKNOWN_SECONDS, Quota
 from services.media.track import PublishedTrack
 from tests.srtp_sink import Network
@@ -82,6 +83,16 @@ def test_while_nothing_speaks_against_them_the_smallest_pictures_go_on() -> None
     assert tiles.ranks() == [0, 0, 0]
     tiles.quota.estimator.is_limited = True
     assert tiles.ranks() == [0, -1, -1]
+
+
+def test_when_a_picture_stops_it_is_soon_tried_whether_it_might_go_through() -> None:
+    tiles = Tiles(1)
+    estimator = tiles.quota.estimator
+    estimator.estimate_bps, estimator.is_limited = 2.0 * SMALLEST_BPS, True
+    assert tiles.ranks() == [0]
+    estimator.estimate_bps, estimator._cut_at = SMALLEST_BPS / 2, tiles.now
+    assert tiles.ranks(AFTER_CUT_SECONDS[0]) == [-1]
+    assert estimator.probe(SMALLEST_BPS, 1, tiles.now)
 
 
 def test_of_what_is_muted_nothing_is_paid() -> None:
