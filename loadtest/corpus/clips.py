@@ -80,7 +80,6 @@ CITY_SOUNDS = {
     "street": ("TraficHigh", "TraficLow"),
     "crowd": ("MarketFull", "SportsCroud"),
     "machines": ("Mill", "WindMillHTech", "PowerSolar", "Recycle", "Industry", "RailTrain"),
-    "hum": ("Substation",),
 }
 NOISES = (*CITY_SOUNDS, "keyboard")
 
@@ -173,7 +172,7 @@ def _corrected(text: str) -> str:
 
 
 def noise(kind: str) -> Samples:
-    """Give real noise of NOISES: a crowd is many people at once, hum is a transformer's. Raises CorpusError."""
+    """Give real noise of NOISES: a crowd is many people at once. Raises CorpusError."""
     return keyboard() if kind == "keyboard" else _city(*CITY_SOUNDS[kind])
 
 
