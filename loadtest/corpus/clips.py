@@ -187,7 +187,7 @@ def wordless(seconds: int) -> list[Clip]:
 
 @functools.cache
 def music() -> Mapping[str, Samples]:
-    """Give music without singing by its name: what Asterisk plays to who waits."""
+    """Give music by its name: what Asterisk plays to who waits."""
     return {
         path.rpartition("/")[2].removesuffix(".g722"): decoded(data, "g722")
         for path, data in sorted(contents(MUSIC).items())
