@@ -12,18 +12,23 @@ from __future__ import annotations
 
 import math
 import zlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from services.ai.vad import Samples
 from services.ai.whisper.alignment import Word, timed
-from services.ai.whisper.model import Decoded, Whisper
+from services.ai.whisper.model import CAREFUL, QUICK, WHOLE, Decoded, Whisper
 from services.ai.whisper.vocabulary import Vocabulary
 from services.ai.whisper.writing import written
 
 MAX_COMPRESSION = 2.4
 """A text's length over its length compressed; above it repeats itself (Radford et al. 2022, §4.5)."""
+PHRASE = 7
+"""Nobody says so many tokens twice within a sentence."""
+UNSURE = -0.5
+"""Mean log probability of a token: below it, it is worth the time to listen again with the whole window."""
 NO_SPEECH = 0.6
 DOUBT = -1.0
 """Mean log probability of a token: below it, a text of what may be no speech is dropped."""
@@ -101,13 +106,13 @@ class WhisperRecogniser:
     ) -> Understood:
         """Understand a segment so far, or all of it."""
         whisper = self._own.get(primary(settings.language), self._any)
-        heard = whisper.hear(samples)
+        heard = whisper.hear(samples, CAREFUL if final else QUICK)
         language = settings.language or (memory.is_sure and memory.language)
         language = language or whisper.language(heard)
         prompt = whisper.vocabulary.prompt(primary(language), settings.terms)
         decoded = whisper.decode(heard, prompt, memory.settled, memory.draft[len(memory.settled) :])
-        if final and _repeats(whisper.vocabulary, decoded):
-            heard = whisper.hear(samples, whole=True)
+        if final and (decoded.log_probability < UNSURE or _repeats(whisper.vocabulary, decoded)):
+            heard = whisper.hear(samples, WHOLE)
             decoded = whisper.decode(heard, prompt, memory.settled)
         if _repeats(whisper.vocabulary, decoded) or _is_doubtful(decoded):
             decoded = replace(decoded, tokens=memory.settled)
@@ -156,6 +161,9 @@ def _is_boundary(vocabulary: Vocabulary, tokens: Sequence[int], at: int) -> bool
 
 def _repeats(vocabulary: Vocabulary, decoded: Decoded) -> bool:
     if decoded.is_looping:
+        return True
+    phrases = Counter(zip(*(decoded.tokens[at:] for at in range(PHRASE)), strict=False))
+    if any(count > 1 for count in phrases.values()):
         return True
     text = vocabulary.decode(decoded.tokens).encode()
     return len(text) > MAX_COMPRESSION * len(zlib.compress(text))

@@ -1,7 +1,7 @@
 """Whisper at work: sound to text, greedily, on two onnxruntime sessions that all threads share.
 
-Time goes with the length of what the encoder sees, so that it sees the sound and a second of silence after it, not the
-30 seconds that Whisper was taught with. Alone, that makes the decoder loop now and then: it misses the long silence that
+Time goes with the length of what the encoder sees, so that it sees the sound and a little silence after it, not the 30
+seconds that Whisper was taught with. Alone, that makes the decoder loop now and then: it misses the long silence that
 it knows. So SILENCE_SECONDS of encoded silence, computed once, are put behind what it looks at.
 
 A draft (what was understood a second ago) is checked in one run instead of being decoded word by word, so that its words
@@ -28,8 +28,6 @@ Past = Mapping[str, Floats]
 
 MAX_SECONDS = 30.0
 POSITION_SECONDS = 0.02
-MIN_WINDOW_SECONDS = 6.0
-MARGIN_SECONDS = 1.0
 SILENCE_SECONDS = 8.0
 TOKENS_PER_SECOND = 7.0
 TOKENS_MORE = 12
@@ -37,6 +35,22 @@ TOKENS_MORE = 12
 REPEATS = 3
 """So often in a row a phrase of LONGEST_PHRASE tokens or fewer is no loop yet."""
 LONGEST_PHRASE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """How much the encoder sees: the sound and `margin` seconds of silence, at least `least` seconds."""
+
+    margin: float
+    least: float
+
+
+QUICK = Window(margin=1.0, least=6.0)
+"""For texts that will be bettered."""
+CAREFUL = Window(margin=3.0, least=10.0)
+"""For final ones: a fifth fewer words wrong than in a quick one."""
+WHOLE = Window(margin=0.0, least=MAX_SECONDS)
+"""As Whisper was taught, at three to five times the cost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +98,11 @@ class Whisper:
             np.zeros(0, np.float32), round(MAX_SECONDS * SAMPLE_RATE) // HOP
         )
 
-    def hear(self, samples: Samples, *, whole: bool = False) -> Heard:
-        """Encode up to MAX_SECONDS of sound; `whole`: as Whisper was taught, at three to five times the cost."""
+    def hear(self, samples: Samples, window: Window) -> Heard:
+        """Encode up to MAX_SECONDS of sound."""
         seconds = len(samples) / SAMPLE_RATE
-        window = MAX_SECONDS if whole else max(seconds + MARGIN_SECONDS, MIN_WINDOW_SECONDS)
-        window = min(window, MAX_SECONDS)
-        frames = round(window * SAMPLE_RATE) // (2 * HOP) * 2
+        seen = min(max(seconds + window.margin, window.least), MAX_SECONDS)
+        frames = round(seen * SAMPLE_RATE) // (2 * HOP) * 2
         cross = self._encode(samples[: frames * HOP], frames)
         first = cross["cross_keys_0"].shape[2]
         last = first + round(SILENCE_SECONDS / POSITION_SECONDS)
@@ -213,4 +226,4 @@ def _is_loop(tokens: Sequence[int]) -> bool:
     return False
 
 
-__all__ = ["MAX_SECONDS", "Decoded", "Heard", "Whisper"]
+__all__ = ["CAREFUL", "MAX_SECONDS", "QUICK", "WHOLE", "Decoded", "Heard", "Whisper", "Window"]
