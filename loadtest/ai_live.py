@@ -53,6 +53,7 @@ def engines(voice: ThreadPoolExecutor, inference: ThreadPoolExecutor) -> Engines
         network,
         voice,
         voice,
+        voice,
         Desk(inference, 1),
         recogniser=WhisperRecogniser(base, {"en": tiny}),
     )

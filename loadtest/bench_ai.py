@@ -1,6 +1,6 @@
 """The intelligence, measured: recognition beside faster-whisper, live talkers on one thread, faces, and what a tap costs.
 
-Each part can be run by itself: `./parley bench wer`, `vad`, `ai_tap`.
+Each part can be run by itself: `./parley bench wer`, `vad`, `faces`, `ai_tap`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from loadtest import bench_ai_tap, bench_wer
+from loadtest import bench_ai_tap, bench_faces, bench_wer
 from stack.bench import Figure
 from stack.errors import StackError
 
@@ -30,7 +30,7 @@ MEMORY_BAR_BYTES = 800_000_000
 def main() -> list[Figure]:
     """Measure everything. Raises StackError."""
     live = [figure for model in TALKERS for figure in _live(model)]
-    return [*live, *bench_wer.main(), *bench_ai_tap.main()]
+    return [*live, *bench_wer.main(), *bench_faces.main(), *bench_ai_tap.main()]
 
 
 def _live(model: str) -> list[Figure]:

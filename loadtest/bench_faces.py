@@ -1,7 +1,7 @@
 """What reading expressions costs: a frame from the bytes that the media service sends to scores, one thread, CPU time.
 
-Faces are those of a photograph that @vladmandic/face-api ships; the frame is what a camera's layers have. Part of
-`./parley bench ai`.
+Faces are those of a photograph that @vladmandic/face-api ships; the frame is what a camera's layers have. Run by
+`./parley bench faces`.
 """
 
 from __future__ import annotations
@@ -11,23 +11,31 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from loadtest.photographs import photograph
 from services.ai import models
 from services.ai.faces import pictures
 from services.ai.faces.detector import BlazeFace
 from services.ai.faces.expressions import ExpressionNetwork
 from services.ai.faces.reading import FaceReader
 from services.ai.models.bench import median_ms
-from stack.bench import Figure
+from stack.bench import ROOT, Figure
+from stack.errors import StackError
+from stack.state import State, default_root
 
 BAR_MS = 10.0
+PHOTOGRAPH = "sample6.jpg"
 SIZES = ((320, 180), (640, 360), (1280, 720))
 
 
-def figures(cache: Path, photograph: Path) -> list[Figure]:
-    """Measure one face (the bar is 10 ms) and each further one, in frames of several sizes."""
+def main() -> list[Figure]:
+    """Measure one face (the bar is 10 ms), and each of several, in frames of several sizes. Raises StackError."""
+    cache = State(default_root(ROOT)).cache
+    try:
+        reader, path = _reader(cache / "models"), photograph(PHOTOGRAPH, cache / "photographs")
+    except models.ModelError as error:
+        raise StackError(str(error)) from None
     found = []
-    reader = _reader(cache)
-    whole = Image.open(photograph).convert("RGB")
+    whole = Image.open(path).convert("RGB")
     faces = reader.read(pictures.Picture(whole))
     box = faces[0].box
     half = box.height * whole.height
@@ -68,4 +76,4 @@ def _i420(picture: Image.Image, size: tuple[int, int]) -> bytes:
     return b"".join(each.round().astype(np.uint8).tobytes() for each in (luma, *chroma))
 
 
-__all__ = ["figures"]
+__all__ = ["main"]
