@@ -18,6 +18,7 @@ from parley.meeting.v1 import transcript_pb2, transcript_pb2_grpc
 from chassis.errors import NotFound, Unavailable, Unimplemented
 
 SENTENCE_SECONDS = 0.5
+ROUNDING_SECONDS = 0.001
 BYTES_PER_SECOND = 32_000
 SPEECH = ai_pb2.ANALYSIS_FEATURE_SPEECH
 
@@ -33,6 +34,8 @@ class Analysed:
     frames: list[ai_pb2.VideoFrame] = field(default_factory=list)
     made: list[ai_pb2.AnalyzeResponse] = field(default_factory=list)
     segment: int = 0
+    is_open: bool = True
+    is_finished: bool = False
     begun: float | None = None
     end: float = 0.0
 
@@ -57,6 +60,7 @@ class Analysed:
 
     def finish(self) -> list[ai_pb2.AnalyzeResponse]:
         """No more sound comes: what was being said is final."""
+        self.is_finished = True
         if SPEECH not in self.features or self.begun is None:
             return []
         return [ai_pb2.AnalyzeResponse(speech=self._said(self.begun, self.end, final=True))]
@@ -67,9 +71,11 @@ class Analysed:
 
     def _said(self, begin: float, end: float, *, final: bool) -> ai_pb2.SpeechHypothesis:
         number = round(_next_end(begin) / SENTENCE_SECONDS)
+        is_whole = begin - (number - 1) * SENTENCE_SECONDS < ROUNDING_SECONDS
+        text = f"sentence {number}" if is_whole else f"the rest of {number}"
         said = ai_pb2.SpeechHypothesis(
             segment=self.segment,
-            text=f"sentence {number}" if final else f"sent {number}",
+            text=text if final else f"sent {number}",
             final=final,
             confidence=0.9,
             language_code="en",
@@ -137,6 +143,8 @@ class Analyses(ai_pb2_grpc.AiServiceServicer, ai_pb2_grpc.TextServiceServicer):
                     yield stream.made.pop(0)
         finally:
             death.cancel()
+            if stream is not None:
+                stream.is_open = False
 
     def _begin(self, start: ai_pb2.AnalysisStart) -> Analysed:
         if not self.recognises and set(start.features) != {ai_pb2.ANALYSIS_FEATURE_VOICE_ACTIVITY}:

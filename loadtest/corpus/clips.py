@@ -80,7 +80,6 @@ CITY_SOUNDS = {
     "street": ("TraficHigh", "TraficLow"),
     "crowd": ("MarketFull", "SportsCroud"),
     "machines": ("Mill", "WindMillHTech", "PowerSolar", "Recycle", "Industry", "RailTrain"),
-    "hum": ("Substation",),
 }
 NOISES = (*CITY_SOUNDS, "keyboard")
 
@@ -173,7 +172,7 @@ def _corrected(text: str) -> str:
 
 
 def noise(kind: str) -> Samples:
-    """Give real noise of NOISES: a crowd is many people at once, hum is a transformer's. Raises CorpusError."""
+    """Give real noise of NOISES: a crowd is many people at once. Raises CorpusError."""
     return keyboard() if kind == "keyboard" else _city(*CITY_SOUNDS[kind])
 
 
@@ -188,7 +187,7 @@ def wordless(seconds: int) -> list[Clip]:
 
 @functools.cache
 def music() -> Mapping[str, Samples]:
-    """Give music without singing by its name: what Asterisk plays to who waits."""
+    """Give music by its name: what Asterisk plays to who waits."""
     return {
         path.rpartition("/")[2].removesuffix(".g722"): decoded(data, "g722")
         for path, data in sorted(contents(MUSIC).items())

@@ -7,20 +7,30 @@ to be left out.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from typing import Any
 
 from parley.ai.v1 import ai_pb2
 from parley.ai.v1.ai_pb2 import AnalyzeRequest, AnalyzeResponse
 
 from chassis import telemetry
-from chassis.errors import DomainError, Unimplemented, to_status
+from chassis.errors import DomainError, to_status
 from chassis.stopping import stop
 from services.ai import messages
 from services.ai.captioning import Captioner
 from services.ai.dictation import Hypothesis
-from services.ai.domain import AudioInvalid, LanguageNotSupported, ModelNotReady, StartFirst
+from services.ai.domain import (
+    AudioInvalid,
+    EmotionsNotAllowed,
+    ImageInvalid,
+    LanguageNotSupported,
+    ModelNotReady,
+    StartFirst,
+)
 from services.ai.engines import Engines
+from services.ai.faces.reading import Face
 from services.ai.vad import Step, VoiceActivity
+from services.ai.watching import Watcher
 
 ANSWERS = 64
 PARTIALS = 16
@@ -48,7 +58,9 @@ class Analysis:
         self._recognition = start.recognition
         self._captioner: Captioner | None = None
         self._captioning: asyncio.Task[None] | None = None
-        self._has_excused = False
+        self._watcher: Watcher | None = None
+        self._watching: asyncio.Task[None] | None = None
+        self._excused: set[str] = set()
 
     async def answers(
         self, requests: AsyncIterator[AnalyzeRequest]
@@ -62,7 +74,8 @@ class Analysis:
                     raise answer
                 yield answer
         finally:
-            await stop(reading, *([self._captioning] if self._captioning else []))
+            beside = (self._captioning, self._watching)
+            await stop(reading, *(task for task in beside if task is not None))
 
     def _models(self) -> list[str]:
         tasks = [TASKS[feature] for feature in sorted(self._features)]
@@ -76,6 +89,9 @@ class Analysis:
             if self._captioner is not None and self._captioning is not None:
                 self._captioner.finish()
                 await self._captioning
+            if self._watcher is not None and self._watching is not None:
+                self._watcher.finish()
+                await self._watching
             await self._answers.put(None)
         except Exception as error:  # noqa: BLE001  # raised where the answers are read
             await self._answers.put(error)
@@ -91,7 +107,7 @@ class Analysis:
         elif kind == "audio":
             await self._hear(request.audio)
         else:
-            raise Unimplemented(text="This server analyses sound alone.")
+            await self._see(request.frame)
 
     async def _hear(self, audio: ai_pb2.AudioChunk) -> None:
         if len(audio.pcm) % 2:
@@ -107,6 +123,15 @@ class Analysis:
         if self._captioner is not None:
             self._captioner.take(steps)
 
+    async def _see(self, frame: ai_pb2.VideoFrame) -> None:
+        if self._watcher is None:
+            await self._change_faces()  # its models may be ready by now
+        if self._watcher is not None:
+            try:
+                self._watcher.take(frame)
+            except ImageInvalid as error:
+                await self._excuse(error)
+
     async def _tell_voice(self, steps: list[Step]) -> None:
         if ai_pb2.ANALYSIS_FEATURE_VOICE_ACTIVITY not in self._features:
             return
@@ -118,6 +143,24 @@ class Analysis:
 
     async def _change(self) -> None:
         """Begin or end what is wanted or no longer is."""
+        await self._change_speech()
+        await self._change_faces()
+
+    async def _change_faces(self) -> None:
+        if ai_pb2.ANALYSIS_FEATURE_EXPRESSIONS not in self._features:
+            if self._watching is not None:
+                await stop(self._watching)
+            self._watcher = self._watching = None
+        elif self._watcher is None:
+            try:
+                reader = self._engines.face_reader()
+            except (EmotionsNotAllowed, ModelNotReady) as error:
+                await self._excuse(error)
+                return
+            self._watcher = Watcher(reader, self._engines.watching, self._tell_faces)
+            self._watching = asyncio.create_task(self._beside(self._watcher.run()))
+
+    async def _change_speech(self) -> None:
         if ai_pb2.ANALYSIS_FEATURE_SPEECH not in self._features:
             if self._captioning is not None:
                 await stop(self._captioning)  # what was in flight is nobody's business any more
@@ -140,19 +183,25 @@ class Analysis:
                 settings,
                 partials=not self._recognition.final_only,
             )
-            self._captioning = asyncio.create_task(self._caption(self._captioner))
+            self._captioning = asyncio.create_task(self._beside(self._captioner.run()))
 
-    async def _caption(self, captioner: Captioner) -> None:
+    async def _beside(self, work: Coroutine[Any, Any, None]) -> None:
         try:
-            await captioner.run()
+            await work
         except Exception as error:  # noqa: BLE001  # raised where the answers are read
             await self._answers.put(error)
 
     async def _excuse(self, error: DomainError) -> None:
-        """Say once that something is not done; the rest goes on."""
-        if not self._has_excused:
-            self._has_excused = True
+        """Say once why something is not done; the rest goes on."""
+        if error.reason not in self._excused:
+            self._excused.add(error.reason)
             await self._answers.put(AnalyzeResponse(error=to_status(error)))
+
+    async def _tell_faces(self, faces: Sequence[Face], at: float) -> None:
+        shown = ai_pb2.FaceExpressions(
+            faces=[messages.face(face) for face in faces], offset=messages.duration(at)
+        )
+        await self._answers.put(AnalyzeResponse(expressions=shown))
 
     async def _tell(self, hypothesis: Hypothesis) -> None:
         if hypothesis.is_final or self._answers.qsize() < PARTIALS:

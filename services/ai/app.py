@@ -41,14 +41,21 @@ async def running(config: Config) -> AsyncIterator[server.Server]:
     threads = config.inference_threads
     with (
         ThreadPoolExecutor(1, "voice") as voice,
+        ThreadPoolExecutor(1, "watching") as watching,
         ThreadPoolExecutor(1, "reading") as reading,
         ThreadPoolExecutor(threads, "inference") as inference,
     ):
         engines = Engines(
-            SileroVad(path), voice, reading, Desk(inference, threads), config.providers
+            SileroVad(path),
+            voice,
+            watching,
+            reading,
+            Desk(inference, threads),
+            config.providers,
+            emotions=config.emotions,
         )
         engines.has("voice-activity", voices)
-        servicer = AiServicer(engines, config.max_streams)
+        servicer = AiServicer(engines, keeper, config.max_streams)
         servicers = {ai_pb2_grpc.add_AiServiceServicer_to_server: servicer}
         async with (
             channels.mesh(config, identity) as mesh,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chassis.errors import InvalidArgument, ResourceExhausted, Unavailable
+from chassis.errors import FailedPrecondition, InvalidArgument, ResourceExhausted, Unavailable
 
 
 class StartFirst(InvalidArgument):
@@ -59,3 +59,24 @@ class TooManyStreams(ResourceExhausted):
 
     reason = "TOO_MANY_STREAMS"
     message = "This server analyses as many streams as it takes."
+
+
+class ImageInvalid(InvalidArgument):
+    """The picture can't be read: it is not JPEG, PNG or WebP, is broken, or is too small. A frame is I420."""
+
+    reason = "IMAGE_INVALID"
+    message = "The file is no JPEG, PNG or WebP picture that can be read."
+
+
+class ImageTooLarge(InvalidArgument):
+    """The picture has more than 25 million pixels, or a side of more than 16,384. Make it smaller."""
+
+    reason = "IMAGE_TOO_LARGE"
+    message = "The picture has too many pixels."
+
+
+class EmotionsNotAllowed(FailedPrecondition):
+    """The operator of this installation does not allow expressions to be read; nobody else can change that."""
+
+    reason = "EMOTIONS_NOT_ALLOWED"
+    message = "Reading expressions is not allowed here."

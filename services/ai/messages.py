@@ -6,6 +6,9 @@ from google.protobuf.duration_pb2 import Duration
 from parley.ai.v1 import ai_pb2
 
 from services.ai.dictation import Hypothesis
+from services.ai.faces.reading import EXPRESSIONS, Face
+from services.ai.models import Manifest, State
+from services.ai.models.manifest import ANY_LANGUAGE
 from services.ai.speech import Settings
 from services.ai.vad import Change
 from services.ai.whisper.alignment import Word
@@ -58,6 +61,33 @@ def segment(hypothesis: Hypothesis) -> ai_pb2.SpeechSegment:
     )
 
 
+def face(read: Face) -> ai_pb2.Face:
+    """Show a face and its expression."""
+    box = read.box
+    return ai_pb2.Face(
+        box=ai_pb2.Box(x=box.x, y=box.y, width=box.width, height=box.height),
+        emotion=ai_pb2.Emotion.Value(f"EMOTION_{read.expression.upper()}"),
+        confidence=read.confidence,
+        scores=dict(zip(EXPRESSIONS, map(float, read.scores), strict=True)),
+    )
+
+
+def model(manifest: Manifest, state: State) -> ai_pb2.Model:
+    """Show a model and where it stands."""
+    return ai_pb2.Model(
+        name=f"models/{manifest.name}",
+        task=ai_pb2.ModelTask.Value(f"MODEL_TASK_{_upper(manifest.task)}"),
+        version=manifest.version,
+        license=manifest.licence,
+        language_codes=[each for each in manifest.languages if each != ANY_LANGUAGE],
+        state=ai_pb2.ModelState.Value(f"MODEL_STATE_{state.name}"),
+    )
+
+
+def _upper(name: str) -> str:
+    return name.upper().replace("-", "_")
+
+
 def word(timed: Word) -> ai_pb2.Word:
     """Show a word and when it was said."""
     return ai_pb2.Word(
@@ -65,4 +95,4 @@ def word(timed: Word) -> ai_pb2.Word:
     )
 
 
-__all__ = ["duration", "segment", "settings", "speech", "voice_activity", "word"]
+__all__ = ["duration", "face", "model", "segment", "settings", "speech", "voice_activity", "word"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
@@ -13,16 +14,22 @@ from parley.ai.v1.ai_pb2 import AnalyzeRequest, AnalyzeResponse
 
 from chassis import telemetry
 from chassis.auth import user_principal
+from chassis.errors import InvalidArgument, to_status
 from services.ai import messages
 from services.ai.analysis import Analysis
 from services.ai.domain import AiBusy, ConfigFirst, StartFirst, TooManyStreams
 from services.ai.engines import Engines
+from services.ai.faces import pictures
+from services.ai.models import Keeper
 from services.ai.transcription import Progress, Transcriber
 from services.ai.whisper.writing import joined
 
 MAX_RECORDINGS = 4
 """Recordings that are recognised at once; each takes its turns after the live streams."""
 MAX_RECORDING_SECONDS = 300
+MAX_PICTURES = 16
+"""Pictures that are read or wait to be."""
+MAX_PICTURE_STREAMS = 32
 
 _streams = telemetry.gauge("ai_streams", "Analyses that run now.")
 
@@ -30,10 +37,13 @@ _streams = telemetry.gauge("ai_streams", "Analyses that run now.")
 class AiServicer(ai_pb2_grpc.AiServiceServicer):
     """Inference on live media and on files."""
 
-    def __init__(self, engines: Engines, max_streams: int) -> None:
+    def __init__(self, engines: Engines, keeper: Keeper, max_streams: int) -> None:
         self._engines = engines
+        self._keeper = keeper
         self._room_for = max_streams
         self._recordings = MAX_RECORDINGS
+        self._pictures = asyncio.Semaphore(MAX_PICTURES)
+        self._picture_streams = asyncio.Semaphore(MAX_PICTURE_STREAMS)
 
     async def Analyze(
         self, request_iterator: AsyncIterator[AnalyzeRequest], context: Any
@@ -83,6 +93,47 @@ class AiServicer(ai_pb2_grpc.AiServiceServicer):
             async for answer in analysis.answers(_as_analysis(request_iterator)):
                 if answer.HasField("speech"):
                     yield ai_pb2.StreamRecognizeSpeechResponse(speech=answer.speech)
+
+    async def DetectEmotion(
+        self, request: ai_pb2.DetectEmotionRequest, context: Any
+    ) -> ai_pb2.DetectEmotionResponse:
+        """Read the expressions of the faces in a picture."""
+        return ai_pb2.DetectEmotionResponse(faces=await self._faces(request.image.content))
+
+    async def StreamDetectEmotion(
+        self, request_iterator: AsyncIterator[ai_pb2.StreamDetectEmotionRequest], context: Any
+    ) -> AsyncIterator[ai_pb2.StreamDetectEmotionResponse]:
+        """Read one picture after the other."""
+        self._engines.face_reader()
+        if self._picture_streams.locked():
+            raise AiBusy(retry_after=5.0)
+        async with self._picture_streams:
+            async for request in request_iterator:
+                try:
+                    faces = await self._faces(request.image.content)
+                except InvalidArgument as error:
+                    yield ai_pb2.StreamDetectEmotionResponse(error=to_status(error))
+                else:
+                    yield ai_pb2.StreamDetectEmotionResponse(faces=faces)
+
+    async def ListModels(
+        self, request: ai_pb2.ListModelsRequest, context: Any
+    ) -> ai_pb2.ListModelsResponse:
+        """List the models."""
+        states = self._keeper.states
+        shown = [messages.model(each, states[each.name]) for each in self._keeper.manifests]
+        return ai_pb2.ListModelsResponse(models=shown)
+
+    async def _faces(self, content: bytes) -> list[ai_pb2.Face]:
+        """Read a file's faces, in turn with others'."""
+        reader = self._engines.face_reader()
+        if self._pictures.locked():
+            raise AiBusy(retry_after=1.0)
+        async with self._pictures:
+            faces = await asyncio.get_running_loop().run_in_executor(
+                self._engines.reading, lambda: reader.read(pictures.decode(content))
+            )
+        return [messages.face(face) for face in faces]
 
     def _transcribed(self, request: ai_pb2.RecognizeSpeechRequest) -> AsyncIterator[Progress]:
         engines = self._engines

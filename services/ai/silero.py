@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 
+from services.ai.sessions import session
 from services.ai.vad import SAMPLE_RATE, Samples
 
 FILE = "silero_vad.onnx"
@@ -16,13 +16,7 @@ class SileroVad:
     """The network in the model's folder."""
 
     def __init__(self, folder: Path) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._session = onnxruntime.InferenceSession(
-            str(folder / FILE), options, providers=["CPUExecutionProvider"]
-        )
+        self._session = session(folder / FILE)
         self._rate = np.array(SAMPLE_RATE, np.int64)
 
     def judge(self, samples: Samples, state: Samples) -> tuple[float, Samples]:

@@ -123,7 +123,10 @@ class Attention:
 
     def hears(self, track: PublishedTrack) -> bool:
         """Tell whether a microphone is listened to."""
-        return not track.forwarder.muted and self._wanted(track) != NOTHING
+        analysis = self.analysis
+        is_wanted = analysis.voice_activity or track.participant in analysis.captions
+        is_deaf = self.is_encrypted or self._is_over or track.forwarder.muted
+        return is_wanted and not is_deaf
 
     def hear(self, track: PublishedTrack, packet: bytes) -> None:
         """An Opus packet came."""
@@ -133,10 +136,15 @@ class Attention:
             known = self._taps[track.id] = track, self._tap(track)
         known[1].feed(packet)
 
+    @property
+    def is_looking(self) -> bool:
+        """Tell whether anybody is looked at."""
+        return bool(self.analysis.emotions) and not self.is_encrypted and not self._is_over
+
     def sees(self, track: PublishedTrack) -> bool:
         """Tell whether a camera is looked at."""
-        is_wanted = track.participant in self.analysis.emotions and track.source == "camera"
-        return is_wanted and not track.node and not self.is_encrypted and not self._is_over
+        is_camera = track.source == "camera" and not track.node
+        return is_camera and self.is_looking and track.participant in self.analysis.emotions
 
     def see(self, track: PublishedTrack, now: float) -> None:
         """Look at a camera, if that is wanted; call some twenty times a second."""

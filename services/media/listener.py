@@ -33,12 +33,17 @@ class Listener:
     def audio(self, track: PublishedTrack, packet: bytes) -> None:
         """An Opus packet came, whole."""
 
+    @property
+    def is_looking(self) -> bool:
+        """Tell whether any camera of this worker's is looked at."""
+        return False
+
     def sees(self, _track: PublishedTrack) -> bool:
         """Tell whether a camera of this worker's is looked at, so that its smallest layer is to be sent."""
         return False
 
     def look(self, track: PublishedTrack, now: float) -> None:
-        """It is time to look at a camera of this worker's; called some twenty times a second."""
+        """It is time to look at a track of this worker's, if it is a camera that is looked at; some twenty times a second."""
 
     def reviewed(self, hosts: Sequence[str], now: float) -> None:
         """About a second has gone by; `hosts` are those here who are told what faces show."""

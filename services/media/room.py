@@ -205,8 +205,8 @@ class Room:
             is_heard = not track.node and self.listener.hears(track)
             if is_heard != (track.forwarder.on_audio is not None):
                 track.forwarder.on_audio = partial(self.listener.audio, track) if is_heard else None
-        for track in self.own_tracks():
-            if self.listener.sees(track):
+        if self.listener.is_looking:
+            for track in self.own_tracks():
                 self.listener.look(track, now)
         levels = {each.participant: each.forwarder.source_level(now) for each in microphones}
         self._speakers.update(levels, now)

@@ -117,6 +117,11 @@ class Voices(Listener):
         """An Opus packet came."""
         self.attention.hear(track, packet)
 
+    @property
+    def is_looking(self) -> bool:
+        """Tell whether any camera is looked at."""
+        return self.attention.is_looking
+
     def sees(self, track: PublishedTrack) -> bool:
         """Tell whether a camera is looked at."""
         return self.attention.sees(track)

@@ -54,7 +54,7 @@ class Seconds:
 @contextmanager
 def engines() -> Iterator[Engines]:
     with ThreadPoolExecutor(1) as voice, ThreadPoolExecutor(1) as inference:
-        yield Engines(Loudness(), voice, voice, Desk(inference, 1), recogniser=Seconds())
+        yield Engines(Loudness(), voice, voice, voice, Desk(inference, 1), recogniser=Seconds())
 
 
 def start(*features: ai_pb2.AnalysisFeature.ValueType) -> ai_pb2.AnalysisStart:

@@ -29,8 +29,8 @@ def debian_package(files: dict[str, bytes]) -> bytes:
             info = tarfile.TarInfo("./" + name)
             info.size = len(data)
             archive.addfile(info, io.BytesIO(data))
-    version = member("debian-binary", b"2.0\n")
-    return b"!<arch>\n" + version + member("data.tar.xz", inner.getvalue())
+    before = member("debian-binary", b"2.0\n") + member("control.tar", b"odd")
+    return b"!<arch>\n" + before + member("data.tar.xz", inner.getvalue())
 
 
 def pinned(data: bytes) -> Package:

@@ -101,6 +101,7 @@ async def test_when_an_ai_process_dies_another_goes_on_without_a_sentence_lost_o
             stand.analyses.die()
         await says(stand, ann, 4)
         assert len(stand.analyses.streams) >= 4
+        assert all(text.startswith("sentence") for text in finals(stand, ann)), "each is whole"
         assert are_unbroken(numbers(finals(stand, ann)))
         segments = [it.speech.segment for it in captions(stand, ann) if it.speech.final]
         assert segments == list(range(1, len(segments) + 1))
@@ -278,11 +279,12 @@ async def test_a_room_that_moves_to_another_worker_goes_on_being_captioned(
         await drain(stand, await stand.holder(ann.room))
         await until(lambda: len(tracks(stand, (ann, bob)) - before) == 2, 60)
         await says_both(stand, ann, bob)
+        for stream in stand.analyses.streams:
+            assert stream.is_finished == (stream.start.track_id in before)
         for track_id in before:
-            last = [
-                it for who in (ann, bob) for it in captions(stand, who) if it.track_id == track_id
-            ]
-            assert last[-1].speech.final, "what was being said was told"
+            told = [it for who in (ann, bob) for it in captions(stand, who)]
+            last = [it for it in told if it.track_id == track_id][-1]
+            assert last.speech.final, "what was being said was told"
         names = [each.name for each in stand.minutes.segments]
         assert len(set(names)) == len(names)
 

@@ -68,6 +68,7 @@ async def test_the_face_of_who_has_agreed_is_read_now_and_then_and_told_to_them_
             "SetAnalysis",
             media_pb2.SetAnalysisRequest(meeting=ann.room, revision=2, voice_activity=True),
         )
+        await until(lambda: not looked_at(stand, ann)[-1].is_open)
         seen = frames(stand, ann)
         await ann.sees(100)
         assert frames(stand, ann) == seen

@@ -1,4 +1,4 @@
-"""`python -m services.ai.models`: list, fetch, build and verify models by hand.
+"""`python -m services.ai.models`: list, fetch, build, verify and measure models by hand.
 
 PARLEY_MODELS is the cache's folder, PARLEY_MODEL_MANIFESTS the operator's folder of manifests, if there is one.
 """
@@ -6,6 +6,7 @@ PARLEY_MODELS is the cache's folder, PARLEY_MODEL_MANIFESTS the operator's folde
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import signal
 import sys
@@ -98,6 +99,17 @@ def _build(wanted: Sequence[Manifest], cache: Path) -> int:
     return _each(wanted, "ready", lambda manifest, tell: store.prepare(manifest, cache, tell))
 
 
+def _bench(wanted: Sequence[Manifest], cache: Path) -> int:
+    bench = importlib.import_module("services.ai.models.bench")  # loads what runs models
+    for manifest in wanted:
+        if manifest.task not in bench.MEASURES:
+            print(f"{manifest.label:24} measured by ./parley bench ai")
+            continue
+        measure, what = bench.MEASURES[manifest.task]
+        print(f"{manifest.label:24} {measure(store.ready(manifest, cache)):8.2f} ms for {what}")
+    return 0
+
+
 def _each(
     wanted: Sequence[Manifest], done: str, work: Callable[[Manifest, Listener], object]
 ) -> int:
@@ -146,6 +158,7 @@ _COMMANDS: Mapping[str, Callable[[Sequence[Manifest], Path], int]] = {
     "fetch": _fetch,
     "build": _build,
     "verify": _verify,
+    "bench": _bench,
 }
 
 if __name__ == "__main__":

@@ -66,7 +66,10 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A model. `recipe` is empty where its files are used as they come; `parameters` are the recipe's."""
+    """A model. `recipe` is empty where its files are used as they come; `parameters` are the recipe's.
+
+    `settings` are for what uses the model, such as the size of its input; they lie beside its files, in settings.json.
+    """
 
     name: str
     version: str
@@ -76,6 +79,7 @@ class Manifest:
     sources: tuple[Source, ...]
     recipe: str = ""
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
     is_operators: bool = False
 
     @property
@@ -97,7 +101,8 @@ class Manifest:
             [source.set, source.sha256, *((each.file, each.sha256) for each in source.members)]
             for source in self.sources
         ]
-        decides = [self.name, self.version, files, self.recipe, recipe_version, self.parameters]
+        decides = [self.name, self.version, files, self.recipe, recipe_version]
+        decides += [self.parameters, self.settings]
         return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -164,6 +169,7 @@ def _manifest(values: dict[str, Any], *, is_operators: bool) -> Manifest:
         sources=tuple(_source(each) for each in values["source"]),
         recipe=build.pop("recipe", ""),
         parameters=build,
+        settings=values.get("settings", {}),
         is_operators=is_operators,
     )
     if made.task not in TASKS:

@@ -23,6 +23,7 @@ from services.ai.models.sources import Listener, sha256
 
 SUMS = "sums.json"
 SOURCES = ".sources"
+SETTINGS = "settings.json"
 
 
 def home(manifest: Manifest, cache: Path) -> Path:
@@ -80,10 +81,14 @@ def _build(manifest: Manifest, fetched: Path, into: Path, tell: Listener) -> Non
         recipes.run(
             manifest.recipe, files, into, lambda done: tell(text, done), manifest.parameters
         )
-    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+    except OSError:
+        raise
+    except Exception as error:
         raise ModelError(
             f"{manifest.label}: {text} fails: {type(error).__name__}: {error}"
         ) from error
+    if manifest.settings:
+        (into / SETTINGS).write_text(json.dumps(manifest.settings, indent=2) + "\n")
     tell(text, 1.0)
 
 
@@ -139,4 +144,4 @@ def _scratch(name: str) -> str:
     return f".{name}+"  # no model's name has a plus
 
 
-__all__ = ["fetch", "home", "prepare", "problems", "ready"]
+__all__ = ["SETTINGS", "fetch", "home", "prepare", "problems", "ready"]

@@ -1,10 +1,10 @@
 /** The call itself: a stage with a tile for everyone, and the buttons below. */
-import { useCallback, useEffect, useState, useSyncExternalStore } from "react";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
+import { useCallback, useEffect, useState, useSyncExternalStore } from "react";
 import { meetings, settings } from "../api/client";
-import type { Call, CallState } from "../call/call";
+import type { Call } from "../call/call";
 import { listening, type Question } from "../call/listening";
-import { type Content, canShare } from "../call/screen";
+import { canShare } from "../call/screen";
 import { type Meeting, ParticipantRole } from "../gen/parley/meeting/v1/meeting_pb";
 import { useI18n } from "../i18n";
 import { Captions, CaptionsMenu, useTaste } from "./captions";
@@ -13,18 +13,16 @@ import type { Device } from "./devices";
 import { Mood, OwnEmotion } from "./emotions";
 import { Icon } from "./icons";
 import { Listening, Questions } from "./listening";
+import { Announcer, Banner, Lock, Sharing } from "./notices";
 import { People } from "./people";
 import { Confirm, ControlButton, Problem } from "./parts";
-import { type ScreenShare, useScreenShare } from "./screens";
+import { useScreenShare } from "./screens";
 import { SettingsDialog } from "./settings";
 import { useShortcuts } from "./shortcuts";
 import { Sounds } from "./sounds";
 import { Stage } from "./stage";
 import { Statistics } from "./statistics";
 import { Transcript } from "./transcript";
-import { troubleOf } from "./trouble";
-
-const NEWS = { joined: "newsJoined", left: "newsLeft", presenting: "presenting" } as const;
 
 /** Who may change what a meeting listens to. */
 const CHAIRS: ReadonlySet<ParticipantRole> = new Set([ParticipantRole.HOST, ParticipantRole.COHOST]);
@@ -138,7 +136,7 @@ export function CallView({ call, meeting, isHost, audio, video }: CallViewProps)
           </span>
         )}
       </Listening>
-      <Questions settings={state.settings} consent={consent} answer={answer} />
+      <Questions settings={state.settings} consent={consent} answer={answer} problem={problem} />
       <Banner state={state} rebuild={() => void call.buildMedia()} />
       <Problem text={problem} />
       {trouble !== undefined && <Problem text={t(`media.${trouble.problem}.${trouble.kind}`)} />}
@@ -257,84 +255,4 @@ export function CallView({ call, meeting, isHost, audio, video }: CallViewProps)
       {isEnding && <Confirm text={t("endForAllSure")} action={t("endForAll")} done={end} />}
     </section>
   );
-}
-
-/** Says that the call is encrypted and, when opened, what that means. */
-function Lock() {
-  const { t } = useI18n();
-  return (
-    <details className="lock">
-      <summary>
-        <Icon name="lock" />
-        {t("encrypted")}
-      </summary>
-      <div className="card">
-        <p>{t("encryptedMeans")}</p>
-        <p>{t("encryptedOff")}</p>
-        <p>{t("encryptedLink")}</p>
-      </div>
-    </details>
-  );
-}
-
-/** What is wrong with the way to the others, if anything is. */
-function Banner({ state, rebuild }: { state: CallState; rebuild: () => void }) {
-  const words = useI18n();
-  const online = useSyncExternalStore(subscribeToNetwork, () => navigator.onLine);
-  const { text, canTryAgain } = troubleOf(state, online, words);
-  return (
-    <div className="banner" role="status">
-      {text}
-      {canTryAgain && (
-        <button type="button" className="link" onClick={rebuild}>
-          {words.t("tryAgain")}
-        </button>
-      )}
-    </div>
-  );
-}
-
-/** Tells whoever shows a screen that they do, and how to stop. */
-function Sharing({ screen, stop }: { screen: ScreenShare; stop: () => void }) {
-  const { t } = useI18n();
-  const contents: readonly Content[] = ["detail", "motion"];
-  return (
-    <div className="sharing" role="status">
-      <span>{t("sharing")}</span>
-      <span className="choice" role="group" aria-label={t("optimizeFor")}>
-        {contents.map((content) => (
-          <button
-            key={content}
-            type="button"
-            aria-pressed={screen.content === content}
-            onClick={() => screen.setContent(content)}
-          >
-            {t(`content.${content}`)}
-          </button>
-        ))}
-      </span>
-      <button type="button" className="primary danger" onClick={stop}>
-        {t("stopSharing")}
-      </button>
-    </div>
-  );
-}
-
-/** Tells those who can't see the stage who comes and goes, and who shows a screen. */
-function Announcer({ state: { news } }: { state: CallState }) {
-  const { t } = useI18n();
-  return (
-    <p className="unseen" aria-live="polite">
-      {news !== undefined && <span key={news.count}>{t(NEWS[news.kind], { name: news.displayName })}</span>}
-    </p>
-  );
-}
-
-function subscribeToNetwork(listener: () => void): () => void {
-  addEventListener("online", listener);
-  addEventListener("offline", listener);
-  return () => {
-    removeEventListener("online", listener);
-    removeEventListener("offline", listener);
-  };
 }

@@ -35,7 +35,9 @@ export function useConsent(me: string, captionsOn: boolean): Consent {
     [me],
   );
   const answer = async (question: Question, agrees: boolean) => {
-    await tell(question === "captions" ? { captionsDeclined: !agrees } : { [question]: agrees });
+    const change = question === "captions" ? { captionsDeclined: !agrees } : { [question]: agrees };
+    // Who says no to what they had not agreed to need not reach the server for it.
+    if (Object.entries(change).some(([key, value]) => told.current[key as keyof Agreement] !== value)) await tell(change);
     setAnswered((before) => new Set(before).add(question));
     if (question !== "captions") return;
     if (agrees) sessionStorage.removeItem(declined);

@@ -6,7 +6,7 @@ import type { Settings } from "../gen/parley/meeting/v1/settings_pb";
 import { useI18n } from "../i18n";
 import type { Consent } from "./consent";
 import { Icon, type IconName } from "./icons";
-import { Dialog } from "./parts";
+import { Dialog, Problem } from "./parts";
 
 const ICONS: Record<Kind, IconName> = {
   captions: "captions",
@@ -116,8 +116,13 @@ function Mine({ kind, consent, answer }: { kind: Exclude<Kind, "voice">; consent
   );
 }
 
+interface QuestionsProps extends Pick<ListeningProps, "settings" | "consent" | "answer"> {
+  /** What went wrong with the last answer, if anything did. */
+  problem: string;
+}
+
 /** Asks what has to be asked, one thing after the other. */
-export function Questions({ settings, consent, answer }: Pick<ListeningProps, "settings" | "consent" | "answer">) {
+export function Questions({ settings, consent, answer, problem }: QuestionsProps) {
   const { t } = useI18n();
   const question = questionOf(settings, consent, consent.answered);
   if (question === undefined) return null;
@@ -143,6 +148,7 @@ export function Questions({ settings, consent, answer }: Pick<ListeningProps, "s
       <About kind={kind} settings={settings} />
       {kind === "emotions" && <p>{t("askEmotionsFree")}</p>}
       <p className="faint">{t("askAnyTime")}</p>
+      <Problem text={problem} />
       <div className="actions">
         <button type="button" className="primary" onClick={() => answer(question, true)}>
           {t(yes)}
