@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import io
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from parley.ai.v1 import ai_pb2, ai_pb2_grpc
@@ -14,7 +14,7 @@ from parley.ai.v1.ai_pb2 import AnalyzeRequest, AnalyzeResponse
 
 from chassis import telemetry
 from chassis.auth import user_principal
-from chassis.errors import InvalidArgument, to_status
+from chassis.errors import DomainError, InvalidArgument, to_status
 from services.ai import messages
 from services.ai.analysis import Analysis
 from services.ai.domain import AiBusy, ConfigFirst, StartFirst, TooManyStreams
@@ -29,9 +29,13 @@ MAX_RECORDINGS = 4
 MAX_RECORDING_SECONDS = 300
 MAX_PICTURES = 16
 """Pictures that are read or wait to be."""
+MAX_DICTATIONS = 16
+"""Streams of people's own; the media service's are not theirs to take."""
 MAX_PICTURE_STREAMS = 32
 
-_streams = telemetry.gauge("ai_streams", "Analyses that run now.")
+_running = telemetry.gauge(
+    "ai_running", "Analyses, recordings and pictures that are worked on now."
+)
 
 
 class AiServicer(ai_pb2_grpc.AiServiceServicer):
@@ -40,8 +44,9 @@ class AiServicer(ai_pb2_grpc.AiServiceServicer):
     def __init__(self, engines: Engines, keeper: Keeper, max_streams: int) -> None:
         self._engines = engines
         self._keeper = keeper
-        self._room_for = max_streams
-        self._recordings = MAX_RECORDINGS
+        self._analyses = asyncio.Semaphore(max_streams)
+        self._dictations = asyncio.Semaphore(MAX_DICTATIONS)
+        self._recordings = asyncio.Semaphore(MAX_RECORDINGS)
         self._pictures = asyncio.Semaphore(MAX_PICTURES)
         self._picture_streams = asyncio.Semaphore(MAX_PICTURE_STREAMS)
 
@@ -49,7 +54,7 @@ class AiServicer(ai_pb2_grpc.AiServiceServicer):
         self, request_iterator: AsyncIterator[AnalyzeRequest], context: Any
     ) -> AsyncIterator[AnalyzeResponse]:
         """Analyse one participant's sound and pictures."""
-        with self._stream():
+        async with _one_of(self._analyses, TooManyStreams(retry_after=1.0)):
             first = await anext(aiter(request_iterator), None)
             if first is None or not first.HasField("start"):
                 raise StartFirst
@@ -63,7 +68,7 @@ class AiServicer(ai_pb2_grpc.AiServiceServicer):
         """Recognise a recording of up to five minutes."""
         answer = ai_pb2.RecognizeSpeechResponse()
         languages: Counter[str] = Counter()
-        with self._recording():
+        async with _one_of(self._recordings, AiBusy(retry_after=5.0)):
             async for progress in self._transcribed(request):
                 answer.duration.CopyFrom(messages.duration(progress.duration))
                 for segment in progress.segments:
@@ -79,7 +84,7 @@ class AiServicer(ai_pb2_grpc.AiServiceServicer):
         context: Any,
     ) -> AsyncIterator[ai_pb2.StreamRecognizeSpeechResponse]:
         """Recognise speech as it is spoken."""
-        with self._stream():
+        async with _one_of(self._dictations, AiBusy(retry_after=5.0)):
             first = await anext(aiter(request_iterator), None)
             if first is None or not first.HasField("config"):
                 raise ConfigFirst
@@ -105,9 +110,7 @@ class AiServicer(ai_pb2_grpc.AiServiceServicer):
     ) -> AsyncIterator[ai_pb2.StreamDetectEmotionResponse]:
         """Read one picture after the other."""
         self._engines.face_reader()
-        if self._picture_streams.locked():
-            raise AiBusy(retry_after=5.0)
-        async with self._picture_streams:
+        async with _one_of(self._picture_streams, AiBusy(retry_after=5.0)):
             async for request in request_iterator:
                 try:
                     faces = await self._faces(request.image.content)
@@ -127,9 +130,7 @@ class AiServicer(ai_pb2_grpc.AiServiceServicer):
     async def _faces(self, content: bytes) -> list[ai_pb2.Face]:
         """Read a file's faces, in turn with others'."""
         reader = self._engines.face_reader()
-        if self._pictures.locked():
-            raise AiBusy(retry_after=1.0)
-        async with self._pictures:
+        async with _one_of(self._pictures, AiBusy(retry_after=1.0)):
             faces = await asyncio.get_running_loop().run_in_executor(
                 self._engines.reading, lambda: reader.read(pictures.decode(content))
             )
@@ -147,27 +148,18 @@ class AiServicer(ai_pb2_grpc.AiServiceServicer):
         settings = messages.settings(request.config)
         return transcriber.transcribe(file, room, settings, MAX_RECORDING_SECONDS)
 
-    @contextmanager
-    def _stream(self) -> Iterator[None]:
-        if self._room_for == 0:
-            raise TooManyStreams(retry_after=1.0)
-        self._room_for -= 1
-        _streams.inc()
-        try:
-            yield
-        finally:
-            self._room_for += 1
-            _streams.dec()
 
-    @contextmanager
-    def _recording(self) -> Iterator[None]:
-        if self._recordings == 0:
-            raise AiBusy(retry_after=5.0)
-        self._recordings -= 1
+@asynccontextmanager
+async def _one_of(places: asyncio.Semaphore, busy: DomainError) -> AsyncIterator[None]:
+    """Take a place until the block ends. Raises `busy` when there is none."""
+    if places.locked():
+        raise busy
+    async with places:
+        _running.inc()
         try:
             yield
         finally:
-            self._recordings += 1
+            _running.dec()
 
 
 async def _as_analysis(

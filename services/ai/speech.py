@@ -26,7 +26,7 @@ from services.ai.whisper.writing import written
 MAX_COMPRESSION = 2.4
 """A text's length over its length compressed; above it repeats itself (Radford et al. 2022, §4.5)."""
 PHRASE = 7
-"""Nobody says so many tokens twice within a sentence."""
+"""Who says so many tokens twice within a sentence is listened to once more."""
 UNSURE = -0.5
 """Mean log probability of a token: below it, it is worth the time to listen again with the whole window."""
 NO_SPEECH = 0.6
@@ -111,7 +111,7 @@ class WhisperRecogniser:
         language = language or whisper.language(heard)
         prompt = whisper.vocabulary.prompt(primary(language), settings.terms)
         decoded = whisper.decode(heard, prompt, memory.settled, memory.draft[len(memory.settled) :])
-        if final and (decoded.log_probability < UNSURE or _repeats(whisper.vocabulary, decoded)):
+        if final and (decoded.log_probability < UNSURE or _may_repeat(whisper.vocabulary, decoded)):
             heard = whisper.hear(samples, WHOLE)
             decoded = whisper.decode(heard, prompt, memory.settled)
         if _repeats(whisper.vocabulary, decoded) or _is_doubtful(decoded):
@@ -159,14 +159,15 @@ def _is_boundary(vocabulary: Vocabulary, tokens: Sequence[int], at: int) -> bool
     return at < len(tokens) and vocabulary.starts_word(tokens[at])
 
 
-def _repeats(vocabulary: Vocabulary, decoded: Decoded) -> bool:
-    if decoded.is_looping:
-        return True
+def _may_repeat(vocabulary: Vocabulary, decoded: Decoded) -> bool:
+    """Tell whether a phrase comes again, which people do say now and then."""
     phrases = Counter(zip(*(decoded.tokens[at:] for at in range(PHRASE)), strict=False))
-    if any(count > 1 for count in phrases.values()):
-        return True
+    return any(count > 1 for count in phrases.values()) or _repeats(vocabulary, decoded)
+
+
+def _repeats(vocabulary: Vocabulary, decoded: Decoded) -> bool:
     text = vocabulary.decode(decoded.tokens).encode()
-    return len(text) > MAX_COMPRESSION * len(zlib.compress(text))
+    return decoded.is_looping or len(text) > MAX_COMPRESSION * len(zlib.compress(text))
 
 
 def _is_doubtful(decoded: Decoded) -> bool:

@@ -50,7 +50,7 @@ class _Graph:
 
     def add(self, kind: str, *inputs: str, output: str = "", **attributes: Any) -> str:
         name = output or next(self._names)
-        self.nodes.append(helper.make_node(kind, inputs, [name], **attributes))
+        self.nodes.append(helper.make_node(kind, inputs, [name], name, **attributes))
         return name
 
     def linear(

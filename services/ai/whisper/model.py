@@ -19,7 +19,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from services.ai.whisper.spectrogram import HOP, SAMPLE_RATE, Samples, log_mel
+from services.ai.whisper.spectrogram import BANDS, HOP, SAMPLE_RATE, Samples, log_mel
 from services.ai.whisper.vocabulary import Vocabulary
 
 Floats = NDArray[np.float32]
@@ -29,6 +29,8 @@ Past = Mapping[str, Floats]
 MAX_SECONDS = 30.0
 POSITION_SECONDS = 0.02
 SILENCE_SECONDS = 8.0
+SILENCE_LEVEL = -0.5
+"""What silence is in the spectrogram of something loud: the front end's floor is relative."""
 TOKENS_PER_SECOND = 7.0
 TOKENS_MORE = 12
 """No speech is denser: a longer text is a loop."""
@@ -94,16 +96,15 @@ class Whisper:
         blank = settings["suppress_ids_begin"][0]
         self._suppressed_first = self._suppressed.copy()
         self._suppressed_first[blank] = -np.inf
-        self._silence = self._encode(
-            np.zeros(0, np.float32), round(MAX_SECONDS * SAMPLE_RATE) // HOP
-        )
+        frames = round(MAX_SECONDS * SAMPLE_RATE) // HOP
+        self._silence = self._encode(np.full((BANDS, frames), SILENCE_LEVEL, np.float32))
 
     def hear(self, samples: Samples, window: Window) -> Heard:
         """Encode up to MAX_SECONDS of sound."""
         seconds = len(samples) / SAMPLE_RATE
         seen = min(max(seconds + window.margin, window.least), MAX_SECONDS)
         frames = round(seen * SAMPLE_RATE) // (2 * HOP) * 2
-        cross = self._encode(samples[: frames * HOP], frames)
+        cross = self._encode(log_mel(samples[: frames * HOP], frames))
         first = cross["cross_keys_0"].shape[2]
         last = first + round(SILENCE_SECONDS / POSITION_SECONDS)
         joined = {
@@ -163,8 +164,8 @@ class Whisper:
     def _choose(self, logits: Floats, *, is_first: bool) -> int:
         return int((logits + (self._suppressed_first if is_first else self._suppressed)).argmax())
 
-    def _encode(self, samples: Samples, frames: int) -> dict[str, Floats]:
-        made = self._encoder.run(self._outputs, {"mel": log_mel(samples, frames)[None]})
+    def _encode(self, mel: Floats) -> dict[str, Floats]:
+        made = self._encoder.run(self._outputs, {"mel": mel[None]})
         return dict(zip(self._outputs, made, strict=True))
 
     def _run(
