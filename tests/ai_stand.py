@@ -10,7 +10,12 @@ from typing import Any
 
 import grpc
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from google.api.httpbody_pb2 import HttpBody
+from google.rpc.error_details_pb2 import ErrorInfo
+from google.rpc.status_pb2 import Status
+from grpc_status import rpc_status
 from parley.ai.v1 import ai_pb2, ai_pb2_grpc
+from parley.media.v1 import library_pb2, library_pb2_grpc
 from parley.user.v1 import user_pb2_grpc
 
 from chassis import channels
@@ -29,17 +34,40 @@ PIECE_BYTES = 2_560
 
 @dataclass(frozen=True, slots=True)
 class AiStand:
-    """`stub` calls as the media service; `metadata` is a user's."""
+    """`stub` calls as the media service; `metadata` is a user's, `recordings` what is in that user's library."""
 
     stub: ai_pb2_grpc.AiServiceAsyncStub
     metadata: tuple[tuple[str, str], ...]
+    recordings: dict[str, bytes]
+
+
+class _Library(library_pb2_grpc.LibraryServiceServicer):
+    """Gives a user's recordings to that user."""
+
+    def __init__(self, owner: tuple[tuple[str, str], ...], recordings: dict[str, bytes]) -> None:
+        self._owner = dict(owner)
+        self._recordings = recordings
+
+    async def DownloadMedia(
+        self, request: library_pb2.DownloadMediaRequest, context: Any
+    ) -> AsyncIterator[HttpBody]:
+        asked = dict(context.invocation_metadata())
+        content = self._recordings.get(request.name)
+        if content is None or asked.get("authorization") != self._owner["authorization"]:
+            info = ErrorInfo(reason="MEDIA_NOT_FOUND", domain="parley")
+            status = Status(code=grpc.StatusCode.NOT_FOUND.value[0], message="Not there.")
+            status.details.add().Pack(info)
+            await context.abort_with_status(rpc_status.to_status(status))
+        for at in range(0, len(content or b""), 65_536):
+            yield HttpBody(data=(content or b"")[at : at + 65_536])
 
 
 @asynccontextmanager
 async def ai_running(folder: Path, *tasks: str, **config: Any) -> AsyncIterator[AiStand]:
     """Run the service with the models of these tasks."""
     keys, signing = make_identities(folder), Ed25519PrivateKey.generate()
-    async with _keys_published(signing) as mesh:
+    caller_metadata, recordings = credentials(signing), dict[str, bytes]()
+    async with _neighbours(signing, _Library(caller_metadata, recordings)) as mesh:
         values: dict[str, Any] = {
             "listen": "127.0.0.1:0",
             "metrics_listen": "127.0.0.1:0",
@@ -57,13 +85,14 @@ async def ai_running(folder: Path, *tasks: str, **config: Any) -> AsyncIterator[
             running(Config(**values)) as server,
             channels.direct(f"127.0.0.1:{server.port}", identity) as channel,
         ):
-            yield AiStand(ai_pb2_grpc.AiServiceStub(channel), credentials(signing))
+            yield AiStand(ai_pb2_grpc.AiServiceStub(channel), caller_metadata, recordings)
 
 
 @asynccontextmanager
-async def _keys_published(key: Ed25519PrivateKey) -> AsyncIterator[str]:
-    """Publish the key that signs users' tokens; yields the address."""
+async def _neighbours(key: Ed25519PrivateKey, library: _Library) -> AsyncIterator[str]:
+    """Publish the key that signs users' tokens, and be the library; yields the address."""
     server = grpc.aio.server()
+    library_pb2_grpc.add_LibraryServiceServicer_to_server(library, server)
     user_pb2_grpc.add_AuthServiceServicer_to_server(Keys(key), server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()

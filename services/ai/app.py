@@ -17,6 +17,7 @@ from services.ai import models
 from services.ai.config import Config
 from services.ai.desk import Desk
 from services.ai.engines import Engines
+from services.ai.library import Library
 from services.ai.servicer import AiServicer
 from services.ai.silero import SileroVad
 
@@ -55,20 +56,19 @@ async def running(config: Config) -> AsyncIterator[server.Server]:
             emotions=config.emotions,
         )
         engines.has("voice-activity", voices)
-        servicer = AiServicer(engines, keeper, config.max_streams)
-        servicers = {ai_pb2_grpc.add_AiServiceServicer_to_server: servicer}
-        async with (
-            channels.mesh(config, identity) as mesh,
-            server.serving(
-                config, "ai", identity, UserTokenVerifier(published_keys(mesh)), servicers
-            ) as it,
-            asyncio.TaskGroup() as group,
-        ):
-            beside = [group.create_task(keeper.run()), group.create_task(engines.load(keeper))]
-            try:
-                yield it
-            finally:
-                await stop(*beside)
+        async with channels.mesh(config, identity) as mesh:
+            servicer = AiServicer(engines, keeper, Library(mesh), config.max_streams)
+            servicers = {ai_pb2_grpc.add_AiServiceServicer_to_server: servicer}
+            verifier = UserTokenVerifier(published_keys(mesh))
+            async with (
+                server.serving(config, "ai", identity, verifier, servicers) as it,
+                asyncio.TaskGroup() as group,
+            ):
+                beside = [group.create_task(keeper.run()), group.create_task(engines.load(keeper))]
+                try:
+                    yield it
+                finally:
+                    await stop(*beside)
 
 
 def _wanted(known: list[models.Manifest], config: Config) -> list[models.Manifest]:

@@ -10,6 +10,7 @@ from services.ai.faces.reading import EXPRESSIONS, Face
 from services.ai.models import Manifest, State
 from services.ai.models.manifest import ANY_LANGUAGE
 from services.ai.speech import Settings
+from services.ai.transcription import Progress
 from services.ai.vad import Change
 from services.ai.whisper.alignment import Word
 
@@ -88,6 +89,16 @@ def _upper(name: str) -> str:
     return name.upper().replace("-", "_")
 
 
+def progress(made: Progress) -> ai_pb2.RecognizeLongSpeechResponse:
+    """Show how far a recording is, and what was said there."""
+    return ai_pb2.RecognizeLongSpeechResponse(
+        segments=[segment(each) for each in made.segments],
+        done=duration(made.done),
+        duration=duration(made.duration),
+        language_code=next((each.language for each in made.segments), ""),
+    )
+
+
 def word(timed: Word) -> ai_pb2.Word:
     """Show a word and when it was said."""
     return ai_pb2.Word(
@@ -95,4 +106,14 @@ def word(timed: Word) -> ai_pb2.Word:
     )
 
 
-__all__ = ["duration", "face", "model", "segment", "settings", "speech", "voice_activity", "word"]
+__all__ = [
+    "duration",
+    "face",
+    "model",
+    "progress",
+    "segment",
+    "settings",
+    "speech",
+    "voice_activity",
+    "word",
+]

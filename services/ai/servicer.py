@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import io
+import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, BinaryIO
 
 from parley.ai.v1 import ai_pb2, ai_pb2_grpc
 from parley.ai.v1.ai_pb2 import AnalyzeRequest, AnalyzeResponse
@@ -20,6 +21,7 @@ from services.ai.analysis import Analysis
 from services.ai.domain import AiBusy, ConfigFirst, StartFirst, TooManyStreams
 from services.ai.engines import Engines
 from services.ai.faces import pictures
+from services.ai.library import Library
 from services.ai.models import Keeper
 from services.ai.transcription import Progress, Transcriber
 from services.ai.whisper.writing import joined
@@ -27,6 +29,10 @@ from services.ai.whisper.writing import joined
 MAX_RECORDINGS = 4
 """Recordings that are recognised at once; each takes its turns after the live streams."""
 MAX_RECORDING_SECONDS = 300
+MAX_LONG_RECORDINGS = 2
+MAX_LONG_SECONDS = 4 * 3600
+TOLD_SECONDS = 10.0
+"""How far a long recording is, is told so often, in seconds of its sound."""
 MAX_PICTURES = 16
 """Pictures that are read or wait to be."""
 MAX_DICTATIONS = 16
@@ -41,9 +47,13 @@ _running = telemetry.gauge(
 class AiServicer(ai_pb2_grpc.AiServiceServicer):
     """Inference on live media and on files."""
 
-    def __init__(self, engines: Engines, keeper: Keeper, max_streams: int) -> None:
+    def __init__(
+        self, engines: Engines, keeper: Keeper, library: Library, max_streams: int
+    ) -> None:
         self._engines = engines
         self._keeper = keeper
+        self._library = library
+        self._long_recordings = asyncio.Semaphore(MAX_LONG_RECORDINGS)
         self._analyses = asyncio.Semaphore(max_streams)
         self._dictations = asyncio.Semaphore(MAX_DICTATIONS)
         self._recordings = asyncio.Semaphore(MAX_RECORDINGS)
@@ -69,7 +79,8 @@ class AiServicer(ai_pb2_grpc.AiServiceServicer):
         answer = ai_pb2.RecognizeSpeechResponse()
         languages: Counter[str] = Counter()
         async with _one_of(self._recordings, AiBusy(retry_after=5.0)):
-            async for progress in self._transcribed(request):
+            file = io.BytesIO(request.audio.content)
+            async for progress in self._transcribed(file, request.config, MAX_RECORDING_SECONDS):
                 answer.duration.CopyFrom(messages.duration(progress.duration))
                 for segment in progress.segments:
                     languages[segment.language] += len(segment.text)
@@ -77,6 +88,21 @@ class AiServicer(ai_pb2_grpc.AiServiceServicer):
         answer.language_code = max(languages, key=languages.__getitem__, default="")
         answer.text = joined((segment.text for segment in answer.segments), answer.language_code)
         return answer
+
+    async def RecognizeLongSpeech(
+        self, request: ai_pb2.RecognizeLongSpeechRequest, context: Any
+    ) -> AsyncIterator[ai_pb2.RecognizeLongSpeechResponse]:
+        """Recognise a recording of the caller's library, telling how far it is."""
+        authorization = dict(context.invocation_metadata() or ()).get("authorization", "")
+        async with _one_of(self._long_recordings, AiBusy(retry_after=30.0)):
+            with tempfile.TemporaryFile() as file:
+                await self._library.fetch(request.media, authorization, file)
+                told = 0.0
+                async for progress in self._transcribed(file, request.config, MAX_LONG_SECONDS):
+                    is_news = progress.segments or progress.done - told >= TOLD_SECONDS
+                    if is_news or progress.is_over:
+                        told = progress.done
+                        yield messages.progress(progress)
 
     async def StreamRecognizeSpeech(
         self,
@@ -136,17 +162,18 @@ class AiServicer(ai_pb2_grpc.AiServiceServicer):
             )
         return [messages.face(face) for face in faces]
 
-    def _transcribed(self, request: ai_pb2.RecognizeSpeechRequest) -> AsyncIterator[Progress]:
+    def _transcribed(
+        self, file: BinaryIO, config: ai_pb2.RecognitionConfig, max_seconds: float
+    ) -> AsyncIterator[Progress]:
         engines = self._engines
         transcriber = Transcriber(
-            engines.recogniser_of(request.config.language_code),
+            engines.recogniser_of(config.language_code),
             engines.network,
             engines.desk,
             engines.reading,
         )
-        file, room = io.BytesIO(request.audio.content), user_principal().name
-        settings = messages.settings(request.config)
-        return transcriber.transcribe(file, room, settings, MAX_RECORDING_SECONDS)
+        settings = messages.settings(config)
+        return transcriber.transcribe(file, user_principal().name, settings, max_seconds)
 
 
 @asynccontextmanager

@@ -17,11 +17,12 @@ from services.ai.vad import Network, VoiceActivity
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What is new, how many seconds are done, and how long the recording is, as far as it says."""
+    """What is new, how many seconds are done, how long the recording is (as it says, until it `is_over`)."""
 
     segments: tuple[Hypothesis, ...]
     done: float
     duration: float
+    is_over: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,8 @@ class Transcriber:
             while (job := dictation.next()) is not None:
                 found.append(await self._understood(job, room, settings, dictation))
             segments = tuple(each for each in found if each is not None and each.text)
-            yield Progress(segments, steps.done, max(steps.duration, steps.done))
+            duration = steps.done if steps.is_over else max(steps.duration, steps.done)
+            yield Progress(segments, steps.done, duration, steps.is_over)
 
     async def _understood(
         self, job: Job, room: str, settings: Settings, dictation: Dictation
@@ -68,17 +70,17 @@ class _Steps:
         self._pieces: Iterator[tuple[bytes, float]] = pieces(file, max_seconds)
         self._voice = VoiceActivity(network)
         self._dictation = dictation
-        self._is_over = False
+        self.is_over = False
         self.done = self.duration = 0.0
 
     def read(self) -> bool:
         """Give the dictation another second; False when it was told of the end before."""
-        if self._is_over:
+        if self.is_over:
             return False
         try:
             pcm, self.duration = next(self._pieces)
         except StopIteration:
-            self._is_over = True
+            self.is_over = True
             self._dictation.finish()
             return True
         for step in self._voice.steps(pcm, self.done):

@@ -10,6 +10,7 @@ import wave
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import av
 import grpc
@@ -179,6 +180,34 @@ async def test_what_is_no_recording_is_refused_with_the_reason(ai: AiStand, cont
 async def test_a_recording_that_is_too_long_is_refused(ai: AiStand) -> None:
     silence = encoded("ogg", "libopus", 48_000, bytes(2 * RATE * 301))
     assert channels.reason(await refusal(ai, silence)) == "AUDIO_TOO_LONG"
+
+
+async def long_speech(ai: AiStand, media: str) -> list[ai_pb2.RecognizeLongSpeechResponse]:
+    stub: Any = ai.stub
+    request = ai_pb2.RecognizeLongSpeechRequest(media=media)
+    call = stub.RecognizeLongSpeech(request, metadata=ai.metadata, timeout=60)
+    return [answer async for answer in call]
+
+
+async def test_a_long_recording_tells_how_far_it_is_and_what_was_said_there(ai: AiStand) -> None:
+    media = f"media/{uuid4()}"
+    pause = bytes(2 * RATE * 12)
+    sound = spoken() + pause + spoken() + pause
+    ai.recordings[media] = encoded("ogg", "libopus", 48_000, sound)
+    answers = await long_speech(ai, media)
+    said = [segment for answer in answers for segment in answer.segments]
+    done = [answer.done.ToMilliseconds() for answer in answers]
+    assert [is_right(segment.text) for segment in said] == [True, True]
+    assert said[1].start_time.ToMilliseconds() == pytest.approx(17_800, abs=400)
+    assert done == sorted(done)
+    assert len(done) >= 4
+    assert done[-1] == answers[-1].duration.ToMilliseconds() == pytest.approx(34_000, abs=200)
+
+
+async def test_a_recording_that_is_not_ones_own_is_not_there(ai: AiStand) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await long_speech(ai, f"media/{uuid4()}")
+    assert channels.reason(caught.value) == "MEDIA_NOT_FOUND"
 
 
 async def test_a_language_that_nobody_speaks_is_refused(ai: AiStand) -> None:
