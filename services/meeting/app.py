@@ -29,6 +29,8 @@ from services.meeting.settings_servicer import SettingsServicer
 from services.meeting.store import Store
 from services.meeting.telling import Telling
 from services.meeting.tickets import Tickets
+from services.meeting.transcript_servicer import TranscriptServicer
+from services.meeting.transcript_store import TranscriptStore
 from services.meeting.turn import Turn
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -53,12 +55,16 @@ async def running(config: Config, clock: Clock | None = None) -> AsyncIterator[s
         )
         settings = SettingsServicer(store, peers, telling, clock, emotions_allowed=config.emotions)
         participants = ParticipantServicer(store, telling, clock, emotions_allowed=config.emotions)
+        transcripts = TranscriptStore(database)
+        captions = CaptionServicer(store, transcripts, clock)
+        records = TranscriptServicer(store, transcripts, clock)
         servicers = {
             meeting_pb2_grpc.add_MeetingServiceServicer_to_server: meetings,
             meeting_pb2_grpc.add_PresenceServiceServicer_to_server: PresenceServicer(store, clock),
             settings_pb2_grpc.add_SettingsServiceServicer_to_server: settings,
             participant_pb2_grpc.add_ParticipantServiceServicer_to_server: participants,
-            transcript_pb2_grpc.add_CaptionServiceServicer_to_server: CaptionServicer(store),
+            transcript_pb2_grpc.add_CaptionServiceServicer_to_server: captions,
+            transcript_pb2_grpc.add_TranscriptServiceServicer_to_server: records,
         }
         verifier = UserTokenVerifier(published_keys(mesh))
         checks = [database.ping]

@@ -16,7 +16,6 @@ from services.meeting.domain import (
     DEFAULT_CAPACITY,
     Meeting,
     MeetingState,
-    NotParticipant,
     Participant,
     ParticipantNotFound,
     ParticipantRole,
@@ -26,6 +25,7 @@ from services.meeting.domain import (
 )
 from services.meeting.peers import Peers
 from services.meeting.store import MeetingTransaction, Store
+from services.meeting.summary import SETTLING
 from services.meeting.telling import Telling
 from services.meeting.tickets import Tickets
 from services.meeting.turn import Turn
@@ -157,10 +157,12 @@ class MeetingServicer(meeting_pb2_grpc.MeetingServiceServicer):
         """End a meeting for everyone."""
         caller, now = _caller(), self._clock.now()
         async with self._store.locked_meeting(_code(request.name)) as transaction:
-            transaction.change_meeting(transaction.meeting.ended(caller, now))
+            before, meeting = transaction.meeting, transaction.meeting.ended(caller, now)
+            transaction.change_meeting(meeting)
+            if meeting is not before and meeting.settings.summary:
+                await transaction.request_summary(now, now + SETTLING)
             for participant in await transaction.present():
                 await transaction.change(participant.left(now))
-            meeting = transaction.meeting
         await self._peers.meeting_ended(meeting.name)
         return meeting_proto(meeting, 0, caller)
 
@@ -168,10 +170,7 @@ class MeetingServicer(meeting_pb2_grpc.MeetingServiceServicer):
         self, request: meeting_pb2.ListParticipantsRequest, context: Any
     ) -> meeting_pb2.ListParticipantsResponse:
         """List who is in a meeting, in order of joining."""
-        caller = _caller()
-        meeting, _ = await self._store.meeting(_code(request.parent))
-        if caller != meeting.host_id and not await self._store.has_joined(meeting.id, caller):
-            raise NotParticipant(meeting=meeting.name)
+        meeting = await self._store.readable(_code(request.parent), _caller())
         size = request.page_size or DEFAULT_PARTICIPANTS
         found = await self._store.participants(
             meeting.id, _position(request.page_token), size + 1, with_left=request.show_left

@@ -6,31 +6,15 @@ in which nobody else can change the meeting or who is in it.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import asdict, fields
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    ColumnElement,
-    DateTime,
-    ForeignKey,
-    ScalarSelect,
-    String,
-    UniqueConstraint,
-    bindparam,
-    exists,
-    func,
-    select,
-    tuple_,
-)
-from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy import ColumnElement, ScalarSelect, String, bindparam, exists, func, select, tuple_
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from chassis.db import Database
 from chassis.reads import Reads
@@ -38,78 +22,22 @@ from services.meeting.audit import AuditEvent
 from services.meeting.domain import (
     Meeting,
     MeetingNotFound,
-    MeetingState,
+    NotParticipant,
     Participant,
     ParticipantNotFound,
-    ParticipantRole,
     ParticipantState,
 )
-from services.meeting.settings import Consent, consent_of, settings_of, stored
-
-
-class Base(DeclarativeBase):
-    """The tables of parley_meeting."""
-
-    type_annotation_map = {datetime: DateTime(timezone=True)}  # noqa: RUF012  # SQLAlchemy's own form
-
-
-class MeetingRow(Base):
-    """A meeting."""
-
-    __tablename__ = "meetings"
-    __table_args__ = (UniqueConstraint("host_id", "request_id"),)
-
-    id: Mapped[UUID] = mapped_column(primary_key=True)
-    code: Mapped[str] = mapped_column(String(12), unique=True)
-    title: Mapped[str] = mapped_column(String(200))
-    description: Mapped[str] = mapped_column(String(2000))
-    host_id: Mapped[UUID]
-    state: Mapped[str] = mapped_column(String(16))
-    passcode: Mapped[str] = mapped_column(String(32))
-    capacity: Mapped[int]
-    locked: Mapped[bool] = mapped_column(Boolean)
-    voice_activity: Mapped[bool] = mapped_column(Boolean)
-    create_time: Mapped[datetime]
-    update_time: Mapped[datetime]
-    start_time: Mapped[datetime | None]
-    end_time: Mapped[datetime | None]
-    revision: Mapped[int]
-    request_id: Mapped[UUID | None]
-    end_to_end_encrypted: Mapped[bool] = mapped_column(Boolean)
-    settings: Mapped[dict[str, Any]] = mapped_column(JSONB)
-    analysis_revision: Mapped[int] = mapped_column(BigInteger)
-
-
-class ParticipantRow(Base):
-    """A participant."""
-
-    __tablename__ = "participants"
-    __table_args__ = (UniqueConstraint("meeting_id", "user_id", "request_id"),)
-
-    id: Mapped[UUID] = mapped_column(primary_key=True)
-    meeting_id: Mapped[UUID] = mapped_column(ForeignKey("meetings.id", ondelete="CASCADE"))
-    meeting_code: Mapped[str] = mapped_column(String(12))
-    user_id: Mapped[UUID]
-    display_name: Mapped[str] = mapped_column(String(64))
-    role: Mapped[str] = mapped_column(String(16))
-    state: Mapped[str] = mapped_column(String(16))
-    join_time: Mapped[datetime]
-    leave_time: Mapped[datetime | None]
-    request_id: Mapped[UUID | None]
-    consent: Mapped[dict[str, Any]] = mapped_column(JSONB)
-
-
-class AuditRow(Base):
-    """Something that the audit log has not been told of yet."""
-
-    __tablename__ = "audit_outbox"
-
-    id: Mapped[UUID] = mapped_column(primary_key=True)
-    time: Mapped[datetime]
-    actor: Mapped[str] = mapped_column(String(128))
-    action: Mapped[str] = mapped_column(String(65))
-    subject: Mapped[str] = mapped_column(String(256))
-    details: Mapped[dict[str, str]] = mapped_column(JSONB)
+from services.meeting.settings import Consent, consent_of, stored
+from services.meeting.tables import (
+    AuditRow,
+    MeetingRow,
+    ParticipantRow,
+    SummaryRow,
+    meeting_values,
+    participant_row,
+    to_meeting,
+    to_participant,
+)
 
 
 class MeetingTransaction:
@@ -118,7 +46,7 @@ class MeetingTransaction:
     def __init__(self, session: AsyncSession, row: MeetingRow) -> None:
         self._session = session
         self._row = row
-        self.meeting = _to_meeting(row)
+        self.meeting = to_meeting(row)
 
     async def present(self) -> list[Participant]:
         """Read those who are joining or connected."""
@@ -153,17 +81,25 @@ class MeetingTransaction:
         row = await self._session.get(ParticipantRow, participant_id)
         if row is None or row.meeting_id != self.meeting.id:
             raise ParticipantNotFound
-        return _to_participant(row)
+        return to_participant(row)
 
     def add(self, participant: Participant, request_id: UUID | None) -> None:
         """Add a participant."""
-        self._session.add(_participant_row(participant, request_id))
+        self._session.add(participant_row(participant, request_id))
 
     async def change(self, participant: Participant) -> None:
         """Write a participant's new state."""
         row = await self._session.get_one(ParticipantRow, participant.id)
         row.state, row.leave_time = participant.state.value, participant.leave_time
         row.consent = stored(participant.consent)
+
+    async def request_summary(self, now: datetime, due: datetime) -> None:
+        """Have the meeting summarised, from `due` on."""
+        wanted = {"request_time": now, "due_time": due, "attempts": 0}
+        statement = insert(SummaryRow).values(meeting_id=self.meeting.id, **wanted)
+        await self._session.execute(
+            statement.on_conflict_do_update(index_elements=["meeting_id"], set_=wanted)
+        )
 
     def change_meeting(self, meeting: Meeting) -> None:
         """Write the meeting's new state."""
@@ -190,7 +126,7 @@ class Store:
     async def add_meeting(self, meeting: Meeting, request_id: UUID | None) -> Meeting:
         """Add a meeting, or give the one that an earlier call with the same request id made."""
         async with self._database.begin() as session:
-            values = {**_meeting_values(meeting), "request_id": request_id}
+            values = {**meeting_values(meeting), "request_id": request_id}
             statement = insert(MeetingRow).values(values)
             if request_id is not None:
                 statement = statement.on_conflict_do_nothing(
@@ -200,15 +136,13 @@ class Store:
             if added.scalar_one_or_none() is not None:
                 return meeting
             where = (MeetingRow.host_id == meeting.host_id) & (MeetingRow.request_id == request_id)
-            return _to_meeting(
-                (await session.execute(select(MeetingRow).where(where))).scalar_one()
-            )
+            return to_meeting((await session.execute(select(MeetingRow).where(where))).scalar_one())
 
     async def meeting(self, code: str) -> tuple[Meeting, int]:
         """Read a meeting and how many are connected to it. Raises MeetingNotFound."""
         if (row := await self._by_code.one(code=code)) is None:
             raise MeetingNotFound(meeting=f"meetings/{code}")
-        return _to_meeting(row), row.connected
+        return to_meeting(row), row.connected
 
     async def meetings_of(
         self, user_id: UUID, before: tuple[datetime, UUID] | None, limit: int
@@ -224,7 +158,7 @@ class Store:
             query = query.where(tuple_(MeetingRow.create_time, MeetingRow.id) < before)
         query = query.order_by(MeetingRow.create_time.desc(), MeetingRow.id.desc()).limit(limit)
         async with self._database.begin() as session:
-            return [(_to_meeting(row[0]), row[1]) for row in await session.execute(query)]
+            return [(to_meeting(row[0]), row[1]) for row in await session.execute(query)]
 
     async def participants(
         self, meeting_id: UUID, after: tuple[datetime, UUID] | None, limit: int, *, with_left: bool
@@ -240,6 +174,21 @@ class Store:
             where &= tuple_(ParticipantRow.join_time, ParticipantRow.id) > after
         async with self._database.begin() as session:
             return await _participants(session, where, limit)
+
+    async def participants_of(
+        self, meeting_id: UUID, ids: Collection[UUID]
+    ) -> dict[UUID, Participant]:
+        """Find participants of a meeting, be they gone, by their ids; those that there are."""
+        where = (ParticipantRow.meeting_id == meeting_id) & ParticipantRow.id.in_(ids)
+        async with self._database.begin() as session:
+            return {each.id: each for each in await _participants(session, where)}
+
+    async def readable(self, code: str, user_id: UUID) -> Meeting:
+        """Read a meeting for somebody who has joined it, or is its host. Raises MeetingNotFound, NotParticipant."""
+        meeting, _ = await self.meeting(code)
+        if user_id != meeting.host_id and not await self.has_joined(meeting.id, user_id):
+            raise NotParticipant(meeting=meeting.name)
+        return meeting
 
     async def has_joined(self, meeting_id: UUID, user_id: UUID) -> bool:
         """Tell whether a user has ever joined a meeting."""
@@ -268,24 +217,6 @@ class Store:
 
 
 _AUDIT = [field.name for field in fields(AuditEvent)]
-_MEETING_FIELDS = (
-    "id",
-    "code",
-    "title",
-    "description",
-    "host_id",
-    "passcode",
-    "capacity",
-    "locked",
-    "voice_activity",
-    "create_time",
-    "update_time",
-    "start_time",
-    "end_time",
-    "revision",
-    "end_to_end_encrypted",
-    "analysis_revision",
-)
 
 
 def _here(meeting_id: UUID) -> ColumnElement[bool]:
@@ -308,45 +239,4 @@ async def _participants(
 ) -> list[Participant]:
     query = select(ParticipantRow).where(where)
     query = query.order_by(ParticipantRow.join_time, ParticipantRow.id).limit(limit)
-    return [_to_participant(row) for row in (await session.execute(query)).scalars()]
-
-
-def _meeting_values(meeting: Meeting) -> dict[str, object]:
-    values: dict[str, object] = {name: getattr(meeting, name) for name in _MEETING_FIELDS}
-    return {**values, "state": meeting.state.value, "settings": stored(meeting.settings)}
-
-
-def _to_meeting(row: MeetingRow) -> Meeting:
-    values = {name: getattr(row, name) for name in _MEETING_FIELDS}
-    return Meeting(**values, state=MeetingState(row.state), settings=settings_of(row.settings))
-
-
-def _participant_row(participant: Participant, request_id: UUID | None) -> ParticipantRow:
-    return ParticipantRow(
-        id=participant.id,
-        meeting_id=participant.meeting_id,
-        meeting_code=participant.meeting_code,
-        user_id=participant.user_id,
-        display_name=participant.display_name,
-        role=participant.role.value,
-        state=participant.state.value,
-        join_time=participant.join_time,
-        leave_time=participant.leave_time,
-        request_id=request_id,
-        consent=stored(participant.consent),
-    )
-
-
-def _to_participant(row: ParticipantRow) -> Participant:
-    return Participant(
-        id=row.id,
-        meeting_id=row.meeting_id,
-        meeting_code=row.meeting_code,
-        user_id=row.user_id,
-        display_name=row.display_name,
-        role=ParticipantRole(row.role),
-        state=ParticipantState(row.state),
-        join_time=row.join_time,
-        leave_time=row.leave_time,
-        consent=consent_of(row.consent),
-    )
+    return [to_participant(row) for row in (await session.execute(query)).scalars()]

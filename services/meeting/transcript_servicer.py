@@ -1,0 +1,153 @@
+"""TranscriptService: proto to domain and back."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from google.api.httpbody_pb2 import HttpBody
+from google.protobuf.message import Message
+from parley.meeting.v1 import transcript_pb2, transcript_pb2_grpc
+
+from chassis import paging
+from chassis.auth import user_principal
+from chassis.clock import Clock
+from chassis.errors import InvalidArgument
+from services.meeting import transcript
+from services.meeting.audit import AuditEvent
+from services.meeting.domain import Meeting, NotHost
+from services.meeting.store import Store
+from services.meeting.transcript import Entry, Form, Segment, TranscriptNotFound, one_line
+from services.meeting.transcript_store import Position, TranscriptStore
+
+DEFAULT_SEGMENTS = 100
+
+FORMS = {
+    transcript_pb2.TRANSCRIPT_FORMAT_UNSPECIFIED: transcript.TEXT,
+    transcript_pb2.TRANSCRIPT_FORMAT_TEXT: transcript.TEXT,
+    transcript_pb2.TRANSCRIPT_FORMAT_WEBVTT: transcript.WEBVTT,
+    transcript_pb2.TRANSCRIPT_FORMAT_SRT: transcript.SRT,
+    transcript_pb2.TRANSCRIPT_FORMAT_JSON: transcript.JSON,
+}
+
+
+class TranscriptServicer(transcript_pb2_grpc.TranscriptServiceServicer):
+    """Gives those who were there what was said, and what it came to."""
+
+    def __init__(self, store: Store, transcripts: TranscriptStore, clock: Clock) -> None:
+        self._store = store
+        self._transcripts = transcripts
+        self._clock = clock
+
+    async def ListTranscriptSegments(
+        self, request: transcript_pb2.ListTranscriptSegmentsRequest, context: Any
+    ) -> transcript_pb2.ListTranscriptSegmentsResponse:
+        """List what was said, in order of time."""
+        meeting = await self._readable(request.parent)
+        size = request.page_size or DEFAULT_SEGMENTS
+        after, since = _position(request.page_token), _time(request, "start_time")
+        found = await self._transcripts.page(
+            meeting, size + 1, after, one_line(request.query), since
+        )
+        token = _token(found[size - 1]) if len(found) > size else ""
+        shown = map(segment_proto, found[:size])
+        return transcript_pb2.ListTranscriptSegmentsResponse(segments=shown, next_page_token=token)
+
+    async def ExportTranscript(
+        self, request: transcript_pb2.ExportTranscriptRequest, context: Any
+    ) -> AsyncIterator[HttpBody]:
+        """Give the whole transcript as a file, a piece a page."""
+        meeting, form = await self._readable(request.name), FORMS[request.format]
+        saved = f'attachment; filename="{form.file_name(meeting)}"'
+        is_begun = False
+        async for piece in self._pieces(meeting, form):
+            if not is_begun:
+                await context.send_initial_metadata((("content-disposition", saved),))
+                is_begun = True
+            yield HttpBody(content_type=form.content_type, data=piece.encode())
+
+    async def DeleteTranscript(
+        self, request: transcript_pb2.DeleteTranscriptRequest, context: Any
+    ) -> transcript_pb2.DeleteTranscriptResponse:
+        """Delete what was said, with what was made of it."""
+        caller, now = _caller(), self._clock.now()
+        meeting, _ = await self._store.meeting(_code(request.name))
+        if caller != meeting.host_id:
+            raise NotHost(meeting=meeting.name)
+        event = AuditEvent(now, f"users/{caller}", "transcript.delete", meeting.name)
+        await self._transcripts.delete(meeting, now, event)
+        return transcript_pb2.DeleteTranscriptResponse()
+
+    async def _readable(self, name: str) -> Meeting:
+        return await self._store.readable(_code(name), _caller())
+
+    async def _pieces(self, meeting: Meeting, form: Form) -> AsyncIterator[str]:
+        """Write the file. Raises TranscriptNotFound before its first piece."""
+        count, origin = 0, meeting.create_time
+        async for page in self._transcripts.pages(meeting):
+            if count == 0:
+                origin = transcript.began(meeting, page[0].start_time)
+                yield form.head
+            entries = (
+                form.entry(Entry.of(number, each, origin))
+                for number, each in enumerate(page, count + 1)
+            )
+            yield (form.between if count else "") + form.between.join(entries)
+            count += len(page)
+        if count == 0:
+            raise TranscriptNotFound(meeting=meeting.name)
+        yield form.tail
+
+
+def segment_proto(segment: Segment) -> transcript_pb2.TranscriptSegment:
+    """Show a segment."""
+    shown = transcript_pb2.TranscriptSegment(
+        name=segment.name,
+        participant=segment.participant,
+        display_name=segment.display_name,
+        text=segment.text,
+        language_code=segment.language_code,
+        confidence=segment.confidence,
+    )
+    shown.start_time.FromDatetime(segment.start_time)
+    shown.end_time.FromDatetime(segment.end_time)
+    return shown
+
+
+def _caller() -> UUID:
+    return UUID(user_principal().user_id)
+
+
+def _code(name: str) -> str:
+    """Cut the code out of `meetings/{code}` and what may follow, which the contract has seen to."""
+    return name.split("/")[1]
+
+
+def _time(request: Message, field: str) -> datetime | None:
+    """Read a time if it is set. Raises InvalidArgument."""
+    if not request.HasField(field):
+        return None
+    try:
+        time: datetime = getattr(request, field).ToDatetime(UTC)
+    except (ValueError, OverflowError):
+        raise InvalidArgument(fields={field: "it is no time"}) from None
+    return time
+
+
+def _token(segment: Segment) -> str:
+    return paging.encode((segment.start_time.isoformat(), str(segment.id)))
+
+
+def _position(token: str) -> Position | None:
+    if not (values := paging.decode(token)):
+        return None
+    try:
+        time, identifier = values
+        return datetime.fromisoformat(time), UUID(identifier)
+    except ValueError:
+        raise paging.PageTokenInvalid from None
+
+
+__all__ = ["TranscriptServicer", "segment_proto"]
