@@ -34,6 +34,9 @@ SILENCE_LEVEL = -0.5
 TOKENS_PER_SECOND = 7.0
 TOKENS_MORE = 12
 """No speech is denser: a longer text is a loop."""
+TOKENS_PER_SECOND_LEAST = 1.0
+LONG_SECONDS = 5.0
+"""No speech so long, without a pause of half a second, is sparser."""
 REPEATS = 3
 """So often in a row a phrase of LONGEST_PHRASE tokens or fewer is no loop yet."""
 LONGEST_PHRASE = 8
@@ -138,7 +141,7 @@ class Whisper:
         limit = round(heard.seconds * TOKENS_PER_SECOND) + TOKENS_MORE
         rows, guesses = rows[len(fixed) :], list(draft)
         while True:
-            token = self._choose(rows[0], is_first=not text)
+            token = self._choose(rows[0], len(text), heard.seconds)
             scores.append(_score(rows[0], token))
             if token == self.vocabulary.end or len(text) >= limit or _is_loop(text):
                 break
@@ -146,9 +149,7 @@ class Whisper:
             if guesses and guesses.pop(0) == token:
                 rows = rows[1:]
                 continue
-            if (
-                guesses or len(rows) > 1
-            ):  # the draft went another way: forget what was computed of it
+            if guesses or len(rows) > 1:  # the draft went another way: forget what came of it
                 past = _cut(past, len(prompt) + len(text) - 1)
                 guesses = []
             rows, past, _ = self._run([token], 0, heard, past)
@@ -161,8 +162,12 @@ class Whisper:
         positions = round(heard.seconds / POSITION_SECONDS)
         return weights[:, len(prompt) - 1 :, :positions]
 
-    def _choose(self, logits: Floats, *, is_first: bool) -> int:
-        return int((logits + (self._suppressed_first if is_first else self._suppressed)).argmax())
+    def _choose(self, logits: Floats, count: int, seconds: float) -> int:
+        """Choose what follows so many tokens. After a sentence the decoder likes to end, though more is said."""
+        scores = logits + (self._suppressed if count else self._suppressed_first)
+        if seconds >= LONG_SECONDS and 0 < count < seconds * TOKENS_PER_SECOND_LEAST:
+            scores[self.vocabulary.end] = -np.inf
+        return int(scores.argmax())
 
     def _encode(self, mel: Floats) -> dict[str, Floats]:
         made = self._encoder.run(self._outputs, {"mel": mel[None]})
