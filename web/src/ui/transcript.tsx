@@ -1,6 +1,6 @@
 /** The transcript beside the stage: it follows what is said, is searched, and catches up those who come late. */
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import { type RefObject, useEffect, useRef, useState, useSyncExternalStore } from "react";
+import { type RefObject, useEffect, useLayoutEffect, useRef, useState, useSyncExternalStore } from "react";
 import { transcripts } from "../api/client";
 import type { Call, CallState } from "../call/call";
 import { entriesOf, type Entry, found } from "../call/transcript";
@@ -38,7 +38,7 @@ export function Transcript({ call, state, meeting, start, language, close }: Tra
   const all = entriesOf(kept.entries, lines, language, nameOf);
   const entries = found(all, query);
   const list = useRef<HTMLDivElement>(null);
-  const { isFollowing, follow } = useFollowing(list, entries.at(-1));
+  const { isFollowing, follow } = useFollowing(list);
   const begin = start ?? all[0]?.began ?? 0;
   const goTo = (key: string) => {
     setQuery("");
@@ -141,19 +141,23 @@ function emptiness({ settings }: CallState, isLoading: boolean): "loading" | "tr
 }
 
 /** Whether a list is at its end, where it then stays when something comes; and how to go there. */
-function useFollowing(list: RefObject<HTMLElement | null>, last: Entry | undefined) {
+function useFollowing(list: RefObject<HTMLElement | null>) {
   const [isFollowing, setFollowing] = useState(true);
   useEffect(() => {
     const { current } = list;
     if (current === null) return undefined;
-    const scrolled = () =>
-      setFollowing(current.scrollHeight - current.scrollTop - current.clientHeight < SLACK_PX);
+    let before = current.scrollTop;
+    const scrolled = () => {
+      const isAtEnd = current.scrollHeight - current.scrollTop - current.clientHeight < SLACK_PX;
+      if (isAtEnd) setFollowing(true);
+      else if (current.scrollTop < before) setFollowing(false); // not for what has come since: that is no reader's doing
+      before = current.scrollTop;
+    };
     current.addEventListener("scroll", scrolled);
     return () => current.removeEventListener("scroll", scrolled);
   }, [list]);
-  const key = last?.key;
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (isFollowing) list.current?.scrollTo({ top: list.current.scrollHeight });
-  }, [list, key, isFollowing]);
+  });
   return { isFollowing, follow: () => setFollowing(true) };
 }
