@@ -26,7 +26,7 @@ ABANDONED_SECONDS = 60.0
 MAKERS = 2
 ASKED_SECONDS = 25.0
 """How long somebody waits for a summary at most; the call's own deadline may be sooner."""
-JOB_SECONDS = 120.0
+JOB_SECONDS = 30.0
 
 Work = Callable[[], Awaitable[bool]]
 """Does something, and tells whether there may be more to do at once."""

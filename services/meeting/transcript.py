@@ -11,7 +11,7 @@ import json
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from chassis.errors import FailedPrecondition, NotFound
@@ -163,8 +163,8 @@ def _json(entry: Entry) -> str:
         "display_name": segment.display_name,
         "text": segment.text,
         "language_code": segment.language_code,
-        "start_time": segment.start_time.isoformat(),
-        "end_time": segment.end_time.isoformat(),
+        "start_time": _timestamp(segment.start_time),
+        "end_time": _timestamp(segment.end_time),
         "confidence": segment.confidence,
     }
     return json.dumps(values, ensure_ascii=False)
@@ -174,6 +174,11 @@ TEXT = Form("text/plain; charset=utf-8", "txt", _text)
 WEBVTT = Form("text/vtt; charset=utf-8", "vtt", _webvtt, head="WEBVTT\n\n")
 SRT = Form("application/x-subrip; charset=utf-8", "srt", _srt)
 JSON = Form("application/json", "json", _json, head="[\n", between=",\n", tail="\n]\n")
+
+
+def _timestamp(time: datetime) -> str:
+    """RFC 3339, in UTC."""
+    return time.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def _clock(since: timedelta, point: str) -> str:
