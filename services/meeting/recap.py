@@ -14,11 +14,11 @@ from parley.ai.v1 import ai_pb2
 from chassis import logs, telemetry
 from chassis.clock import Clock
 from chassis.errors import DomainError
-from services.meeting.domain import Meeting
+from services.meeting.domain import Meeting, TranscriptNotFound
 from services.meeting.peers import Peers
 from services.meeting.summary import PATIENCE, Point, Summary, chosen, delay, point
 from services.meeting.summary_store import Claim, SummaryStore
-from services.meeting.transcript import Segment, TranscriptNotFound, began
+from services.meeting.transcript import Segment, began
 from services.meeting.transcript_store import Said, TranscriptStore
 
 POLL_SECONDS = 2.0

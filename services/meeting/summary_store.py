@@ -13,8 +13,8 @@ from sqlalchemy import and_, exists, literal, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from chassis.db import Database
-from services.meeting.domain import Meeting, MeetingState, ParticipantState
-from services.meeting.summary import ABANDONED, PATIENCE, Summary, SummaryNotFound, summary_of
+from services.meeting.domain import Meeting, MeetingState, ParticipantState, SummaryNotFound
+from services.meeting.summary import ABANDONED, PATIENCE, Summary, summary_of
 from services.meeting.tables import (
     MeetingRow,
     ParticipantRow,

@@ -14,27 +14,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from chassis.errors import FailedPrecondition, NotFound
-from services.meeting.domain import Meeting, MeetingState, Participant
+from services.meeting.domain import Meeting, MeetingState, Participant, TranscriptOff
 
 MAX_SEGMENTS = 100_000
 """How many segments are kept of one meeting at most: more than a week of talk."""
 AFTERWARDS = timedelta(minutes=10)
 """How long after the end of a meeting there still may come what was said before."""
-
-
-class TranscriptNotFound(NotFound):
-    """Nothing is kept of what was said in this meeting, or nothing any more."""
-
-    reason = "TRANSCRIPT_NOT_FOUND"
-    message = "No transcript is kept of this meeting."
-
-
-class TranscriptOff(FailedPrecondition):
-    """The host wants neither transcript nor summary, or the meeting is over: nothing is recorded."""
-
-    reason = "TRANSCRIPT_OFF"
-    message = "What is said in this meeting is not kept."
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,8 +186,6 @@ __all__ = [
     "Entry",
     "Form",
     "Segment",
-    "TranscriptNotFound",
-    "TranscriptOff",
     "agreed",
     "began",
     "is_held",

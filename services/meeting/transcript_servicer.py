@@ -17,13 +17,13 @@ from chassis.clock import Clock
 from chassis.errors import InvalidArgument
 from services.meeting import transcript
 from services.meeting.audit import AuditEvent
-from services.meeting.domain import Meeting, NotHost
+from services.meeting.domain import Meeting, NotHost, SummaryOff, TranscriptNotFound
 from services.meeting.recap import Recaps
 from services.meeting.settings import CaptionsOff
 from services.meeting.store import Store
-from services.meeting.summary import Point, SummaryOff
+from services.meeting.summary import Point
 from services.meeting.summary_store import SummaryStore
-from services.meeting.transcript import Entry, Form, Segment, TranscriptNotFound, one_line
+from services.meeting.transcript import Entry, Form, Segment, one_line
 from services.meeting.transcript_store import Position, TranscriptStore
 
 DEFAULT_SEGMENTS = 100

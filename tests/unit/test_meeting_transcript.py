@@ -22,6 +22,7 @@ from services.meeting.domain import (
     Participant,
     ParticipantRole,
     ParticipantState,
+    TranscriptOff,
 )
 from services.meeting.settings import Consent, Settings
 from services.meeting.transcript import (
@@ -29,7 +30,6 @@ from services.meeting.transcript import (
     Entry,
     Form,
     Segment,
-    TranscriptOff,
     agreed,
     began,
     is_held,
