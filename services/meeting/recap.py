@@ -18,7 +18,7 @@ from services.meeting.domain import Meeting, TranscriptNotFound
 from services.meeting.peers import Peers
 from services.meeting.summary import PATIENCE, Point, Summary, chosen, delay, point
 from services.meeting.summary_store import Claim, SummaryStore
-from services.meeting.transcript import Segment, began
+from services.meeting.transcript import Segment, began, one_line
 from services.meeting.transcript_store import Said, TranscriptStore
 
 POLL_SECONDS = 2.0
@@ -134,17 +134,18 @@ def summary_from(
 
     def points(told: Iterable[ai_pb2.TextPoint]) -> tuple[Point, ...]:
         return tuple(
-            point(each.text, cited, origin, assignee=each.assignee, due=each.due)
+            point(text, cited, origin, assignee=one_line(each.assignee), due=one_line(each.due))
             for each in told
-            if each.text and (cited := [known[it] for it in set(each.line_ids) if it in known])
+            if (text := one_line(each.text))
+            and (cited := [known[line] for line in set(each.line_ids) if line in known])
         )
 
     return Summary(
-        answer.overview,
+        one_line(answer.overview),
         points(answer.topics),
         points(answer.decisions),
         points(answer.action_items),
-        answer.model,
+        one_line(answer.model),
     )
 
 
