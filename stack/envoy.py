@@ -38,6 +38,9 @@ REST_DEADLINE = "10S"
 """REST requests have no deadline of their own: this one is handed to gRPC."""
 SLOW_REST_DEADLINE = "110S"
 """For what thinks about what it was sent: the ai service."""
+THOUGHTFUL = {"GenerateSummary", "CatchUp"}
+THOUGHTFUL_REST_DEADLINE = "28S"
+"""For methods of others that wait for the ai service, less than their route's timeout."""
 KEPT = "max-age=1, stale-while-revalidate=4"
 """How long Nginx may keep a read's answer, for those who ask for one that may be so old (nginx/cached.conf)."""
 USERS_COUNTED = 20_000
@@ -225,7 +228,7 @@ def policy_of(method: Method) -> str:
     """Name the rate-limit policy that a method falls under for its user."""
     if method.name == "UploadMedia":
         return "upload"
-    return "ai" if method.cluster == "ai" else "api"
+    return "ai" if method.cluster == "ai" or method.name in THOUGHTFUL else "api"
 
 
 def _binary() -> Path:
@@ -309,9 +312,15 @@ def _hash_policy(method: Method) -> str:
 def _asked(method: Method) -> Iterator[tuple[str, str]]:
     """What a REST route adds to the request: its deadline, and that Nginx can serve a file itself."""
     if not method.streaming:
-        yield "grpc-timeout", SLOW_REST_DEADLINE if method.cluster == "ai" else REST_DEADLINE
+        yield "grpc-timeout", _rest_deadline(method)
     if method.name == "DownloadMedia":
         yield "x-parley-offload", "1"
+
+
+def _rest_deadline(method: Method) -> str:
+    if method.cluster == "ai":
+        return SLOW_REST_DEADLINE
+    return THOUGHTFUL_REST_DEADLINE if method.name in THOUGHTFUL else REST_DEADLINE
 
 
 def _answered(method: Method, rule: Rule) -> Iterator[tuple[str, str]]:

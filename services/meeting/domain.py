@@ -98,6 +98,34 @@ class NotParticipant(PermissionDenied):
     message = "Only those who have joined may see this."
 
 
+class TranscriptNotFound(NotFound):
+    """Nothing is kept of what was said in this meeting, or nothing any more."""
+
+    reason = "TRANSCRIPT_NOT_FOUND"
+    message = "No transcript is kept of this meeting."
+
+
+class TranscriptOff(FailedPrecondition):
+    """The host wants neither transcript nor summary, or the meeting is over: nothing is recorded."""
+
+    reason = "TRANSCRIPT_OFF"
+    message = "What is said in this meeting is not kept."
+
+
+class SummaryNotFound(NotFound):
+    """There is no summary of this meeting: it is not made yet, nothing was kept that it could be made of, or it is deleted."""
+
+    reason = "SUMMARY_NOT_FOUND"
+    message = "There is no summary of this meeting."
+
+
+class SummaryOff(FailedPrecondition):
+    """The host wants no summary of this meeting."""
+
+    reason = "SUMMARY_OFF"
+    message = "Summaries are off in this meeting."
+
+
 class MeetingFull(ResourceExhausted):
     """As many are in the meeting as it takes. Try again when somebody has left."""
 

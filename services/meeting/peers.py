@@ -1,4 +1,4 @@
-"""The other services, as the meeting service speaks to them: signaling, media and user.
+"""The other services, as the meeting service speaks to them: signaling, media, ai and user.
 
 The database is the truth; these calls tell others of it. One that fails is tried again a little later, then logged:
 signaling and media find out by themselves when a client next asks.
@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 
 import grpc
+from parley.ai.v1 import ai_pb2, ai_pb2_grpc
 from parley.media.v1 import media_pb2, media_pb2_grpc
 from parley.meeting.v1 import settings_pb2
 from parley.signaling.v1 import signaling_pb2, signaling_pb2_grpc
@@ -32,6 +33,7 @@ class Peers:
     def __init__(self, mesh: grpc.aio.Channel) -> None:
         self._events = signaling_pb2_grpc.EventServiceStub(mesh)
         self._rooms = media_pb2_grpc.RoomServiceStub(mesh)
+        self._texts = ai_pb2_grpc.TextServiceStub(mesh)
         self._audit = admin_pb2_grpc.AuditServiceStub(mesh)
 
     async def meeting_ended(self, meeting: str) -> None:
@@ -67,6 +69,16 @@ class Peers:
         request = admin_pb2.RecordAuditEventsRequest(audit_events=map(_audit_event, events))
         try:
             await self._audit.RecordAuditEvents(request, timeout=TIMEOUT_SECONDS)
+        except grpc.aio.AioRpcError as error:
+            raise relayed(error) from error
+
+    async def summarise(
+        self, lines: Iterable[ai_pb2.TextLine], language: str, seconds: float
+    ) -> ai_pb2.SummarizeTextResponse:
+        """Have what was said summarised, within so many seconds. Raises what the ai service answers."""
+        request = ai_pb2.SummarizeTextRequest(lines=lines, language_code=language)
+        try:
+            return await self._texts.SummarizeText(request, timeout=seconds)
         except grpc.aio.AioRpcError as error:
             raise relayed(error) from error
 

@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from chassis.errors import FailedPrecondition, NotFound
 from services.meeting.transcript import Segment
 
 MAX_LINES = 20_000
@@ -26,20 +25,6 @@ PATIENCE = timedelta(hours=24)
 """For how long it is tried to make a summary, and how long what is said is held for one at most."""
 FIRST_DELAY = timedelta(seconds=15)
 LONGEST_DELAY = timedelta(minutes=30)
-
-
-class SummaryNotFound(NotFound):
-    """There is no summary of this meeting: it is not made yet, nothing was kept that it could be made of, or it is deleted."""
-
-    reason = "SUMMARY_NOT_FOUND"
-    message = "There is no summary of this meeting."
-
-
-class SummaryOff(FailedPrecondition):
-    """The host wants no summary of this meeting."""
-
-    reason = "SUMMARY_OFF"
-    message = "Summaries are off in this meeting."
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +135,6 @@ __all__ = [
     "SETTLING",
     "Point",
     "Summary",
-    "SummaryNotFound",
-    "SummaryOff",
     "chosen",
     "delay",
     "point",

@@ -11,30 +11,15 @@ import json
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from chassis.errors import FailedPrecondition, NotFound
-from services.meeting.domain import Meeting, MeetingState, Participant
+from services.meeting.domain import Meeting, MeetingState, Participant, TranscriptOff
 
 MAX_SEGMENTS = 100_000
 """How many segments are kept of one meeting at most: more than a week of talk."""
 AFTERWARDS = timedelta(minutes=10)
 """How long after the end of a meeting there still may come what was said before."""
-
-
-class TranscriptNotFound(NotFound):
-    """Nothing is kept of what was said in this meeting, or nothing any more."""
-
-    reason = "TRANSCRIPT_NOT_FOUND"
-    message = "No transcript is kept of this meeting."
-
-
-class TranscriptOff(FailedPrecondition):
-    """The host wants neither transcript nor summary, or the meeting is over: nothing is recorded."""
-
-    reason = "TRANSCRIPT_OFF"
-    message = "What is said in this meeting is not kept."
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +148,8 @@ def _json(entry: Entry) -> str:
         "display_name": segment.display_name,
         "text": segment.text,
         "language_code": segment.language_code,
-        "start_time": segment.start_time.isoformat(),
-        "end_time": segment.end_time.isoformat(),
+        "start_time": _timestamp(segment.start_time),
+        "end_time": _timestamp(segment.end_time),
         "confidence": segment.confidence,
     }
     return json.dumps(values, ensure_ascii=False)
@@ -174,6 +159,11 @@ TEXT = Form("text/plain; charset=utf-8", "txt", _text)
 WEBVTT = Form("text/vtt; charset=utf-8", "vtt", _webvtt, head="WEBVTT\n\n")
 SRT = Form("application/x-subrip; charset=utf-8", "srt", _srt)
 JSON = Form("application/json", "json", _json, head="[\n", between=",\n", tail="\n]\n")
+
+
+def _timestamp(time: datetime) -> str:
+    """RFC 3339, in UTC."""
+    return time.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def _clock(since: timedelta, point: str) -> str:
@@ -196,8 +186,6 @@ __all__ = [
     "Entry",
     "Form",
     "Segment",
-    "TranscriptNotFound",
-    "TranscriptOff",
     "agreed",
     "began",
     "is_held",

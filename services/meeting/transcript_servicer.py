@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -17,9 +17,13 @@ from chassis.clock import Clock
 from chassis.errors import InvalidArgument
 from services.meeting import transcript
 from services.meeting.audit import AuditEvent
-from services.meeting.domain import Meeting, NotHost
+from services.meeting.domain import Meeting, NotHost, SummaryOff, TranscriptNotFound
+from services.meeting.recap import Recaps
+from services.meeting.settings import CaptionsOff
 from services.meeting.store import Store
-from services.meeting.transcript import Entry, Form, Segment, TranscriptNotFound, one_line
+from services.meeting.summary import Point
+from services.meeting.summary_store import SummaryStore
+from services.meeting.transcript import Entry, Form, Segment, one_line
 from services.meeting.transcript_store import Position, TranscriptStore
 
 DEFAULT_SEGMENTS = 100
@@ -36,9 +40,18 @@ FORMS = {
 class TranscriptServicer(transcript_pb2_grpc.TranscriptServiceServicer):
     """Gives those who were there what was said, and what it came to."""
 
-    def __init__(self, store: Store, transcripts: TranscriptStore, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: Store,
+        transcripts: TranscriptStore,
+        summaries: SummaryStore,
+        recaps: Recaps,
+        clock: Clock,
+    ) -> None:
         self._store = store
         self._transcripts = transcripts
+        self._summaries = summaries
+        self._recaps = recaps
         self._clock = clock
 
     async def ListTranscriptSegments(
@@ -72,13 +85,65 @@ class TranscriptServicer(transcript_pb2_grpc.TranscriptServiceServicer):
         self, request: transcript_pb2.DeleteTranscriptRequest, context: Any
     ) -> transcript_pb2.DeleteTranscriptResponse:
         """Delete what was said, with what was made of it."""
-        caller, now = _caller(), self._clock.now()
-        meeting, _ = await self._store.meeting(_code(request.name))
-        if caller != meeting.host_id:
-            raise NotHost(meeting=meeting.name)
-        event = AuditEvent(now, f"users/{caller}", "transcript.delete", meeting.name)
+        meeting, now = await self._hosted(request.name), self._clock.now()
+        event = AuditEvent(now, f"users/{meeting.host_id}", "transcript.delete", meeting.name)
         await self._transcripts.delete(meeting, now, event)
         return transcript_pb2.DeleteTranscriptResponse()
+
+    async def GetSummary(
+        self, request: transcript_pb2.GetSummaryRequest, context: Any
+    ) -> transcript_pb2.Summary:
+        """Read what the meeting came to."""
+        return await self._summary(await self._readable(request.name))
+
+    async def GenerateSummary(
+        self, request: transcript_pb2.GenerateSummaryRequest, context: Any
+    ) -> transcript_pb2.Summary:
+        """Make the summary now, anew if there is one."""
+        meeting = await self._hosted(request.name)
+        if not meeting.settings.summary:
+            raise SummaryOff(meeting=meeting.name)
+        await self._recaps.make(meeting, request.language_code)
+        return await self._summary(meeting)
+
+    async def CatchUp(
+        self, request: transcript_pb2.CatchUpRequest, context: Any
+    ) -> transcript_pb2.CatchUpResponse:
+        """Tell what was said since a time."""
+        meeting, since = await self._readable(request.name), _time(request, "since")
+        if not meeting.settings.captions:
+            raise CaptionsOff(meeting=meeting.name)
+        points, model = await self._recaps.catch_up(meeting, since)
+        kept = await self._transcripts.kept({each for point in points for each in point.cites})
+        shown = [_point(meeting, point, kept) for point in points]
+        return transcript_pb2.CatchUpResponse(points=shown, model=model)
+
+    async def _summary(self, meeting: Meeting) -> transcript_pb2.Summary:
+        """Read a summary; what it cites, as far as that is kept. Raises SummaryNotFound."""
+        summary, create_time = await self._summaries.get(meeting)
+        kept = await self._transcripts.kept(summary.cites)
+        shown = transcript_pb2.Summary(
+            name=f"{meeting.name}/summary",
+            overview=summary.overview,
+            topics=[_point(meeting, each, kept) for each in summary.topics],
+            decisions=[_point(meeting, each, kept) for each in summary.decisions],
+            action_items=[
+                transcript_pb2.ActionItem(
+                    point=_point(meeting, each, kept), assignee=each.assignee, due=each.due
+                )
+                for each in summary.action_items
+            ],
+            model=summary.model,
+        )
+        shown.create_time.FromDatetime(create_time)
+        return shown
+
+    async def _hosted(self, name: str) -> Meeting:
+        """Read a meeting for its host. Raises MeetingNotFound, NotHost."""
+        meeting, _ = await self._store.meeting(_code(name))
+        if _caller() != meeting.host_id:
+            raise NotHost(meeting=meeting.name)
+        return meeting
 
     async def _readable(self, name: str) -> Meeting:
         return await self._store.readable(_code(name), _caller())
@@ -113,6 +178,13 @@ def segment_proto(segment: Segment) -> transcript_pb2.TranscriptSegment:
     )
     shown.start_time.FromDatetime(segment.start_time)
     shown.end_time.FromDatetime(segment.end_time)
+    return shown
+
+
+def _point(meeting: Meeting, point: Point, kept: Collection[UUID]) -> transcript_pb2.SummaryPoint:
+    cited = [f"{meeting.name}/transcript/{each}" for each in point.cites if each in kept]
+    shown = transcript_pb2.SummaryPoint(text=point.text, citations=cited)
+    shown.offset.FromMilliseconds(round(point.offset_seconds * 1000))
     return shown
 
 

@@ -12,18 +12,21 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, delete, func, select, tuple_
+from sqlalchemy import ColumnElement, Row, and_, delete, exists, func, or_, select, true, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.db import Database
 from services.meeting.audit import AuditEvent
-from services.meeting.domain import Meeting
-from services.meeting.summary import MAX_LINES
-from services.meeting.tables import AuditRow, SegmentRow, SummaryRow, TranscriptRow
+from services.meeting.domain import Meeting, MeetingState
+from services.meeting.settings import RETENTION_SECONDS
+from services.meeting.summary import MAX_LINES, PATIENCE
+from services.meeting.tables import AuditRow, MeetingRow, SegmentRow, SummaryRow, TranscriptRow
 from services.meeting.transcript import MAX_SEGMENTS, Segment
 
 BATCH = 500
+MEETINGS_AT_ONCE = 100
+SEGMENTS_AT_ONCE = 1_000
 
 Position = tuple[datetime, UUID]
 """Where a segment is among the others: when it began, and its id."""
@@ -120,6 +123,32 @@ class TranscriptStore:
             await session.execute(delete(SummaryRow).where(SummaryRow.meeting_id == meeting.id))
             session.add(AuditRow(**asdict(event)))
 
+    async def let_go(self, now: datetime) -> int:
+        """Delete some of what has been kept long enough, or held; returns how many segments."""
+        rules = _rules(now)
+        query = select(TranscriptRow.meeting_id).join(
+            MeetingRow, MeetingRow.id == TranscriptRow.meeting_id
+        )
+        is_due = or_(*(meeting & _exists_segment(segment) for meeting, segment in rules))
+        query = query.where((TranscriptRow.segment_count > 0) & is_due).limit(MEETINGS_AT_ONCE)
+        is_over = or_(*(meeting & segment for meeting, segment in rules))
+        async with self._database.begin() as session:
+            meetings = (await session.execute(query)).scalars().all()
+        return sum([await self._let_go_of(each, is_over) for each in meetings])
+
+    async def _let_go_of(self, meeting_id: UUID, is_over: ColumnElement[bool]) -> int:
+        locked = select(TranscriptRow).where(TranscriptRow.meeting_id == meeting_id)
+        found = select(SegmentRow.id).join(MeetingRow, MeetingRow.id == SegmentRow.meeting_id)
+        found = found.where((SegmentRow.meeting_id == meeting_id) & is_over)
+        statement = delete(SegmentRow).where(SegmentRow.id.in_(found.limit(SEGMENTS_AT_ONCE)))
+        async with self._database.begin() as session:
+            rows = await session.execute(locked.with_for_update(skip_locked=True))
+            if (row := rows.scalar_one_or_none()) is None:
+                return 0
+            gone = len((await session.execute(statement.returning(SegmentRow.id))).all())
+            row.segment_count -= gone
+            return gone
+
 
 async def locked_transcript(
     session: AsyncSession, meeting_id: UUID, now: datetime
@@ -129,6 +158,30 @@ async def locked_transcript(
     await session.execute(new.on_conflict_do_nothing())
     query = select(TranscriptRow).where(TranscriptRow.meeting_id == meeting_id)
     return (await session.execute(query.with_for_update())).scalar_one()
+
+
+def _rules(now: datetime) -> list[tuple[ColumnElement[bool], ColumnElement[bool]]]:
+    """Which segments, of which meetings, have been here long enough.
+
+    A meeting that nobody ends is taken to be over, of each segment, PATIENCE after it was said. What a summary is still
+    to be made of stays until it is, but nothing is held for longer than PATIENCE.
+    """
+    over = MeetingRow.state == MeetingState.ENDED.value
+    is_waited_for = (SummaryRow.meeting_id == MeetingRow.id) & SummaryRow.due_time.is_not(None)
+    done = over & ~exists().where(is_waited_for)
+    seconds = MeetingRow.settings["transcript_retention_seconds"].as_integer()
+    kept_for = func.make_interval(0, 0, 0, 0, 0, 0, func.coalesce(seconds, RETENTION_SECONDS))
+    held, began = and_(SegmentRow.held), SegmentRow.start_time
+    return [
+        (done & (MeetingRow.end_time + kept_for <= now), ~held),
+        (~over, ~held & (began + kept_for <= now - PATIENCE)),
+        (done, held),
+        (true(), held & (began <= now - PATIENCE)),
+    ]
+
+
+def _exists_segment(where: ColumnElement[bool]) -> ColumnElement[bool]:
+    return exists().where((SegmentRow.meeting_id == TranscriptRow.meeting_id) & where)
 
 
 _FIELDS = (

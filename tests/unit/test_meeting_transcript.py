@@ -22,6 +22,7 @@ from services.meeting.domain import (
     Participant,
     ParticipantRole,
     ParticipantState,
+    TranscriptOff,
 )
 from services.meeting.settings import Consent, Settings
 from services.meeting.transcript import (
@@ -29,7 +30,6 @@ from services.meeting.transcript import (
     Entry,
     Form,
     Segment,
-    TranscriptOff,
     agreed,
     began,
     is_held,
@@ -77,10 +77,12 @@ def file(form: Form, segments: list[Segment]) -> str:
     return form.head + form.between.join(entries) + form.tail
 
 
+pieces = st.text(max_size=10) | st.sampled_from(["-->", "<v Bob>", "</v>", "&lt;", "\n\n", "\r"])
+texts = st.lists(pieces, max_size=5).map("".join)
 said = st.builds(
     segment,
-    st.text(max_size=60),
-    name=st.text(max_size=20),
+    texts,
+    name=texts,
     begin=st.floats(0, 400_000),
     end=st.floats(0, 400_000),
 )

@@ -54,6 +54,21 @@ def test_the_edge_routes_a_method_by_who_may_call_it(method: Method) -> None:
     assert ("requirement_name: user" in route) is not open_to_all
 
 
+@pytest.mark.parametrize(
+    ("name", "deadline"),
+    [
+        ("GetMeeting", "10S"),
+        ("RecognizeSpeech", "110S"),
+        ("GenerateSummary", "28S"),
+        ("CatchUp", "28S"),
+    ],
+)
+def test_a_rest_call_has_the_time_that_it_takes(name: str, deadline: str) -> None:
+    (route,) = (each for each in ROUTES if each.startswith(f'"rest {name}"'))
+    assert f'key: grpc-timeout, value: "{deadline}"' in route
+    assert ("descriptor_value: ai" in route) == (deadline != "10S")
+
+
 def test_every_rest_method_has_a_route_of_its_own() -> None:
     wanted = [(rule.verb, rule.regex) for method in METHODS for rule in method.rules]
     found = re.findall(r"regex: '([^']+)' }, headers: .*?exact: (\w+)", EDGE)

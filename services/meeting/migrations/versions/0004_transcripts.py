@@ -36,6 +36,12 @@ def upgrade() -> None:
     op.create_index(
         "transcript_segments_time", "transcript_segments", ["meeting_id", "start_time", "id"]
     )
+    op.create_index(
+        "transcript_segments_held",
+        "transcript_segments",
+        ["meeting_id", "start_time"],
+        postgresql_where=sa.text("held"),
+    )
     op.create_table(
         "summaries",
         _meeting(primary_key=True),

@@ -1,0 +1,85 @@
+"""What the meeting service is made of: its servicers, and what goes on beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import grpc
+from parley.meeting.v1 import (
+    meeting_pb2_grpc,
+    participant_pb2_grpc,
+    settings_pb2_grpc,
+    transcript_pb2_grpc,
+)
+
+from chassis.auth import ServiceIdentity
+from chassis.clock import Clock
+from chassis.db import Database
+from services.meeting.caption_servicer import CaptionServicer
+from services.meeting.config import Config
+from services.meeting.participant_servicer import ParticipantServicer
+from services.meeting.peers import Peers
+from services.meeting.recap import Recaps
+from services.meeting.retention import Retention
+from services.meeting.servicer import MeetingServicer, PresenceServicer
+from services.meeting.settings_servicer import SettingsServicer
+from services.meeting.store import Store
+from services.meeting.summary_store import SummaryStore
+from services.meeting.telling import Telling
+from services.meeting.tickets import Tickets
+from services.meeting.transcript_servicer import TranscriptServicer
+from services.meeting.transcript_store import TranscriptStore
+from services.meeting.turn import Turn
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Servicers by their generated `add_…_to_server`, and what runs for ever beside them."""
+
+    servicers: Mapping[Any, object]
+    background: Sequence[Callable[[], Coroutine[Any, Any, None]]]
+
+
+def put_together(
+    config: Config,
+    clock: Clock,
+    identity: ServiceIdentity,
+    database: Database,
+    store: Store,
+    mesh: grpc.aio.Channel,
+) -> Parts:
+    """Put the service together."""
+    peers = Peers(mesh)
+    telling = Telling(store, peers)
+    tickets = Tickets(identity, timedelta(seconds=config.ticket_seconds))
+    transcripts, summaries = TranscriptStore(database), SummaryStore(database)
+    recaps = Recaps(transcripts, summaries, peers, clock)
+    signaling_url = f"ws{config.public_url.removeprefix('http')}/ws/signaling"
+    meetings = MeetingServicer(
+        store, peers, tickets, clock, signaling_url, config.ice_urls, _turn(config), telling
+    )
+    settings = SettingsServicer(store, peers, telling, clock, emotions_allowed=config.emotions)
+    participants = ParticipantServicer(store, telling, clock, emotions_allowed=config.emotions)
+    captions = CaptionServicer(store, transcripts, clock)
+    records = TranscriptServicer(store, transcripts, summaries, recaps, clock)
+    servicers = {
+        meeting_pb2_grpc.add_MeetingServiceServicer_to_server: meetings,
+        meeting_pb2_grpc.add_PresenceServiceServicer_to_server: PresenceServicer(store, clock),
+        settings_pb2_grpc.add_SettingsServiceServicer_to_server: settings,
+        participant_pb2_grpc.add_ParticipantServiceServicer_to_server: participants,
+        transcript_pb2_grpc.add_CaptionServiceServicer_to_server: captions,
+        transcript_pb2_grpc.add_TranscriptServiceServicer_to_server: records,
+    }
+    return Parts(servicers, (telling.run, recaps.run, Retention(transcripts, clock).run))
+
+
+def _turn(config: Config) -> Turn | None:
+    if not config.turn_urls or not config.turn_secret:
+        return None
+    return Turn(config.turn_urls, config.turn_secret, timedelta(seconds=config.turn_seconds))
+
+
+__all__ = ["Parts", "put_together"]
