@@ -41,6 +41,28 @@ def test_the_topics_of_an_english_meeting_come_in_order_with_names_and_lines() -
     assert max(lines[1]) < 29 <= min(lines[2])
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("Moving on to the parking spaces.", "The next item is the coffee machine."),
+        ("接下来说一下停车位。", "最后一个议题，咖啡机。"),
+    ],
+)
+def test_a_topic_begins_where_somebody_says_so(first: str, second: str) -> None:
+    rounds = [
+        *(f"Ann: The rent of office number {number} rises." for number in range(8)),
+        f"Ann: {first}",
+        *(f"Ben: The parking spaces of house {number} are full." for number in range(7)),
+        f"Ann: {second}",
+        *(f"Ben: The coffee machine on floor {number} leaks." for number in range(7)),
+    ]
+    cited = [sorted(map(int, topic.line_ids)) for topic in summarise(talk(*rounds)).topics]
+    assert [
+        (each[0] > start, each[-1] <= end)
+        for each, start, end in zip(cited, (0, 8, 16), (8, 16, 24), strict=True)
+    ] == [(True, True)] * 3
+
+
 def test_the_decisions_of_an_english_meeting_are_found_and_what_is_open_is_not() -> None:
     assert [(each.text, each.line_ids) for each in summarise(ENGLISH).decisions] == [
         (

@@ -1,4 +1,4 @@
-"""`python -m services.ai.text`: one extractive summary. JSON in, JSON out; then it ends, and its memory with it."""
+"""`python -m services.ai.text`: extractive summaries, a line of JSON in, a line out, until there are no more."""
 
 from __future__ import annotations
 
@@ -14,6 +14,6 @@ NICENESS = 10
 
 if __name__ == "__main__":
     os.nice(NICENESS)
-    asked = json.load(sys.stdin.buffer)
-    summary = summarise([Line(*line) for line in asked["lines"]], asked["language"])
-    json.dump(summary.plain(), sys.stdout)
+    for asked in map(json.loads, sys.stdin.buffer):
+        summary = summarise([Line(*line) for line in asked["lines"]], asked["language"])
+        print(json.dumps(summary.plain()), flush=True)

@@ -17,7 +17,7 @@ from services.ai.domain import ModelNotReady
 from services.ai.text import endpoint
 from services.ai.text.briefing import Briefer
 from services.ai.text.endpoint import EndpointError
-from services.ai.text.extractor import Extractor
+from services.ai.text.extractor import Extractor, extractor
 from services.ai.text.summary import Line, Point, Summary
 from services.ai.text.translation import Translator
 
@@ -39,12 +39,12 @@ class TextServicer(ai_pb2_grpc.TextServiceServicer):
 
     def __init__(
         self,
-        extractor: Extractor,
+        own: Extractor,
         briefer: Briefer | None,
         translator: Translator | None,
         seconds: float,
     ) -> None:
-        self._extractor = extractor
+        self._own = own
         self._briefer = briefer
         self._translator = translator
         self._seconds = seconds
@@ -55,7 +55,7 @@ class TextServicer(ai_pb2_grpc.TextServiceServicer):
         """Summarise what was said: by the language model, if there is one and it answers, or of the lines themselves."""
         lines = [Line(each.id, each.speaker, each.text) for each in request.lines]
         summary = await self._briefed(lines, request.language_code)
-        return _response(summary or await self._extractor.summarise(lines, request.language_code))
+        return _response(summary or await self._own.summarise(lines, request.language_code))
 
     async def TranslateText(
         self, request: ai_pb2.TranslateTextRequest, context: Any
@@ -88,14 +88,14 @@ class TextServicer(ai_pb2_grpc.TextServiceServicer):
 
 @asynccontextmanager
 async def text_servicer(config: Config) -> AsyncIterator[TextServicer]:
-    """Put the servicer together; connections to the language model are kept until the block ends."""
-    async with endpoint.client(config.llm_seconds) as client:
+    """Put the servicer together; what it keeps is kept until the block ends."""
+    async with endpoint.client(config.llm_seconds) as client, extractor() as own:
         briefer, translator = None, None
         if config.llm_url:
             model = endpoint.Endpoint(client, config.llm_url, config.llm_model, config.llm_key)
             briefer = Briefer(model, config.llm_prompt_bytes)
             translator = Translator(model, config.llm_prompt_bytes)
-        yield TextServicer(Extractor(), briefer, translator, config.llm_seconds)
+        yield TextServicer(own, briefer, translator, config.llm_seconds)
 
 
 def _response(summary: Summary) -> ai_pb2.SummarizeTextResponse:
