@@ -70,12 +70,12 @@ def reasons() -> list[Reason]:
 
 
 def load() -> None:
-    """Import whatever declares errors: the chassis, and the services' domains."""
+    """Import whatever may declare errors: the chassis, and all of the services but what runs when imported."""
     for module in pkgutil.iter_modules(chassis.__path__):
         if not module.ispkg:
             importlib.import_module(f"chassis.{module.name}")
     for found in pkgutil.walk_packages(services.__path__, "services."):
-        if found.name.endswith(".domain"):
+        if not found.name.endswith(".__main__"):
             importlib.import_module(found.name)
 
 

@@ -116,6 +116,7 @@ class Services:
             )
             if self.settings.ai.tasks:
                 values["PARLEY_MODEL_TASKS"] = ",".join(self.settings.ai.tasks)
+            values |= self._language_model()
         return values
 
     def _turn(self) -> dict[str, str]:
@@ -127,6 +128,13 @@ class Services:
             "PARLEY_TURN_SECRET": turn.secret,
             "PARLEY_TURN_SECONDS": str(turn.lifetime),
         }
+
+    def _language_model(self) -> dict[str, str]:
+        ai = self.settings.ai
+        if not ai.llm_url:
+            return {}
+        named = {"PARLEY_LLM_URL": ai.llm_url, "PARLEY_LLM_MODEL": ai.llm_model}
+        return {**named, "PARLEY_LLM_KEY": ai.llm_key} if ai.llm_key else named
 
     def _objects(self) -> dict[str, str]:
         objects = self.settings.objects

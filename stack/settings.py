@@ -191,11 +191,24 @@ class Ai:
     """What the machine understands of meetings: see docs/ai.md.
 
     `emotions`: whether hosts may have expressions of faces read, each participant willing. `tasks`: what models are
-    wanted for; all, when empty.
+    wanted for; all, when empty. `llm_url` and `llm_model`: a language model behind an OpenAI-compatible endpoint, which
+    gets to read what was said to summarise and translate it; `llm_key`: its key, if it wants one.
     """
 
     emotions: bool = False
     tasks: tuple[str, ...] = ()
+    llm_url: str = ""
+    llm_model: str = ""
+    llm_key: str = field(default="", repr=False)
+
+    def check(self) -> None:
+        """Raise ValueError for what can't work."""
+        if bool(self.llm_url) != bool(self.llm_model):
+            raise ValueError("[ai] needs both `llm_url` and `llm_model`, or neither")
+        if self.llm_url and not self.llm_url.startswith(("http://", "https://")):
+            raise ValueError(
+                f"[ai] {self.llm_url!r} is not an address like https://llm.example.org/v1"
+            )
 
 
 @dataclass(frozen=True, slots=True)

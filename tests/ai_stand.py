@@ -34,9 +34,10 @@ PIECE_BYTES = 2_560
 
 @dataclass(frozen=True, slots=True)
 class AiStand:
-    """`stub` calls as the media service; `metadata` is a user's, `recordings` what is in that user's library."""
+    """`stub` and `text` call as the media service; `metadata` is a user's, `recordings` what is in that user's library."""
 
     stub: ai_pb2_grpc.AiServiceAsyncStub
+    text: ai_pb2_grpc.TextServiceAsyncStub
     metadata: tuple[tuple[str, str], ...]
     recordings: dict[str, bytes]
 
@@ -85,7 +86,12 @@ async def ai_running(folder: Path, *tasks: str, **config: Any) -> AsyncIterator[
             running(Config(**values)) as server,
             channels.direct(f"127.0.0.1:{server.port}", identity) as channel,
         ):
-            yield AiStand(ai_pb2_grpc.AiServiceStub(channel), caller_metadata, recordings)
+            yield AiStand(
+                ai_pb2_grpc.AiServiceStub(channel),
+                ai_pb2_grpc.TextServiceStub(channel),
+                caller_metadata,
+                recordings,
+            )
 
 
 @asynccontextmanager

@@ -20,6 +20,7 @@ from services.ai.engines import Engines
 from services.ai.library import Library
 from services.ai.servicer import AiServicer
 from services.ai.silero import SileroVad
+from services.ai.text.servicer import text_servicer
 
 FACE_TASKS = frozenset({"face-detection", "expression"})
 
@@ -56,9 +57,12 @@ async def running(config: Config) -> AsyncIterator[server.Server]:
             emotions=config.emotions,
         )
         engines.has("voice-activity", voices)
-        async with channels.mesh(config, identity) as mesh:
+        async with channels.mesh(config, identity) as mesh, text_servicer(config) as text:
             servicer = AiServicer(engines, keeper, Library(mesh), config.max_streams)
-            servicers = {ai_pb2_grpc.add_AiServiceServicer_to_server: servicer}
+            servicers = {
+                ai_pb2_grpc.add_AiServiceServicer_to_server: servicer,
+                ai_pb2_grpc.add_TextServiceServicer_to_server: text,
+            }
             verifier = UserTokenVerifier(published_keys(mesh))
             async with (
                 server.serving(config, "ai", identity, verifier, servicers) as it,

@@ -48,10 +48,10 @@ class ModelNotReady(Unavailable):
 
 
 class AiBusy(ResourceExhausted):
-    """As much waits to be recognised as may. Try again a little later."""
+    """As much waits to be recognised, or summarised, as may. Try again a little later."""
 
     reason = "AI_BUSY"
-    message = "This server has too much to recognise just now."
+    message = "This server has too much to do just now."
 
 
 class TooManyStreams(ResourceExhausted):

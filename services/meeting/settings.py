@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from chassis.errors import FailedPrecondition
+from chassis.errors import FailedPrecondition, InvalidArgument
 
 RETENTION_SECONDS = 30 * 86_400
 """How long chat and transcripts are kept by default."""
@@ -141,7 +141,7 @@ class EmotionsNotAllowed(FailedPrecondition):
     message = "This server does not read faces for emotions: its operator has not allowed it."
 
 
-class LanguageNotSupported(FailedPrecondition):
+class LanguageNotSupported(InvalidArgument):
     """Speech in this language is not recognised."""
 
     reason = "LANGUAGE_NOT_SUPPORTED"
@@ -179,7 +179,8 @@ class Settings:
         if after.emotions and not emotions_allowed:
             raise EmotionsNotAllowed
         if after.language_code.partition("-")[0].lower() not in LANGUAGES | {""}:
-            raise LanguageNotSupported(language=after.language_code)
+            fields = {"settings.language_code": "is not recognised"}
+            raise LanguageNotSupported(fields=fields, language=after.language_code)
         return after
 
 

@@ -75,7 +75,7 @@ async def room_voice(stack: RunningStack, code: str) -> AsyncIterator[RoomVoice]
     key = load_pem_private_key(secrets.key("media").read_bytes(), password=None)
     assert isinstance(key, Ed25519PrivateKey)
     identity = ServiceIdentity("media", key, Trust.load(secrets.trust))
-    target = f"127.0.0.1:{stack.layout.port('signaling', 'grpc')}"
+    target = f"127.0.0.1:{stack.process('signaling').ports['grpc']}"
     async with direct(target, identity) as channel:
         yield RoomVoice(signaling_pb2_grpc.EventServiceStub(channel), f"meetings/{code}")
 

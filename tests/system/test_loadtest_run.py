@@ -219,6 +219,9 @@ LACKING = {
     "stream_recognize_speech": {"OK", "Unavailable"},
     "recognize_long_speech": {"NotFound", "Unavailable"},
     "export_transcript": {"NotFound"},
+    "get_summary": {"NotFound"},
+    "generate_summary": {"FailedPrecondition"},
+    "catch_up": {"FailedPrecondition"},
 }
 """How these end where faces may not be read, no model of speech is built, and nothing was said or uploaded."""
 

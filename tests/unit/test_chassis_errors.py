@@ -5,10 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+import pytest
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 
 from chassis import errors
 from chassis.errors import DomainError, InvalidArgument, Unavailable, to_status
+from stack.errorsdoc import load
+
+
+@pytest.fixture(autouse=True, scope="module")
+def whole_tree() -> None:
+    load()
 
 
 def leaves(kind: type[DomainError] = DomainError) -> Iterator[type[DomainError]]:

@@ -410,7 +410,7 @@ class TextServiceServicer:
     def SummarizeText(self, request, context):
         """Summarises what was said. Every point cites the lines that it rests on.
 
-        Errors: UNAVAILABLE (MODEL_NOT_READY).
+        Errors: RESOURCE_EXHAUSTED (AI_BUSY).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -198,7 +198,7 @@ class TextServiceStub:
     SummarizeText: _grpc.UnaryUnaryMultiCallable[_ai_pb2.SummarizeTextRequest, _ai_pb2.SummarizeTextResponse]
     """Summarises what was said. Every point cites the lines that it rests on.
 
-    Errors: UNAVAILABLE (MODEL_NOT_READY).
+    Errors: RESOURCE_EXHAUSTED (AI_BUSY).
     """
     TranslateText: _grpc.UnaryUnaryMultiCallable[_ai_pb2.TranslateTextRequest, _ai_pb2.TranslateTextResponse]
     """Translates lines.
@@ -214,7 +214,7 @@ class TextServiceAsyncStub(TextServiceStub):
     SummarizeText: _aio.UnaryUnaryMultiCallable[_ai_pb2.SummarizeTextRequest, _ai_pb2.SummarizeTextResponse]  # type: ignore[assignment]
     """Summarises what was said. Every point cites the lines that it rests on.
 
-    Errors: UNAVAILABLE (MODEL_NOT_READY).
+    Errors: RESOURCE_EXHAUSTED (AI_BUSY).
     """
     TranslateText: _aio.UnaryUnaryMultiCallable[_ai_pb2.TranslateTextRequest, _ai_pb2.TranslateTextResponse]  # type: ignore[assignment]
     """Translates lines.
@@ -232,7 +232,7 @@ class TextServiceServicer:
     ) -> _typing.Union[_ai_pb2.SummarizeTextResponse, _abc.Awaitable[_ai_pb2.SummarizeTextResponse]]:
         """Summarises what was said. Every point cites the lines that it rests on.
 
-        Errors: UNAVAILABLE (MODEL_NOT_READY).
+        Errors: RESOURCE_EXHAUSTED (AI_BUSY).
         """
 
     def TranslateText(

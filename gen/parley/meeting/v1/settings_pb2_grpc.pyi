@@ -42,8 +42,8 @@ class SettingsServiceStub:
     """Changes a meeting's settings, before or during it. Hosts and co-hosts; `end_to_end_encrypted`: the host.
 
     Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), ABORTED (ETAG_MISMATCH),
-    FAILED_PRECONDITION (MEETING_ENDED, MEETING_ACTIVE, MEETING_ENCRYPTED, EMOTIONS_NOT_ALLOWED,
-    LANGUAGE_NOT_SUPPORTED), UNIMPLEMENTED (NOT_IMPLEMENTED: a field that this server does not have).
+    INVALID_ARGUMENT (LANGUAGE_NOT_SUPPORTED), FAILED_PRECONDITION (MEETING_ENDED, MEETING_ACTIVE, MEETING_ENCRYPTED,
+    EMOTIONS_NOT_ALLOWED), UNIMPLEMENTED (NOT_IMPLEMENTED: a field that this server does not have).
     """
 
 @_typing.type_check_only
@@ -60,8 +60,8 @@ class SettingsServiceAsyncStub(SettingsServiceStub):
     """Changes a meeting's settings, before or during it. Hosts and co-hosts; `end_to_end_encrypted`: the host.
 
     Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), ABORTED (ETAG_MISMATCH),
-    FAILED_PRECONDITION (MEETING_ENDED, MEETING_ACTIVE, MEETING_ENCRYPTED, EMOTIONS_NOT_ALLOWED,
-    LANGUAGE_NOT_SUPPORTED), UNIMPLEMENTED (NOT_IMPLEMENTED: a field that this server does not have).
+    INVALID_ARGUMENT (LANGUAGE_NOT_SUPPORTED), FAILED_PRECONDITION (MEETING_ENDED, MEETING_ACTIVE, MEETING_ENCRYPTED,
+    EMOTIONS_NOT_ALLOWED), UNIMPLEMENTED (NOT_IMPLEMENTED: a field that this server does not have).
     """
 
 class SettingsServiceServicer:
@@ -85,8 +85,8 @@ class SettingsServiceServicer:
         """Changes a meeting's settings, before or during it. Hosts and co-hosts; `end_to_end_encrypted`: the host.
 
         Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), ABORTED (ETAG_MISMATCH),
-        FAILED_PRECONDITION (MEETING_ENDED, MEETING_ACTIVE, MEETING_ENCRYPTED, EMOTIONS_NOT_ALLOWED,
-        LANGUAGE_NOT_SUPPORTED), UNIMPLEMENTED (NOT_IMPLEMENTED: a field that this server does not have).
+        INVALID_ARGUMENT (LANGUAGE_NOT_SUPPORTED), FAILED_PRECONDITION (MEETING_ENDED, MEETING_ACTIVE, MEETING_ENCRYPTED,
+        EMOTIONS_NOT_ALLOWED), UNIMPLEMENTED (NOT_IMPLEMENTED: a field that this server does not have).
         """
 
 def add_SettingsServiceServicer_to_server(servicer: SettingsServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
