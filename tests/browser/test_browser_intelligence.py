@@ -100,6 +100,27 @@ async def test_what_somebody_says_is_read_by_the_others_until_they_decline(
         await expect(captions(bob)).to_have_text("")
 
 
+async def test_what_is_kept_is_what_those_said_who_agreed(
+    browser: Browser, understanding: RunningStack
+) -> None:
+    async with call(browser, understanding) as (ann, bob):
+        await set_in_settings(ann, "Captions", "Keep a transcript")
+        for each, answer in ((ann, "Yes, keep it"), (bob, "No")):
+            await each.button("All right").click()
+            question = each.page.get_by_role("dialog", name="Keep what you say in the transcript?")
+            await question.get_by_role("button", name=answer).click()
+        await expect(badge(bob, "not you")).to_be_visible()
+        await expect(captions(bob).filter(has_text=SAID)).to_be_visible()
+        await ann.button("End for all").click()
+        await ann.page.get_by_role("dialog").get_by_role("button", name="End for all").click()
+        await bob.button("Transcript and summary").click()
+        kept = bob.page.get_by_role("region", name="Transcript")
+        await expect(kept.get_by_text(SAID).first).to_be_visible()
+        async with bob.page.expect_download() as download:
+            await kept.get_by_role("button", name="Text").click()
+        assert SAID.search((await (await download.value).path()).read_text())
+
+
 async def test_faces_are_read_of_those_alone_who_say_yes(
     browser: Browser, understanding: RunningStack
 ) -> None:
