@@ -240,7 +240,7 @@ class Attention:
         """Have what somebody has said recorded, and translated, where that is wanted."""
         speech, analysis = hypothesis.speech, self.analysis
         if analysis.is_recorded:
-            self._senses.scribe.record(self._room, segment(self._room, track, hypothesis))
+            self._senses.scribe.put(self._room, segment(self._room, track, hypothesis))
 
         def then(translations: Mapping[str, str]) -> None:
             if track.participant in self.analysis.captions and not self._is_over:

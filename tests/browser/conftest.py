@@ -54,7 +54,8 @@ def place() -> Iterator[Place]:
     """Give the network and the stack in it, the same for the session."""
     if not is_possible():
         why = "there are no network namespaces for this user: that needs root, and ip and nsenter"
-        pytest.skip(why)  # nobody else may make them; `.ci/run` and who tests as root run these
+        # Skipped: only root may make namespaces, and a test must not ask for root. Who tests as root runs these.
+        pytest.skip(why)
     with open_folder() as folder, network("server", "bob", "wifi") as net:
         how = ("--listen", "0.0.0.0", "--media-workers", "2")
         with stack_at(net.sites["server"], folder, *how) as address:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
@@ -27,29 +26,9 @@ from services.meeting.settings import (
     settings_of,
     stored,
 )
+from tests.meetings import NOW, a_meeting
 
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ON = Settings(captions=True, transcript=True, emotions=True, language_code="zh-CN")
-
-
-def meeting(settings: Settings, **values: object) -> Meeting:
-    made = Meeting(
-        id=uuid4(),
-        code="abc-defg-hij",
-        title="",
-        description="",
-        host_id=uuid4(),
-        state=MeetingState.ACTIVE,
-        passcode="",
-        capacity=10,
-        locked=False,
-        voice_activity=True,
-        create_time=NOW,
-        update_time=NOW,
-        settings=settings,
-        analysis_revision=7,
-    )
-    return replace(made, **values)  # type: ignore[arg-type]  # replace() takes any field
 
 
 def participant(consent: Consent) -> Participant:
@@ -75,7 +54,7 @@ EVERYONE = (SILENT, PLAIN, WILLING)
 def test_speech_is_recognised_of_those_who_have_not_declined_and_faces_read_of_the_willing() -> (
     None
 ):
-    found = analysis(meeting(ON), EVERYONE)
+    found = analysis(a_meeting(settings=ON, analysis_revision=7), EVERYONE)
     assert list(found.captions) == [PLAIN.name, WILLING.name]
     assert list(found.emotions) == [WILLING.name]
     assert (found.revision, found.transcript) == (7, True)
@@ -85,9 +64,9 @@ def test_speech_is_recognised_of_those_who_have_not_declined_and_faces_read_of_t
 @pytest.mark.parametrize(
     "off",
     [
-        meeting(Settings()),
-        meeting(ON, end_to_end_encrypted=True),
-        meeting(ON, state=MeetingState.ENDED),
+        a_meeting(settings=Settings()),
+        a_meeting(settings=ON, end_to_end_encrypted=True),
+        a_meeting(settings=ON, state=MeetingState.ENDED),
     ],
     ids=["switched off", "encrypted", "over"],
 )
@@ -97,7 +76,7 @@ def test_else_nobody_is_heard_or_seen(off: Meeting) -> None:
 
 
 def test_media_is_told_what_it_would_hear_if_it_asked() -> None:
-    found = analysis(meeting(ON), EVERYONE)
+    found = analysis(a_meeting(settings=ON, analysis_revision=7), EVERYONE)
     told = as_request("meetings/abc-defg-hij", found)
     assert told.meeting == "meetings/abc-defg-hij"
     for field in found.DESCRIPTOR.fields:

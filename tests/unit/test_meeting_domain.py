@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from chassis.errors import DomainError
 from services.meeting.domain import (
     EtagMismatch,
-    Meeting,
     MeetingActive,
     MeetingEnded,
     MeetingFull,
@@ -29,27 +28,11 @@ from services.meeting.domain import (
     new_code,
 )
 from services.meeting.settings import MeetingEncrypted, Settings
+from tests.meetings import HOST, NOW, a_meeting
 
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
 TICKET = timedelta(minutes=10)
-HOST, GUEST = UUID(int=1), UUID(int=2)
-
-
-def a_meeting(*, passcode: str = "", capacity: int = 10, locked: bool = False) -> Meeting:
-    return Meeting(
-        id=uuid4(),
-        code="abc-defg-hij",
-        title="Daily",
-        description="",
-        host_id=HOST,
-        state=MeetingState.SCHEDULED,
-        passcode=passcode,
-        capacity=capacity,
-        locked=locked,
-        voice_activity=True,
-        create_time=NOW,
-        update_time=NOW,
-    )
+SCHEDULED = MeetingState.SCHEDULED
+GUEST = UUID(int=2)
 
 
 def somebody(state: ParticipantState = ParticipantState.CONNECTED) -> Participant:
@@ -77,7 +60,7 @@ def test_the_host_joins_as_host_whatever_the_passcode_and_the_lock() -> None:
 
 
 def test_encryption_is_fixed_once_somebody_has_a_ticket() -> None:
-    meeting, off = a_meeting(), Settings()
+    meeting, off = a_meeting(state=SCHEDULED), Settings()
     encrypted = meeting.configured(NOW, off, encrypted=True, joined=False)
     assert encrypted.end_to_end_encrypted
     assert encrypted.etag != meeting.etag
@@ -89,7 +72,7 @@ def test_encryption_is_fixed_once_somebody_has_a_ticket() -> None:
 
 
 def test_what_is_encrypted_is_not_heard_and_what_is_heard_is_not_encrypted() -> None:
-    meeting, heard = a_meeting(), Settings(captions=True)
+    meeting, heard = a_meeting(state=SCHEDULED), Settings(captions=True)
     with pytest.raises(MeetingEncrypted):
         meeting.configured(NOW, heard, encrypted=True, joined=False)
     listening = meeting.configured(NOW, heard, encrypted=False, joined=True)
@@ -134,7 +117,7 @@ def test_who_left_comes_back_only_as_somebody_new() -> None:
 
 
 def test_only_the_host_ends_a_meeting_and_its_end_is_for_good() -> None:
-    meeting = a_meeting().started(NOW)
+    meeting = a_meeting(state=SCHEDULED).started(NOW)
     with pytest.raises(NotHost):
         meeting.ended(GUEST, NOW)
     over = meeting.ended(HOST, NOW)
@@ -148,7 +131,7 @@ STEPS = st.lists(st.sampled_from(["start", "end by host", "end by guest"]), max_
 
 @given(STEPS)
 def test_whatever_happens_a_meeting_never_comes_back_from_its_end(steps: list[str]) -> None:
-    meeting, order = a_meeting(), list(MeetingState)
+    meeting, order = a_meeting(state=SCHEDULED), list(MeetingState)
     for number, step in enumerate(steps):
         before, now = meeting, NOW + timedelta(seconds=number)
         try:

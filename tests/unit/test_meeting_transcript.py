@@ -6,7 +6,7 @@ import html
 import json
 import re
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, timedelta
 from uuid import UUID, uuid4
 
 import pytest
@@ -17,7 +17,6 @@ from parley.meeting.v1 import transcript_pb2
 
 from services.meeting import transcript
 from services.meeting.domain import (
-    Meeting,
     MeetingState,
     Participant,
     ParticipantRole,
@@ -35,24 +34,9 @@ from services.meeting.transcript import (
     is_held,
     one_line,
 )
+from tests.meetings import NOW, a_meeting
 
-NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
-MEETING = Meeting(
-    id=uuid4(),
-    code="abc-defg-hij",
-    title="",
-    description="",
-    host_id=uuid4(),
-    state=MeetingState.ACTIVE,
-    passcode="",
-    capacity=10,
-    locked=False,
-    voice_activity=True,
-    create_time=NOW,
-    update_time=NOW,
-    start_time=NOW,
-    settings=Settings(captions=True, transcript=True),
-)
+MEETING = a_meeting(settings=Settings(captions=True, transcript=True))
 TIME = re.compile(r"(\d{2,}):(\d\d):(\d\d)[.,](\d{3})")
 
 
