@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import grpc
+import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from parley.ai.v1 import ai_pb2, ai_pb2_grpc
 from parley.media.v1 import media_pb2, media_pb2_grpc
@@ -37,6 +38,7 @@ from tests.identities import make_identities
 from tests.user_keys import Keys, credentials
 
 PATIENCE_SECONDS = 20
+BEGIN = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 Summarise = Callable[[ai_pb2.SummarizeTextRequest], Awaitable[ai_pb2.SummarizeTextResponse]]
 
@@ -161,6 +163,18 @@ class Person:
             name=participant, consent=participant_pb2.Consent(**values)
         )
         await stub.SetConsent(request, metadata=self.metadata)
+
+
+def after(seconds: float) -> datetime:
+    """Get the time so many seconds after BEGIN."""
+    return BEGIN + timedelta(seconds=seconds)
+
+
+async def refusal(call: Awaitable[Any]) -> str:
+    """Make a call that is refused; returns the reason."""
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    return channels.reason(caught.value)
 
 
 def said(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
@@ -14,7 +13,7 @@ from sqlalchemy import func, select
 from chassis import db, reads
 from chassis.clock import ManualClock
 from services.meeting.app import MIGRATIONS
-from services.meeting.domain import Meeting, MeetingState, Participant
+from services.meeting.domain import Meeting, Participant
 from services.meeting.domain import ParticipantRole as Role
 from services.meeting.domain import ParticipantState as At
 from services.meeting.retention import Retention
@@ -26,8 +25,8 @@ from services.meeting.tables import SegmentRow
 from services.meeting.transcript import Segment
 from services.meeting.transcript_store import SEGMENTS_AT_ONCE, TranscriptStore
 from tests.conftest import DatabaseFactory
+from tests.meetings import NOW, a_meeting
 
-NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 DAY = 86_400
 NOTHING = Summary("", (), (), (), "stand@1")
 
@@ -48,22 +47,8 @@ class Stores:
         self.retention = Retention(self.transcripts, self.clock)
 
     async def meeting(self, **settings: object) -> Meeting:
-        made = Meeting(
-            id=uuid4(),
-            code=uuid4().hex[:12],
-            title="",
-            description="",
-            host_id=uuid4(),
-            state=MeetingState.ACTIVE,
-            passcode="",
-            capacity=10,
-            locked=False,
-            voice_activity=True,
-            create_time=NOW,
-            update_time=NOW,
-            start_time=NOW,
-            settings=replace(Settings(captions=True), **settings),  # type: ignore[arg-type]  # replace() takes any field
-        )
+        wanted = replace(Settings(captions=True), **settings)  # type: ignore[arg-type]  # replace() takes any field
+        made = a_meeting(code=uuid4().hex[:12], settings=wanted)
         return await self.store.add_meeting(made, None)
 
     async def say(self, meeting: Meeting, count: int = 1, *, held: bool = False) -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import grpc
 import psycopg
@@ -18,9 +17,16 @@ from chassis import channels
 from chassis.clock import ManualClock
 from services.meeting.summary import SETTLING
 from tests.conftest import DatabaseFactory
-from tests.meeting_stand import PATIENCE_SECONDS, Person, Stand, said, stand_with
-
-BEGIN = datetime(2026, 1, 1, 12, tzinfo=UTC)
+from tests.meeting_stand import (
+    BEGIN,
+    PATIENCE_SECONDS,
+    Person,
+    Stand,
+    after,
+    refusal,
+    said,
+    stand_with,
+)
 
 
 @pytest.fixture
@@ -65,16 +71,6 @@ async def first_and_last(request: ai_pb2.SummarizeTextRequest) -> ai_pb2.Summari
     answer.decisions.add(text="invented", line_ids=["no such line"])
     answer.decisions.add(text="invented as well")
     return answer
-
-
-def after(seconds: float) -> datetime:
-    return BEGIN + timedelta(seconds=seconds)
-
-
-async def refusal(call: Awaitable[Any]) -> str:
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await call
-    return channels.reason(caught.value)
 
 
 async def summary(person: Person, meeting: str) -> transcript_pb2.Summary:

@@ -5,23 +5,19 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
-import grpc
 import psycopg
 import pytest
 from google.protobuf import json_format
 from parley.meeting.v1 import transcript_pb2
 
-from chassis import channels
 from chassis.clock import ManualClock
 from services.meeting.transcript import AFTERWARDS, MAX_SEGMENTS
 from tests.conftest import DatabaseFactory
-from tests.meeting_stand import Person, Stand, said, stand_with
-
-BEGIN = datetime(2026, 1, 1, 12, tzinfo=UTC)
+from tests.meeting_stand import BEGIN, Person, Stand, after, refusal, said, stand_with
 
 
 @pytest.fixture
@@ -54,16 +50,6 @@ async def ann(host: Person, meeting: str) -> str:
     participant = await host.join(meeting, "Ann")
     await host.agree(participant, transcript=True)
     return participant
-
-
-def after(seconds: float) -> datetime:
-    return BEGIN + timedelta(seconds=seconds)
-
-
-async def refusal(call: Any) -> str:
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await call
-    return channels.reason(caught.value)
 
 
 async def export(person: Person, meeting: str, form: int) -> tuple[str, str, str]:

@@ -179,7 +179,7 @@ def _check_transient(response: httpx.Response) -> None:
 
 
 def _pause(retry_after: str) -> float:
-    return min(float(retry_after), MAX_PAUSE_SECONDS) if retry_after.isdigit() else 0.2
+    return min(float(retry_after), MAX_PAUSE_SECONDS) if retry_after.isdecimal() else 0.2
 
 
 async def _read(response: httpx.Response) -> bytes:
