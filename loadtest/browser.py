@@ -53,6 +53,10 @@ RECEIVED = """async () => {
     }
   return sum;
 }"""
+PICTURE_SIZE = """(video) => new Promise((resolve) => {
+  video.requestVideoFrameCallback(() => resolve([video.videoWidth, video.videoHeight]));
+  setTimeout(() => resolve(null), 1000);
+})"""
 UNTIL_LAYERS = """async (wanted) => {
   const sent = () => window.connections
     .filter((each) => each.connectionState !== "closed")
@@ -159,6 +163,18 @@ class Person:
         return await self.received()
 
 
+async def picture_size(video: Locator) -> tuple[int, int]:
+    """Wait until a video shows another picture; returns its width and height in pixels. Raises TimeoutError.
+
+    The page may put another element in its place meanwhile, so it is looked up anew every second.
+    """
+    async with asyncio.timeout(PATIENCE_MS / 1000):
+        while (size := await video.evaluate(PICTURE_SIZE)) is None:
+            pass
+    width, height = size
+    return width, height
+
+
 @asynccontextmanager
 async def chromium(
     *flags: str, voice: Path | None = None, executable: str | Path = EXECUTABLE
@@ -201,4 +217,5 @@ __all__ = [
     "Received",
     "chromium",
     "person",
+    "picture_size",
 ]

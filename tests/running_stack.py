@@ -51,9 +51,13 @@ def parley_environment() -> Mapping[str, str]:
     }
 
 
+FREE_OFFSETS = range(4 * SIDE_BY_SIDE, 16_000, SIDE_BY_SIDE)
+"""Of these no port is one that the kernel gives to outgoing connections (from 32,768): they would be taken at random."""
+
+
 def free_offset() -> int:
     """Find an offset at which a whole stack's ports are free."""
-    for offset in range(21_000, 40_000, SIDE_BY_SIDE):
+    for offset in FREE_OFFSETS:
         try:
             check_free(topology(offset, media_workers=2))
         except StackError:

@@ -8,13 +8,11 @@ from contextlib import asynccontextmanager
 import pytest
 from playwright.async_api import Browser, expect
 
-from loadtest.browser import ALLOW_DEVICES, Person, chromium
+from loadtest.browser import ALLOW_DEVICES, Person, chromium, picture_size
 from tests.browser.two_people import two_people
 from tests.running_stack import RunningStack
 
 expect.set_options(timeout=30_000)
-SHOWS_PICTURES = """video => new Promise(resolve =>
-  video.requestVideoFrameCallback(() => resolve([video.videoWidth, video.videoHeight])))"""
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +27,7 @@ async def call(browser: Browser, stack: RunningStack) -> AsyncIterator[tuple[Per
     """Have Ann start a meeting and Bob join it by its code, and wait until she sees him."""
     async with two_people(browser, stack.http) as (ann, bob):
         await bob.join_by_code(await ann.start_meeting("Screens"))
-        await ann.tile(bob).locator("video").evaluate(SHOWS_PICTURES)
+        await picture_size(ann.tile(bob).locator("video"))
         yield ann, bob
 
 
@@ -40,7 +38,7 @@ async def test_a_screen_is_large_for_the_others_until_its_owner_stops(
         await bob.page.keyboard.press("s")
         await expect(bob.page.get_by_text("Everyone sees your screen.")).to_be_visible()
         await expect(ann.screen(bob)).to_be_visible()
-        width, _ = await ann.screen(bob).locator("video").last.evaluate(SHOWS_PICTURES)
+        width, _ = await picture_size(ann.screen(bob).locator("video").last)
         assert width > 320
         screen = await ann.screen(bob).bounding_box()
         camera = await ann.tile(bob).bounding_box()
@@ -51,7 +49,7 @@ async def test_a_screen_is_large_for_the_others_until_its_owner_stops(
         await bob.page.locator(".sharing").get_by_role("button", name="Stop sharing").click()
         await expect(ann.screen(bob)).to_have_count(0)
         await bob.page.keyboard.press("s")
-        await ann.screen(bob).locator("video").last.evaluate(SHOWS_PICTURES)
+        await picture_size(ann.screen(bob).locator("video").last)
 
 
 async def test_what_nobody_looks_at_large_is_not_sent_large(

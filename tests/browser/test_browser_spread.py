@@ -12,14 +12,12 @@ import pytest
 from playwright.async_api import Browser, expect
 from playwright.async_api import TimeoutError as Waited
 
-from loadtest.browser import ALLOW_DEVICES, Person, chromium, person
+from loadtest.browser import ALLOW_DEVICES, Person, chromium, person, picture_size
 from tests.browser.two_people import two_people
 from tests.running_stack import RunningStack, free_offset, stack_running
 from tests.servers import open_folder
 
 VOICE = Path(__file__).parent / "data" / "speech.wav"
-PICTURE_WIDTH = """video => new Promise(resolve =>
-  video.requestVideoFrameCallback(() => resolve(video.videoWidth)))"""
 CONNECTED = """() => window.connections.filter((each) => each.connectionState === "connected").length === 2"""
 TRY_MS = 10_000
 TRIES = 8
@@ -93,7 +91,7 @@ async def test_people_at_two_workers_are_in_one_call(
         await sees_and_hears(ann, bob)
         await bob.page.keyboard.press("s")
         await expect(ann.screen(bob)).to_be_visible()
-        width = await ann.screen(bob).locator("video").last.evaluate(PICTURE_WIDTH)
+        width, _ = await picture_size(ann.screen(bob).locator("video").last)
         assert width > 320
         await bob.page.locator(".sharing").get_by_role("button", name="Stop sharing").click()
         await expect(ann.screen(bob)).to_have_count(0)
