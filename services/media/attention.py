@@ -161,9 +161,7 @@ class Attention:
         known[1].tick(now)
 
     def changed(self, track: PublishedTrack) -> None:
-        """A track was muted or unmuted."""
-        if (known := self._taps.get(track.id)) is not None:
-            known[1].want(self._wanted(track))
+        """A track was muted or unmuted. What was being said before is still told: no more comes of it, see `hears`."""
         if track.id in self._gazes and track.forwarder.muted:
             self._mood.forget(track.participant)
 
@@ -193,7 +191,7 @@ class Attention:
         analysis = self.analysis
         if self.is_encrypted or self._is_over:
             return NOTHING
-        is_recognised = track.participant in analysis.captions and not track.forwarder.muted
+        is_recognised = track.participant in analysis.captions
         return Wanted(analysis.voice_activity, analysis.recognition if is_recognised else None)
 
     def _refresh(self) -> None:

@@ -17,6 +17,7 @@ from loadtest.impaired import browser_at
 from tests.browser.conftest import Place
 from tests.running_stack import parley
 
+# Skipped: no package of Python or npm has a Firefox, and `./parley test` asks for no apt. All else is shown in Chromium.
 pytestmark = pytest.mark.skipif(
     executable() is None, reason="there is no Firefox: apt install firefox-esr"
 )

@@ -27,9 +27,9 @@ KINDS = ["python"]
 if importlib.util.find_spec("services.media._native") is not None:
     KINDS.append("compiled")  # where the machine has a C compiler: ./parley builds it
 
+# Skipped: the compiled body is optional (ADR 15). That it is there where it can be is tested below.
 both_bodies = pytest.mark.skipif(
-    len(KINDS)
-    == 1,  # the compiled one is optional (ADR 15); that it is there where it can be is tested below
+    len(KINDS) == 1,
     reason="there is no C compiler: there is one body, and nothing to compare it with",
 )
 
