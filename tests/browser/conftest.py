@@ -53,9 +53,7 @@ class Place:
 def place() -> Iterator[Place]:
     """Give the network and the stack in it, the same for the session."""
     if not is_possible():
-        why = "there are no network namespaces for this user: that needs root, and ip and nsenter"
-        # Skipped: only root may make namespaces, and a test must not ask for root. Who tests as root runs these.
-        pytest.skip(why)
+        pytest.skip(reason="only root makes network namespaces, with ip and nsenter")
     with open_folder() as folder, network("server", "bob", "wifi") as net:
         how = ("--listen", "0.0.0.0", "--media-workers", "2")
         with stack_at(net.sites["server"], folder, *how) as address:

@@ -3,31 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import httpx
-import pytest
 
-from tests.rest import PASSWORD, Person, client, reason, sign_up, until
+from tests.rest import PASSWORD, Person, reason, until
 from tests.running_stack import RunningStack
-
-
-@pytest.fixture
-def http(stack: RunningStack) -> Iterator[httpx.Client]:
-    with client(stack) as it:
-        yield it
-
-
-@pytest.fixture
-def ann(http: httpx.Client) -> Person:
-    return sign_up(http, "ann")
-
-
-@pytest.fixture
-def bob(http: httpx.Client) -> Person:
-    return sign_up(http, "bob")
 
 
 def login(http: httpx.Client, name: str, password: str = PASSWORD) -> httpx.Response:

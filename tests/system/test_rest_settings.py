@@ -2,26 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import jwt
-import pytest
 
-from tests.rest import Person, client, reason, sign_up
-from tests.running_stack import RunningStack
-
-
-@pytest.fixture
-def http(stack: RunningStack) -> Iterator[httpx.Client]:
-    with client(stack) as it:
-        yield it
-
-
-@pytest.fixture
-def ann(http: httpx.Client) -> Person:
-    return sign_up(http, "ann")
+from tests.rest import Person, reason, sign_up
 
 
 def change(person: Person, meeting: str, **fields: Any) -> httpx.Response:

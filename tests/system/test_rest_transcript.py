@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,21 +18,10 @@ from chassis.auth import ServiceIdentity, Trust
 from stack.secrets import Secrets
 from stack.state import State
 from tests.meeting_stand import said
-from tests.rest import Person, client, reason, sign_up
+from tests.rest import Person, reason, sign_up
 from tests.running_stack import RunningStack
 
 BEGIN = datetime(2026, 1, 1, 12, tzinfo=UTC)
-
-
-@pytest.fixture
-def http(stack: RunningStack) -> Iterator[httpx.Client]:
-    with client(stack) as it:
-        yield it
-
-
-@pytest.fixture
-def ann(http: httpx.Client) -> Person:
-    return sign_up(http, "ann")
 
 
 @pytest.fixture
