@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -12,13 +13,17 @@ from parley.user.v1 import admin_pb2_grpc, user_pb2_grpc
 from chassis import db, server
 from chassis.auth import ServiceIdentity, UserTokenVerifier
 from chassis.clock import Clock, SystemClock
+from chassis.stopping import stop
+from services.user.account_store import AccountStore
+from services.user.admin_servicer import AdminServicer
 from services.user.audit import AuditLog
-from services.user.audit_servicer import AdminServicer, AuditServicer
+from services.user.audit_servicer import AuditServicer
 from services.user.config import Config
+from services.user.key_store import KeyStore
 from services.user.passwords import Passwords
 from services.user.servicer import AuthServicer, UserServicer
 from services.user.store import Store
-from services.user.tokens import AccessTokens, fresh_key
+from services.user.tokens import AccessTokens
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -31,20 +36,27 @@ async def running(config: Config, clock: Clock | None = None) -> AsyncIterator[s
     async with db.connected(config.database_url, MIGRATIONS) as database:
         store, audit = Store(database), AuditLog(database)
         passwords = Passwords(config.hashing_threads, config.hashing_queue)
-        rows = await store.signing_keys(fresh_key(clock.now()))
-        tokens = AccessTokens(rows, timedelta(seconds=config.access_token_seconds))
+        keys = KeyStore(database, timedelta(seconds=config.longest_token_seconds))
+        tokens = AccessTokens(keys, clock, timedelta(seconds=config.access_token_seconds))
+        await tokens.load()
         lifetime = timedelta(seconds=config.session_seconds)
         auth = AuthServicer(store, passwords, tokens, clock, lifetime)
         servicers = {
             user_pb2_grpc.add_AuthServiceServicer_to_server: auth,
             user_pb2_grpc.add_UserServiceServicer_to_server: UserServicer(store, clock),
             admin_pb2_grpc.add_AuditServiceServicer_to_server: AuditServicer(audit),
-            admin_pb2_grpc.add_AdminServiceServicer_to_server: AdminServicer(audit),
+            admin_pb2_grpc.add_AdminServiceServicer_to_server: AdminServicer(
+                audit, AccountStore(database), tokens, clock
+            ),
         }
-        verifier = UserTokenVerifier(tokens.keys)
+        verifier = UserTokenVerifier(tokens.keys, refetch_seconds=0)
         checks = [database.ping]
         async with server.serving(
             config, "user", identity, verifier, servicers, checks
         ) as running_server:
-            yield running_server
+            loading = asyncio.create_task(tokens.keep_loading())
+            try:
+                yield running_server
+            finally:
+                await stop(loading)
         passwords.close()
