@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
-from parley.user.v1 import admin_pb2_grpc, user_pb2_grpc
+from parley.user.v1 import admin_pb2_grpc, api_key_pb2_grpc, user_pb2_grpc
 
 from chassis import db, server
 from chassis.auth import ServiceIdentity, UserTokenVerifier
@@ -16,6 +16,8 @@ from chassis.clock import Clock, SystemClock
 from chassis.stopping import stop
 from services.user.account_store import AccountStore
 from services.user.admin_servicer import AdminServicer
+from services.user.api_key_servicer import ApiKeyServicer
+from services.user.api_key_store import ApiKeyStore
 from services.user.audit import AuditLog
 from services.user.audit_servicer import AuditServicer
 from services.user.config import Config
@@ -34,7 +36,7 @@ async def running(config: Config, clock: Clock | None = None) -> AsyncIterator[s
     clock = clock or SystemClock()
     identity = ServiceIdentity.load(config, "user")
     async with db.connected(config.database_url, MIGRATIONS) as database:
-        store, audit = Store(database), AuditLog(database)
+        store, accounts, audit = Store(database), AccountStore(database), AuditLog(database)
         passwords = Passwords(config.hashing_threads, config.hashing_queue)
         keys = KeyStore(database, timedelta(seconds=config.longest_token_seconds))
         tokens = AccessTokens(keys, clock, timedelta(seconds=config.access_token_seconds))
@@ -46,7 +48,14 @@ async def running(config: Config, clock: Clock | None = None) -> AsyncIterator[s
             user_pb2_grpc.add_UserServiceServicer_to_server: UserServicer(store, clock),
             admin_pb2_grpc.add_AuditServiceServicer_to_server: AuditServicer(audit),
             admin_pb2_grpc.add_AdminServiceServicer_to_server: AdminServicer(
-                audit, AccountStore(database), tokens, clock
+                audit, accounts, tokens, clock
+            ),
+            api_key_pb2_grpc.add_ApiKeyServiceServicer_to_server: ApiKeyServicer(
+                ApiKeyStore(database),
+                accounts,
+                tokens,
+                clock,
+                timedelta(seconds=config.api_key_token_seconds),
             ),
         }
         verifier = UserTokenVerifier(tokens.keys, refetch_seconds=0)

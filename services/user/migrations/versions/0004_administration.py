@@ -49,6 +49,7 @@ def _programs(moment: sa.DateTime) -> None:
         sa.Column("create_time", moment, nullable=False),
         sa.Column("expire_time", moment),
         sa.Column("last_use_time", moment),
+        sa.Column("revoke_time", moment),
         sa.UniqueConstraint("secret_hash", name="api_keys_secret"),
     )
     op.create_index("api_keys_user", "api_keys", ["user_id", "create_time", "id"])
