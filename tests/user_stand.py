@@ -85,6 +85,7 @@ class Stand:
     """The user service, and who calls it."""
 
     channel: grpc.aio.Channel
+    address: str
     database_url: str
     config: Config
 
@@ -125,7 +126,7 @@ async def stand_with(
         running(config, clock) as server,
         channels.direct(f"127.0.0.1:{server.port}", identity, timeout=30) as channel,
     ):
-        yield Stand(channel, config.database_url, config)
+        yield Stand(channel, f"127.0.0.1:{server.port}", config.database_url, config)
 
 
 async def refusal(call: Awaitable[Any]) -> str:

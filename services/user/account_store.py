@@ -18,6 +18,7 @@ from services.user.accounts import Account, AccountState, Rule, check_deletable
 from services.user.audit import AuditEvent, note
 from services.user.domain import Role, User, UserNotFound
 from services.user.endings import end_all
+from services.user.erasure import erase_later
 from services.user.store import UserRow, taken, to_row, to_user
 
 ADMIN_LOCK = 2
@@ -44,6 +45,13 @@ class AccountStore:
             if (row := await session.get(UserRow, user_id)) is None:
                 raise UserNotFound
             return to_account(row)
+
+    async def password_hash(self, user_id: UUID) -> str:
+        """Read the hash of an account's password; empty where it has none. Raises UserNotFound."""
+        async with self._database.begin() as session:
+            if (row := await session.get(UserRow, user_id)) is None:
+                raise UserNotFound
+            return row.password_hash
 
     async def page(
         self, search: Search, before: tuple[datetime, UUID] | None, limit: int
@@ -86,12 +94,13 @@ class AccountStore:
         return Account(user, service_account=True)
 
     async def delete(self, user_id: UUID, event: AuditEvent) -> None:
-        """Delete an account with all that is its own here. Raises UserNotFound, LastAdmin."""
+        """Delete an account with all that is its own here, and have the rest follow. Raises UserNotFound, LastAdmin."""
         async with self._database.begin() as session:
             row, others = await _locked(session, user_id)
             check_deletable(to_account(row), others)
             await end_all(session, user_id)
             await session.delete(row)
+            erase_later(session, user_id, event.time)
             note(session, event)
 
 

@@ -36,6 +36,12 @@ def upgrade() -> None:
         sa.Column("picture", sa.LargeBinary, nullable=False),
         sa.Column("update_time", moment, nullable=False),
     )
+    op.create_table(
+        "erasures",
+        sa.Column("user_id", sa.Uuid, primary_key=True),
+        sa.Column("due_time", moment, nullable=False),
+        sa.Column("attempts", sa.Integer, nullable=False),
+    )
 
 
 def _programs(moment: sa.DateTime) -> None:
