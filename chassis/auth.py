@@ -59,12 +59,20 @@ class SessionEnded(TokenInvalid):
 
 @dataclass(frozen=True, slots=True)
 class UserPrincipal:
-    """A signed-in user."""
+    """A signed-in user; a program that acts for one, within `scopes`; or a guest of one `meeting`, `meetings/{code}`."""
 
     user_id: str
     session_id: str
     role: str
     display_name: str = ""
+    scopes: frozenset[str] | None = None
+    """What an API key's token may do; None for people, who may do what is theirs."""
+    meeting: str = ""
+
+    @property
+    def is_guest(self) -> bool:
+        """Whether there is no account behind it."""
+        return bool(self.meeting)
 
     @property
     def name(self) -> str:
@@ -275,11 +283,14 @@ class UserTokenVerifier:
             raise TokenInvalid
         if (session_id := str(claims.get("sid", ""))) in self._ended:
             raise SessionEnded
+        scopes = claims.get("scope")
         return UserPrincipal(
             user_id=user_id,
             session_id=session_id,
             role=str(claims.get("role", "")),
             display_name=str(claims.get("name", "")),
+            scopes=None if scopes is None else frozenset(str(scopes).split()),
+            meeting=str(claims.get("meeting", "")),
         )
 
     async def _refetch(self) -> None:

@@ -1,19 +1,21 @@
-"""A user service on a real Postgres, and people who call it over real gRPC, each from an address of their own."""
+"""A user service on a real Postgres, and people, admins and programs who call it."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 from parley.user.v1 import (
-    credential_pb2_grpc,
-    session_pb2_grpc,
+    account_pb2_grpc,
+    admin_pb2_grpc,
+    api_key_pb2_grpc,
+    sign_in_pb2_grpc,
     user_pb2,
     user_pb2_grpc,
 )
@@ -23,117 +25,115 @@ from chassis.auth import ServiceIdentity
 from chassis.clock import Clock
 from services.user.app import running
 from services.user.config import Config
-from tests.conftest import DatabaseFactory
+from services.user.promote import promote
 from tests.identities import make_identities
 
 PASSWORD = "correct horse battery"
 
 
-@dataclass
-class Person:
-    """Somebody at an address, with the tokens of their newest session."""
+class Caller:
+    """Somebody with an access token, or nobody without."""
 
-    channel: grpc.aio.Channel
-    address: str = "192.0.2.1"
-    language: str = "en"
-    username: str = field(default_factory=lambda: f"p-{secrets.token_hex(6)}")
-    access_token: str = ""
-    refresh_token: str = ""
-    name: str = ""
+    def __init__(self, channel: grpc.aio.Channel, token: str = "") -> None:
+        self.channel = channel
+        self.token = token
 
-    @property
-    def email(self) -> str:
-        return f"{self.username}@example.org"
+    async def call(self, stub: Any, method: str, request: Any) -> Any:
+        metadata = (("authorization", f"Bearer {self.token}"),) if self.token else ()
+        return await getattr(stub(self.channel), method)(request, metadata=metadata)
 
-    @property
-    def metadata(self) -> tuple[tuple[str, str], ...]:
-        """What this person's calls carry, as the gateway passes it on."""
-        said = (("x-forwarded-for", self.address), ("accept-language", self.language))
-        bearer = ("authorization", f"Bearer {self.access_token}")
-        return (*said, bearer) if self.access_token else said
+    async def auth(self, method: str, request: Any) -> Any:
+        return await self.call(user_pb2_grpc.AuthServiceStub, method, request)
 
-    async def call(self, method: str, request: Any) -> Any:
-        """Call a method by its name."""
-        stubs = (
-            user_pb2_grpc.AuthServiceStub,
-            user_pb2_grpc.UserServiceStub,
-            session_pb2_grpc.SessionServiceStub,
-            credential_pb2_grpc.CredentialServiceStub,
-        )
-        made: list[Any] = [stub(self.channel) for stub in stubs]
-        stub = next(stub for stub in made if hasattr(stub, method))
-        return await getattr(stub, method)(request, metadata=self.metadata)
+    async def users(self, method: str, request: Any) -> Any:
+        return await self.call(user_pb2_grpc.UserServiceStub, method, request)
 
-    async def register(self, **fields: Any) -> Any:
-        """Sign up."""
-        about = {"username": self.username, "email": self.email, "password": PASSWORD}
-        answer = await self.call("Register", user_pb2.RegisterRequest(**{**about, **fields}))
-        self._signed_in(answer)
-        return answer
+    async def admin(self, method: str, request: Any) -> Any:
+        return await self.call(admin_pb2_grpc.AdminServiceStub, method, request)
 
-    async def login(self, password: str = PASSWORD, **fields: Any) -> Any:
-        """Sign in, with a session that is new."""
-        self.access_token = ""
-        about = {"username_or_email": self.username, "password": password}
-        answer = await self.call("Login", user_pb2.LoginRequest(**{**about, **fields}))
-        self._signed_in(answer)
-        return answer
+    async def keys(self, method: str, request: Any) -> Any:
+        return await self.call(api_key_pb2_grpc.ApiKeyServiceStub, method, request)
 
-    def elsewhere(self, address: str = "198.51.100.7") -> Person:
-        """The same person, or somebody who says so, at another address, signed in nowhere."""
-        return Person(self.channel, address, self.language, self.username)
+    async def account(self, method: str, request: Any) -> Any:
+        return await self.call(account_pb2_grpc.AccountServiceStub, method, request)
 
-    def _signed_in(self, answer: Any) -> None:
-        self.access_token, self.refresh_token = answer.access_token, answer.refresh_token
-        self.name = answer.user.name
+    async def sign_in(self, method: str, request: Any) -> Any:
+        return await self.call(sign_in_pb2_grpc.SignInServiceStub, method, request)
+
+
+class Person(Caller):
+    """Somebody with an account."""
+
+    def __init__(self, channel: grpc.aio.Channel, answer: Any) -> None:
+        super().__init__(channel, answer.access_token)
+        self.name = str(answer.user.name)
+        self.username = str(answer.user.username)
+        self.email = str(answer.user.email)
+        self.refresh_token = str(answer.refresh_token)
+
+    async def signed_in(self) -> Person:
+        """Sign in once more."""
+        request = user_pb2.LoginRequest(username_or_email=self.username, password=PASSWORD)
+        return Person(self.channel, await self.auth("Login", request))
+
+    async def refreshed(self) -> Any:
+        return await self.auth("Refresh", user_pb2.RefreshRequest(refresh_token=self.refresh_token))
 
 
 @dataclass
 class Stand:
-    """The user service and whom it knows."""
+    """The user service, and who calls it."""
 
     channel: grpc.aio.Channel
-    target: str
+    address: str
     database_url: str
-    folder: Path
+    config: Config
 
-    async def somebody(self, **fields: Any) -> Person:
-        """Somebody new, who has signed up."""
-        person = Person(self.channel)
-        await person.register(**fields)
-        return person
+    @property
+    def nobody(self) -> Caller:
+        return Caller(self.channel)
+
+    async def person(self, nick: str = "ann") -> Person:
+        name = f"{nick}-{secrets.token_hex(4)}"
+        request = user_pb2.RegisterRequest(
+            username=name, email=f"{name}@example.org", password=PASSWORD
+        )
+        return Person(self.channel, await self.nobody.auth("Register", request))
+
+    async def admin(self, nick: str = "root") -> Person:
+        """Somebody whom the operator has made admin."""
+        person = await self.person(nick)
+        await promote(self.database_url, person.email)
+        return await person.signed_in()
 
 
 @asynccontextmanager
-async def user_standing(
-    database: DatabaseFactory, folder: Path, clock: Clock | None = None, **settings: Any
+async def stand_with(
+    database_url: str, folder: Path, clock: Clock | None = None, **values: Any
 ) -> AsyncIterator[Stand]:
-    """Run a user service; `settings` are its configuration's."""
-    identities, url = make_identities(folder / "identities"), settings.pop("url", "")
-    url = url or database("user")
+    identities = make_identities(folder)
     config = Config(
         listen="127.0.0.1:0",
         metrics_listen="127.0.0.1:0",
-        mesh="127.0.0.1:1",
-        service_key=identities / "user.key",
         trust=identities / "trust.jwks",
-        drain_seconds=0.0,
-        database_url=url,
-        **settings,
+        service_key=identities / "user.key",
+        drain_seconds=0,
+        database_url=database_url,
+        **{"mesh": "127.0.0.1:1", **values},
     )
-    identity = ServiceIdentity.load(config, "user")
+    identity = ServiceIdentity.load(config, "meeting")
     async with (
-        running(config, clock) as it,
-        channels.direct(f"127.0.0.1:{it.port}", identity) as channel,
+        running(config, clock) as server,
+        channels.direct(f"127.0.0.1:{server.port}", identity, timeout=30) as channel,
     ):
-        yield Stand(channel, f"127.0.0.1:{it.port}", url, folder)
+        yield Stand(channel, f"127.0.0.1:{server.port}", config.database_url, config)
 
 
-async def refused(call: Any) -> tuple[str, Any]:
-    """Expect a call to be refused; returns the reason and the error."""
+async def refusal(call: Awaitable[Any]) -> str:
+    """Make a call that is refused; returns the reason."""
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await call
-    return channels.reason(caught.value), caught.value
+    return channels.reason(caught.value)
 
 
-__all__ = ["PASSWORD", "Person", "Stand", "refused", "user_standing"]
+__all__ = ["PASSWORD", "Caller", "Person", "Stand", "refusal", "stand_with"]

@@ -14,5 +14,13 @@ class Config(ServiceConfig):
     database_url: str
     access_token_seconds: int = 900
     session_seconds: int = 30 * 24 * 3600
+    api_key_token_seconds: int = 55
+    """Short, so that a key that is revoked stops working within a minute, the verifiers' leeway included."""
+    guest_seconds: int = 4 * 3600
     hashing_threads: int = 2
     hashing_queue: int = 64
+
+    @property
+    def longest_token_seconds(self) -> int:
+        """How long an access token of any kind may live."""
+        return max(self.access_token_seconds, self.api_key_token_seconds, self.guest_seconds)

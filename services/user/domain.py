@@ -50,6 +50,13 @@ class WrongCredentials(Unauthenticated):
     message = "The username or the password is wrong."
 
 
+class AccountBanned(PermissionDenied):
+    """An admin has banned the account: it can't sign in. Ask them to lift the ban."""
+
+    reason = "ACCOUNT_BANNED"
+    message = "This account is banned."
+
+
 class RefreshTokenInvalid(Unauthenticated):
     """The refresh token is unknown, or its session is over. Sign in again."""
 

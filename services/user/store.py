@@ -1,4 +1,4 @@
-"""Accounts, sessions and signing keys in Postgres."""
+"""Accounts and sessions in Postgres."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import fields
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import DateTime, ForeignKey, LargeBinary, String, delete, select, text, update
+from sqlalchemy import DateTime, ForeignKey, LargeBinary, String, delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -14,6 +14,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from chassis.db import Database
 from services.user.domain import (
     MAX_SESSIONS,
+    AccountBanned,
     EmailTaken,
     EtagMismatch,
     Role,
@@ -22,8 +23,6 @@ from services.user.domain import (
     UsernameTaken,
     UserNotFound,
 )
-
-KEY_LOCK = 1
 
 
 class Base(DeclarativeBase):
@@ -39,13 +38,18 @@ class UserRow(Base):
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     username: Mapped[str] = mapped_column(String(32), unique=True)
-    email: Mapped[str] = mapped_column(String(254), unique=True)
+    email: Mapped[str | None] = mapped_column(String(254), unique=True)
     display_name: Mapped[str] = mapped_column(String(64))
     role: Mapped[str] = mapped_column(String(16))
     password_hash: Mapped[str] = mapped_column(String(256))
     create_time: Mapped[datetime]
     update_time: Mapped[datetime]
     revision: Mapped[int]
+    service_account: Mapped[bool] = mapped_column(default=False)
+    email_verified: Mapped[bool] = mapped_column(default=False)
+    ban_time: Mapped[datetime | None]
+    ban_reason: Mapped[str] = mapped_column(String(500), default="")
+    last_sign_in_time: Mapped[datetime | None]
 
 
 class SessionRow(Base):
@@ -63,16 +67,6 @@ class SessionRow(Base):
     address: Mapped[str] = mapped_column(String(64))
 
 
-class SigningKeyRow(Base):
-    """A key that signs access tokens: the newest signs, the others still verify."""
-
-    __tablename__ = "signing_keys"
-
-    kid: Mapped[str] = mapped_column(String(32), primary_key=True)
-    private_pem: Mapped[bytes] = mapped_column(LargeBinary)
-    create_time: Mapped[datetime]
-
-
 class Store:
     """What the user service keeps."""
 
@@ -83,19 +77,20 @@ class Store:
         """Add an account. Raises UsernameTaken, EmailTaken."""
         try:
             async with self._database.begin() as session:
-                session.add(_to_row(user, password_hash))
+                session.add(to_row(user, password_hash))
         except IntegrityError as error:
-            raise _taken(error) from None
+            raise taken(error) from None
 
     async def user(self, user_id: UUID) -> User:
         """Read an account. Raises UserNotFound."""
         async with self._database.begin() as session:
-            return _to_user(await _user_row(session, user_id))
+            return to_user(await _user_row(session, user_id))
 
     async def change_user(self, user: User) -> None:
         """Write an account's new profile over the revision before it. Raises EtagMismatch, EmailTaken."""
         values = {
-            "email": user.email,
+            "email": user.email or None,
+            "email_verified": UserRow.email_verified & (UserRow.email == user.email),
             "display_name": user.display_name,
             "update_time": user.update_time,
             "revision": user.revision,
@@ -109,7 +104,7 @@ class Store:
                 if done.scalar_one_or_none() is None:
                     raise EtagMismatch
         except IntegrityError as error:
-            raise _taken(error) from None
+            raise taken(error) from None
 
     async def credentials(self, username_or_email: str) -> tuple[User, str] | None:
         """Find an account and its password hash by username or e-mail address; None if there is none."""
@@ -117,7 +112,7 @@ class Store:
         async with self._database.begin() as session:
             where = (UserRow.username == wanted) | (UserRow.email == wanted)
             row = (await session.execute(select(UserRow).where(where))).scalars().first()
-            return None if row is None else (_to_user(row), row.password_hash)
+            return None if row is None else (to_user(row), row.password_hash)
 
     async def change_password_hash(self, user_id: UUID, password_hash: str) -> None:
         """Keep a password's hash in newer parameters."""
@@ -126,10 +121,14 @@ class Store:
             await session.execute(update(UserRow).where(UserRow.id == user_id).values(values))
 
     async def add_session(self, new: Session) -> None:
-        """Add a session. Those of the account that are too many end, the ones longest out of use first."""
+        """Add a session. Raises AccountBanned, UserNotFound.
+
+        Those of the account that are too many end, the ones longest out of use first.
+        """
         oldest = select(SessionRow.id).where(SessionRow.user_id == new.user_id)
         oldest = oldest.order_by(SessionRow.refresh_time.desc()).offset(MAX_SESSIONS)
         async with self._database.begin() as session:
+            await _signed_in(session, new)
             session.add(SessionRow(**{name: getattr(new, name) for name in SESSION_FIELDS}))
             await session.flush()
             await session.execute(delete(SessionRow).where(SessionRow.id.in_(oldest)))
@@ -157,17 +156,6 @@ class Store:
         async with self._database.begin() as session:
             await session.execute(delete(SessionRow).where(SessionRow.id == session_id))
 
-    async def signing_keys(self, fresh: SigningKeyRow) -> list[SigningKeyRow]:
-        """Read the signing keys, the newest first; where there is none yet, keep `fresh`."""
-        async with self._database.begin() as session:
-            await session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": KEY_LOCK})
-            newest = select(SigningKeyRow).order_by(SigningKeyRow.create_time.desc())
-            rows = list((await session.execute(newest)).scalars())
-            if not rows:
-                session.add(fresh)
-                rows = [fresh]
-            return rows
-
 
 SESSION_FIELDS = tuple(field.name for field in fields(Session))
 
@@ -177,17 +165,30 @@ def to_session(row: SessionRow) -> Session:
     return Session(**{name: getattr(row, name) for name in SESSION_FIELDS})
 
 
+async def _signed_in(session: AsyncSession, new: Session) -> None:
+    """Note that an account signs in, so that a ban comes either before it or ends this session, too."""
+    row = (
+        await session.execute(select(UserRow).where(UserRow.id == new.user_id).with_for_update())
+    ).scalar_one_or_none()
+    if row is None:
+        raise UserNotFound
+    if row.ban_time is not None:
+        raise AccountBanned
+    row.last_sign_in_time = new.create_time
+
+
 async def _user_row(session: AsyncSession, user_id: UUID) -> UserRow:
     if (row := await session.get(UserRow, user_id)) is None:
         raise UserNotFound
     return row
 
 
-def _to_row(user: User, password_hash: str) -> UserRow:
+def to_row(user: User, password_hash: str) -> UserRow:
+    """Make an account's row; nothing that anybody types has an empty hash."""
     return UserRow(
         id=user.id,
         username=user.username,
-        email=user.email,
+        email=user.email or None,
         display_name=user.display_name,
         role=user.role.value,
         password_hash=password_hash,
@@ -197,11 +198,12 @@ def _to_row(user: User, password_hash: str) -> UserRow:
     )
 
 
-def _to_user(row: UserRow) -> User:
+def to_user(row: UserRow) -> User:
+    """Read an account of its row; who has no address has an empty one."""
     return User(
         id=row.id,
         username=row.username,
-        email=row.email,
+        email=row.email or "",
         display_name=row.display_name,
         role=Role(row.role),
         create_time=row.create_time,
@@ -210,5 +212,6 @@ def _to_user(row: UserRow) -> User:
     )
 
 
-def _taken(error: IntegrityError) -> UsernameTaken | EmailTaken:
+def taken(error: IntegrityError) -> UsernameTaken | EmailTaken:
+    """Say which of an account's names somebody else has."""
     return EmailTaken() if "users_email" in str(error.orig) else UsernameTaken()

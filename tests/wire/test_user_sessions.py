@@ -22,7 +22,7 @@ from services.user.domain import MAX_SESSIONS
 from services.user.session_store import SessionStore
 from services.user.store import SessionRow
 from tests.conftest import DatabaseFactory
-from tests.user_stand import Person, Stand, refused, user_standing
+from tests.credential_stand import Person, Stand, refused, user_standing
 
 PATIENCE_SECONDS = 20
 

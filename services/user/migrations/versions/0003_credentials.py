@@ -19,11 +19,7 @@ END $$
 
 
 def upgrade() -> None:
-    """Add to users and sessions, and make the tables beside them."""
-    op.add_column(
-        "users",
-        sa.Column("email_verified", sa.Boolean, nullable=False, server_default=sa.false()),
-    )
+    """Add to sessions, and make the tables beside them."""
     _sessions()
     _answers()
     _credentials()
