@@ -1,8 +1,8 @@
 """First answers, kept beside their effects: who repeats a request by its `request_id` gets the answer of the first time.
 
-The answer is written in the transaction of the effect, so that there are both or neither, whenever a process dies. A
-servicer looks whether there is an answer already, does what takes long, then opens `once` around all that changes
-something and gives it the answer. Two calls with one id at the same time: the second waits for the first.
+The answer is written in the transaction of the effect, so that there are both or neither, whenever a process dies. Within
+`repeatable`, which looks whether there is an answer already, a servicer does what takes long, then opens `once` around
+all that changes something and gives it the answer. Two calls with one id at the same time: the second waits for the first.
 
 Whoever uses this has a table in a migration of its own:
 
@@ -14,7 +14,7 @@ Whoever uses this has a table in a migration of its own:
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -27,7 +27,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from chassis.auth import caller_name
 from chassis.db import Database
-from chassis.errors import AlreadyExists
+from chassis.errors import AlreadyExists, DomainError
 
 KEPT = timedelta(days=1)
 PRUNED_AT_ONCE = 1000
@@ -121,6 +121,22 @@ class Answers:
             kept = turn.answer.SerializeToString()
             kept = kept if self._seal is None else self._seal.encrypt(kept)
             await session.execute(sa.update(ANSWERS).where(_is(values)).values(answer=kept))
+
+    async def repeatable(
+        self, method: str, request: Any, kind: type[A], work: Callable[[], Awaitable[A]]
+    ) -> A:
+        """Answer as the first time, or do the work, which has `once` in it.
+
+        Work that fails since its twin was faster (the password is changed already) has the twin's answer, too.
+        """
+        if (first := await self.earlier(method, request, kind)) is not None:
+            return first
+        try:
+            return await work()
+        except DomainError:
+            if (first := await self.earlier(method, request, kind)) is not None:
+                return first
+            raise
 
     async def prune(self) -> int:
         """Forget some of the answers that are more than a day old; returns how many."""

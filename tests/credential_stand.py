@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import email as email_module
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from email import policy
+from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +27,11 @@ from chassis.auth import ServiceIdentity
 from chassis.clock import Clock
 from services.user.app import running
 from services.user.config import Config
-from tests.conftest import DatabaseFactory
 from tests.identities import make_identities
+from tests.servers import PostgresServer, open_folder
 
 PASSWORD = "correct horse battery"
+PATIENCE_SECONDS = 20
 
 
 @dataclass
@@ -73,7 +78,6 @@ class Person:
 
     async def login(self, password: str = PASSWORD, **fields: Any) -> Any:
         """Sign in, with a session that is new."""
-        self.access_token = ""
         about = {"username_or_email": self.username, "password": password}
         answer = await self.call("Login", user_pb2.LoginRequest(**{**about, **fields}))
         self._signed_in(answer)
@@ -97,20 +101,47 @@ class Stand:
     database_url: str
     folder: Path
 
-    async def somebody(self, **fields: Any) -> Person:
+    async def somebody(self, address: str = "192.0.2.1", **fields: Any) -> Person:
         """Somebody new, who has signed up."""
-        person = Person(self.channel)
+        person = Person(self.channel, address)
         await person.register(**fields)
         return person
+
+    def mails(self, email: str) -> list[EmailMessage]:
+        """Read what was sent to somebody, the oldest first."""
+        read = [
+            email_module.message_from_bytes(path.read_bytes(), policy=policy.default)
+            for path in sorted((self.folder / "outbox").glob("*.eml"))
+        ]
+        return [mail for mail in read if mail["To"] == email]
+
+    async def token_of_mail(self, email: str, number: int = 1) -> str:
+        """Wait for somebody's mail with this number, and read the token in its link."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while len(mails := self.mails(email)) < number:  # noqa: ASYNC110  # a folder tells nobody
+                await asyncio.sleep(0.02)
+        link = next(line for line in mails[number - 1].get_content().splitlines() if "#" in line)
+        assert link.startswith("https://meet.example.org/")
+        return str(link.partition("#")[2])
 
 
 @asynccontextmanager
 async def user_standing(
-    database: DatabaseFactory, folder: Path, clock: Clock | None = None, **settings: Any
+    postgres: PostgresServer, clock: Clock | None = None, **settings: Any
 ) -> AsyncIterator[Stand]:
-    """Run a user service; `settings` are its configuration's."""
-    identities, url = make_identities(folder / "identities"), settings.pop("url", "")
-    url = url or database("user")
+    """Run a user service on a database of its own; `settings` are its configuration's."""
+    with open_folder() as folder, postgres.fresh_database("user") as url:
+        async with _running(folder, url, clock, **settings) as it:
+            yield it
+
+
+@asynccontextmanager
+async def _running(
+    folder: Path, url: str, clock: Clock | None, **settings: Any
+) -> AsyncIterator[Stand]:
+    identities = folder / "identities"
+    if not identities.exists():
+        make_identities(identities)
     config = Config(
         listen="127.0.0.1:0",
         metrics_listen="127.0.0.1:0",
@@ -119,6 +150,8 @@ async def user_standing(
         trust=identities / "trust.jwks",
         drain_seconds=0.0,
         database_url=url,
+        public_url="https://meet.example.org",
+        outbox=folder / "outbox",
         **settings,
     )
     identity = ServiceIdentity.load(config, "user")
@@ -129,6 +162,13 @@ async def user_standing(
         yield Stand(channel, f"127.0.0.1:{it.port}", url, folder)
 
 
+@asynccontextmanager
+async def another(stand: Stand) -> AsyncIterator[Stand]:
+    """Run one more process of a stand's service, on the same database and with the same keys."""
+    async with _running(stand.folder, stand.database_url, None) as it:
+        yield it
+
+
 async def refused(call: Any) -> tuple[str, Any]:
     """Expect a call to be refused; returns the reason and the error."""
     with pytest.raises(grpc.aio.AioRpcError) as caught:
@@ -136,4 +176,4 @@ async def refused(call: Any) -> tuple[str, Any]:
     return channels.reason(caught.value), caught.value
 
 
-__all__ = ["PASSWORD", "Person", "Stand", "refused", "user_standing"]
+__all__ = ["PASSWORD", "Person", "Stand", "another", "refused", "user_standing"]

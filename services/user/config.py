@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
 from chassis.config import ServiceConfig
 
@@ -17,6 +19,16 @@ class Config(ServiceConfig):
     api_key_token_seconds: int = 55
     """Short, so that a key that is revoked stops working within a minute, the verifiers' leeway included."""
     guest_seconds: int = 4 * 3600
+    verify_email: bool = False
+    """Whether one signs in with a proven e-mail address alone."""
+    smtp_host: str = ""
+    """Where mail goes; without it, it lies in the folder `outbox`, or, without that too, is not written at all."""
+    smtp_port: int = 587
+    smtp_security: Literal["starttls", "tls", "none"] = "starttls"
+    smtp_username: str = ""
+    smtp_password: str = ""
+    mail_from: str = "Parley <parley@localhost>"
+    outbox: Path | None = None
     hashing_threads: int = 2
     hashing_queue: int = 64
 

@@ -100,7 +100,7 @@ class EtagMismatch(Aborted):
 
 
 class TooManySignIns(ResourceExhausted):
-    """More passwords are waiting to be checked than this server takes at once. Try again shortly."""
+    """Too many wrong guesses, or more passwords to check than this server takes at once. Wait as long as RetryInfo says."""
 
     reason = "TOO_MANY_SIGN_INS"
     message = "Too many sign-ins at once: try again shortly."

@@ -11,6 +11,7 @@ from parley.user.v1 import session_pb2, session_pb2_grpc
 from chassis import paging
 from chassis.auth import user_principal
 from chassis.clock import Clock
+from chassis.idempotency import Answers
 from services.user.domain import NotYours, Session, SessionNotFound
 from services.user.session_store import SessionStore
 
@@ -21,8 +22,9 @@ ME = "users/me"
 class SessionServicer(session_pb2_grpc.SessionServiceServicer):
     """Lists and ends the caller's own sessions."""
 
-    def __init__(self, store: SessionStore, clock: Clock) -> None:
+    def __init__(self, store: SessionStore, answers: Answers, clock: Clock) -> None:
         self._store = store
+        self._answers = answers
         self._clock = clock
 
     async def ListSessions(
@@ -55,8 +57,11 @@ class SessionServicer(session_pb2_grpc.SessionServiceServicer):
         """Sign the caller out everywhere, or everywhere but here."""
         user_id = own(request.parent)
         keep = current_session() if request.keep_current else None
-        count = await self._store.end_all(user_id, keep)
-        return session_pb2.EndAllSessionsResponse(ended_count=count)
+        kind = session_pb2.EndAllSessionsResponse
+        async with self._answers.once("EndAllSessions", request, kind) as turn:
+            if turn.answer is None:
+                turn.answer = kind(ended_count=await self._store.end_all(user_id, keep))
+        return turn.answer
 
 
 class RevocationServicer(session_pb2_grpc.RevocationServiceServicer):

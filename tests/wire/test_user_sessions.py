@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -21,15 +20,15 @@ from services.user.app import MIGRATIONS
 from services.user.domain import MAX_SESSIONS
 from services.user.session_store import SessionStore
 from services.user.store import SessionRow
-from tests.conftest import DatabaseFactory
 from tests.credential_stand import Person, Stand, refused, user_standing
+from tests.servers import PostgresServer
 
 PATIENCE_SECONDS = 20
 
 
-@pytest.fixture
-async def stand(database: DatabaseFactory, tmp_path: Path) -> AsyncIterator[Stand]:
-    async with user_standing(database, tmp_path) as it:
+@pytest.fixture(scope="module")
+async def stand(postgres: PostgresServer) -> AsyncIterator[Stand]:
+    async with user_standing(postgres) as it:
         yield it
 
 
@@ -140,29 +139,30 @@ async def test_nobody_outside_is_told_whose_sessions_end(stand: Stand) -> None:
 
 
 async def test_what_ends_is_told_in_pages_without_gaps_also_amid_transactions(
-    database: DatabaseFactory, tmp_path: Path
+    stand: Stand,
 ) -> None:
-    async with user_standing(database, tmp_path) as stand:
-        people = [await stand.somebody() for _ in range(4)]
-        async with db.connected(stand.database_url, MIGRATIONS) as opened:
-            store = SessionStore(opened, timedelta(minutes=15))
-            before = (await store.ended_since("")).token
-            async with opened.begin() as slow:  # deletes first, and is committed last
-                await slow.execute(_ended(people[0]))
-                async with opened.begin() as quick:
-                    await quick.execute(_ended(people[1], people[2], people[3]))
-                heard, token = await _all_news(store, before, 2)
-                assert heard == {it.name for it in people[1:]}
-            heard, token = await _all_news(store, token, 2)
-            assert people[0].name in heard
-            assert (await _all_news(store, token, 2))[0] == set()
+    people = [await stand.somebody() for _ in range(4)]
+    async with db.connected(stand.database_url, MIGRATIONS) as opened:
+        store = SessionStore(opened, timedelta(minutes=15))
+        before = (await store.ended_since("")).token
+        async with opened.begin() as slow:  # deletes first, and is committed last
+            await slow.execute(_ended(people[0]))
+            async with opened.begin() as quick:
+                await quick.execute(_ended(people[1], people[2], people[3]))
+            heard, token = await _all_news(store, before, 2)
+            assert heard == {it.name for it in people[1:]}
+        heard, token = await _all_news(store, token, 2)
+        assert people[0].name in heard
+        assert (await _all_news(store, token, 2))[0] == set()
 
 
 async def test_an_account_has_a_hundred_sessions_at_most(stand: Stand) -> None:
     ann = await stand.somebody()
-    many = "INSERT INTO sessions SELECT gen_random_uuid(), user_id, secret_hash, create_time, expire_time, '', '', refresh_time + n * interval '1 s' FROM sessions, generate_series(1, :n) AS n"
+    many = "INSERT INTO sessions SELECT gen_random_uuid(), user_id, secret_hash, create_time, expire_time, '', '', refresh_time + n * interval '1 s' FROM sessions, generate_series(1, :n) AS n WHERE user_id = :user"
     async with db.connected(stand.database_url, MIGRATIONS) as opened, opened.begin() as it:
-        await it.execute(text(many), {"n": MAX_SESSIONS - 1})
+        await it.execute(
+            text(many), {"n": MAX_SESSIONS - 1, "user": ann.name.removeprefix("users/")}
+        )
     await ann.elsewhere().login()
     again = user_pb2.RefreshRequest(refresh_token=ann.refresh_token)
     assert (await refused(ann.call("Refresh", again)))[0] == "REFRESH_TOKEN_INVALID"
