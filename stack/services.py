@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pwd
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from stack import commands, postgres, ready, valkey
@@ -103,10 +104,13 @@ class Services:
             values["PARLEY_RELAY_ADVERTISE"] = OWN_LOOPBACK.get(host, host)
             values["PARLEY_PROBE_SECRET"] = self.secrets.password("probe")
             values["PARLEY_LAST_N"] = str(self.settings.media.last_n)
-        if service == "meeting":
-            values |= self._turn()
-        if service == "library":
-            values |= self._objects()
+        own = {
+            "user": self._identity_providers,
+            "meeting": self._turn,
+            "library": self._objects,
+        }
+        if service in own:
+            values |= own[service]()
         if service in WITH_EMOTIONS:
             values["PARLEY_EMOTIONS"] = str(self.settings.ai.emotions).lower()
         if service == "ai":
@@ -118,6 +122,13 @@ class Services:
                 values["PARLEY_MODEL_TASKS"] = ",".join(self.settings.ai.tasks)
             values |= self._language_model()
         return values
+
+    def _identity_providers(self) -> dict[str, str]:
+        providers = [
+            {**asdict(each), "id": name, "display_name": each.display_name or name}
+            for name, each in self.settings.identity_providers.items()
+        ]
+        return {"PARLEY_IDENTITY_PROVIDERS": json.dumps(providers)} if providers else {}
 
     def _turn(self) -> dict[str, str]:
         turn = self.settings.turn

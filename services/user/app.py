@@ -41,7 +41,7 @@ async def running(config: Config, clock: Clock | None = None) -> AsyncIterator[s
         await tokens.load()
         lifetime = timedelta(seconds=config.session_seconds)
         auth = AuthServicer(store, passwords, tokens, clock, lifetime)
-        parts = put_together(config, clock, database, tokens, passwords, mesh)
+        parts = put_together(config, clock, database, tokens, passwords, mesh, auth.begin)
         servicers = {
             user_pb2_grpc.add_AuthServiceServicer_to_server: auth,
             user_pb2_grpc.add_UserServiceServicer_to_server: UserServicer(store, clock),
@@ -58,5 +58,5 @@ async def running(config: Config, clock: Clock | None = None) -> AsyncIterator[s
                 yield it
             finally:
                 await stop(*background)
-        parts.close()
+        await parts.close()
         passwords.close()

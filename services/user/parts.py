@@ -29,9 +29,12 @@ from services.user.avatars import Portraits
 from services.user.config import Config
 from services.user.erasure import Erasure
 from services.user.export import Exporter
+from services.user.identity_store import IdentityStore
 from services.user.neighbours import Neighbours
+from services.user.oidc_sign_in import OidcSignIn
 from services.user.passwords import Passwords
-from services.user.sign_in_servicer import SignInServicer
+from services.user.providers import parse_providers
+from services.user.sign_in_servicer import Begin, SignInServicer
 from services.user.tokens import AccessTokens
 
 
@@ -41,7 +44,7 @@ class Parts:
 
     servicers: Mapping[Any, object]
     background: Sequence[Callable[[], Coroutine[Any, Any, None]]]
-    close: Callable[[], None]
+    close: Callable[[], Coroutine[Any, Any, None]]
 
 
 def put_together(
@@ -51,11 +54,19 @@ def put_together(
     tokens: AccessTokens,
     passwords: Passwords,
     mesh: grpc.aio.Channel,
+    begin: Begin,
 ) -> Parts:
     """Put these together."""
     accounts, audit, portraits = AccountStore(database), AuditLog(database), Portraits()
     neighbours = Neighbours(mesh, tokens, clock)
     erasure = Erasure(database, neighbours, clock)
+    providers, identities = parse_providers(config.identity_providers), IdentityStore(database)
+    oidc = OidcSignIn(providers, config.public_url, identities, tokens, clock)
+
+    async def close() -> None:
+        await oidc.close()
+        portraits.close()
+
     servicers = {
         admin_pb2_grpc.add_AuditServiceServicer_to_server: AuditServicer(audit),
         admin_pb2_grpc.add_AdminServiceServicer_to_server: AdminServicer(
@@ -78,10 +89,10 @@ def put_together(
             clock,
         ),
         sign_in_pb2_grpc.add_SignInServiceServicer_to_server: SignInServicer(
-            neighbours, tokens, clock, timedelta(seconds=config.guest_seconds)
+            oidc, begin, neighbours, tokens, clock, timedelta(seconds=config.guest_seconds)
         ),
     }
-    return Parts(servicers, [tokens.keep_loading, erasure.run], portraits.close)
+    return Parts(servicers, [tokens.keep_loading, erasure.run], close)
 
 
 __all__ = ["Parts", "put_together"]

@@ -91,6 +91,10 @@ class AuthServicer(user_pb2_grpc.AuthServiceServicer):
         if self._passwords.is_old(found[1]):
             fresh = await self._passwords.hash(request.password)
             await self._store.change_password_hash(user.id, fresh)
+        return await self.begin(user, context)
+
+    async def begin(self, user: User, context: Any) -> user_pb2.LoginResponse:
+        """Begin a session of somebody who has proven who they are. Raises AccountBanned."""
         access, refresh = await self._begin_session(user)
         return user_pb2.LoginResponse(
             user=to_proto(user, whole=True),

@@ -82,7 +82,8 @@ class AuthServiceServicer:
     def Login(self, request, context):
         """Signs in with a password. Answers alike, and takes alike long, whether or not the account exists.
 
-        Errors: UNAUTHENTICATED (WRONG_CREDENTIALS), INVALID_ARGUMENT, RESOURCE_EXHAUSTED (TOO_MANY_SIGN_INS).
+        Errors: UNAUTHENTICATED (WRONG_CREDENTIALS), PERMISSION_DENIED (ACCOUNT_BANNED), INVALID_ARGUMENT,
+        RESOURCE_EXHAUSTED (TOO_MANY_SIGN_INS).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -44,7 +44,8 @@ class AuthServiceStub:
     Login: _grpc.UnaryUnaryMultiCallable[_user_pb2.LoginRequest, _user_pb2.LoginResponse]
     """Signs in with a password. Answers alike, and takes alike long, whether or not the account exists.
 
-    Errors: UNAUTHENTICATED (WRONG_CREDENTIALS), INVALID_ARGUMENT, RESOURCE_EXHAUSTED (TOO_MANY_SIGN_INS).
+    Errors: UNAUTHENTICATED (WRONG_CREDENTIALS), PERMISSION_DENIED (ACCOUNT_BANNED), INVALID_ARGUMENT,
+    RESOURCE_EXHAUSTED (TOO_MANY_SIGN_INS).
     """
     Refresh: _grpc.UnaryUnaryMultiCallable[_user_pb2.RefreshRequest, _user_pb2.RefreshResponse]
     """Trades a refresh token for a new pair. Each refresh token works once: using one a second time ends its session.
@@ -72,7 +73,8 @@ class AuthServiceAsyncStub(AuthServiceStub):
     Login: _aio.UnaryUnaryMultiCallable[_user_pb2.LoginRequest, _user_pb2.LoginResponse]  # type: ignore[assignment]
     """Signs in with a password. Answers alike, and takes alike long, whether or not the account exists.
 
-    Errors: UNAUTHENTICATED (WRONG_CREDENTIALS), INVALID_ARGUMENT, RESOURCE_EXHAUSTED (TOO_MANY_SIGN_INS).
+    Errors: UNAUTHENTICATED (WRONG_CREDENTIALS), PERMISSION_DENIED (ACCOUNT_BANNED), INVALID_ARGUMENT,
+    RESOURCE_EXHAUSTED (TOO_MANY_SIGN_INS).
     """
     Refresh: _aio.UnaryUnaryMultiCallable[_user_pb2.RefreshRequest, _user_pb2.RefreshResponse]  # type: ignore[assignment]
     """Trades a refresh token for a new pair. Each refresh token works once: using one a second time ends its session.
@@ -107,7 +109,8 @@ class AuthServiceServicer:
     ) -> _typing.Union[_user_pb2.LoginResponse, _abc.Awaitable[_user_pb2.LoginResponse]]:
         """Signs in with a password. Answers alike, and takes alike long, whether or not the account exists.
 
-        Errors: UNAUTHENTICATED (WRONG_CREDENTIALS), INVALID_ARGUMENT, RESOURCE_EXHAUSTED (TOO_MANY_SIGN_INS).
+        Errors: UNAUTHENTICATED (WRONG_CREDENTIALS), PERMISSION_DENIED (ACCOUNT_BANNED), INVALID_ARGUMENT,
+        RESOURCE_EXHAUSTED (TOO_MANY_SIGN_INS).
         """
 
     def Refresh(
