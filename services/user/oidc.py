@@ -6,6 +6,7 @@ configuration and keys are kept for an hour; a key that is not known has the key
 
 from __future__ import annotations
 
+import ssl
 import time
 from typing import Any
 
@@ -43,10 +44,10 @@ log = logs.get("user.oidc")
 class Client:
     """Speaks to one provider; `redirect_uri` is where it sends browsers back to."""
 
-    def __init__(self, provider: Provider, redirect_uri: str, http: httpx.AsyncClient) -> None:
+    def __init__(self, provider: Provider, redirect_uri: str, tls: ssl.SSLContext) -> None:
         self._provider = provider
         self._redirect_uri = redirect_uri
-        self._http = http
+        self._tls = tls
         self._metadata: dict[str, Any] = {}
         self._keys: KeySet | None = None
         self._until = 0.0
@@ -162,9 +163,8 @@ class Client:
     async def _asked(self, verb: str, uri: str, **options: Any) -> dict[str, Any]:
         """Ask the provider; what it refuses is the sign-in's fault, all else the provider's."""
         try:
-            answer = await self._http.request(
-                verb, uri, timeout=TIMEOUT_SECONDS, follow_redirects=False, **options
-            )
+            async with httpx.AsyncClient(verify=self._tls, timeout=TIMEOUT_SECONDS) as http:
+                answer = await http.request(verb, uri, follow_redirects=False, **options)
             if answer.status_code in (400, 401, 403):
                 raise SignInInvalid
             answer.raise_for_status()

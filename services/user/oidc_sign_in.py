@@ -38,9 +38,9 @@ class OidcSignIn:
         self._identities = identities
         self._tokens = tokens
         self._clock = clock
-        self._http = httpx.AsyncClient()
+        tls = httpx.create_ssl_context()
         self._clients = {
-            each.id: Client(each, f"{public_url.rstrip('/')}/signed-in/{each.id}", self._http)
+            each.id: Client(each, f"{public_url.rstrip('/')}/signed-in/{each.id}", tls)
             for each in providers
         }
 
@@ -64,10 +64,6 @@ class OidcSignIn:
         begun = resume(secret, provider, state, now)
         claims = await self._clients[provider.id].claims(code, begun)
         return await self._identities.account(provider.id, claims, now)
-
-    async def close(self) -> None:
-        """Let connections go."""
-        await self._http.aclose()
 
 
 __all__ = ["OidcSignIn"]

@@ -34,7 +34,9 @@ from services.user.neighbours import Neighbours
 from services.user.oidc_sign_in import OidcSignIn
 from services.user.passwords import Passwords
 from services.user.providers import parse_providers
-from services.user.sign_in_servicer import Begin, SignInServicer
+from services.user.sign_in import SignIn
+from services.user.sign_in_servicer import SignInServicer
+from services.user.store import Store
 from services.user.tokens import AccessTokens
 
 
@@ -44,7 +46,7 @@ class Parts:
 
     servicers: Mapping[Any, object]
     background: Sequence[Callable[[], Coroutine[Any, Any, None]]]
-    close: Callable[[], Coroutine[Any, Any, None]]
+    close: Callable[[], None]
 
 
 def put_together(
@@ -54,7 +56,6 @@ def put_together(
     tokens: AccessTokens,
     passwords: Passwords,
     mesh: grpc.aio.Channel,
-    begin: Begin,
 ) -> Parts:
     """Put these together."""
     accounts, audit, portraits = AccountStore(database), AuditLog(database), Portraits()
@@ -62,11 +63,7 @@ def put_together(
     erasure = Erasure(database, neighbours, clock)
     providers, identities = parse_providers(config.identity_providers), IdentityStore(database)
     oidc = OidcSignIn(providers, config.public_url, identities, tokens, clock)
-
-    async def close() -> None:
-        await oidc.close()
-        portraits.close()
-
+    sign_in = SignIn(Store(database), tokens, clock, timedelta(seconds=config.session_seconds))
     servicers = {
         admin_pb2_grpc.add_AuditServiceServicer_to_server: AuditServicer(audit),
         admin_pb2_grpc.add_AdminServiceServicer_to_server: AdminServicer(
@@ -89,10 +86,10 @@ def put_together(
             clock,
         ),
         sign_in_pb2_grpc.add_SignInServiceServicer_to_server: SignInServicer(
-            oidc, begin, neighbours, tokens, clock, timedelta(seconds=config.guest_seconds)
+            oidc, sign_in, neighbours, tokens, clock, timedelta(seconds=config.guest_seconds)
         ),
     }
-    return Parts(servicers, [tokens.keep_loading, erasure.run], close)
+    return Parts(servicers, [tokens.keep_loading, erasure.run], portraits.close)
 
 
 __all__ = ["Parts", "put_together"]

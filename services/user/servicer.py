@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from dataclasses import asdict
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -17,16 +17,14 @@ from services.user.domain import (
     RefreshTokenInvalid,
     RefreshTokenReused,
     Role,
-    Session,
     User,
     WrongCredentials,
-    hash_secret,
-    new_secret,
     parse_refresh_token,
     profile_changed,
-    refresh_token,
 )
+from services.user.origin import origin
 from services.user.passwords import Passwords
+from services.user.sign_in import SignIn
 from services.user.store import Store
 from services.user.tokens import AccessTokens
 
@@ -48,14 +46,14 @@ class AuthServicer(user_pb2_grpc.AuthServiceServicer):
         store: Store,
         passwords: Passwords,
         tokens: AccessTokens,
+        sign_in: SignIn,
         clock: Clock,
-        session_lifetime: timedelta,
     ) -> None:
         self._store = store
         self._passwords = passwords
         self._tokens = tokens
+        self._sign_in = sign_in
         self._clock = clock
-        self._session_lifetime = session_lifetime
 
     async def Register(
         self, request: user_pb2.RegisterRequest, context: Any
@@ -73,13 +71,8 @@ class AuthServicer(user_pb2_grpc.AuthServiceServicer):
             update_time=now,
         )
         await self._store.add_user(user, await self._passwords.hash(request.password))
-        access, refresh = await self._begin_session(user)
-        return user_pb2.RegisterResponse(
-            user=to_proto(user, whole=True),
-            access_token=access,
-            refresh_token=refresh,
-            expires_in=self._expires_in,
-        )
+        tokens = await self._sign_in.begin(user, origin(context))
+        return user_pb2.RegisterResponse(user=to_proto(user, whole=True), **asdict(tokens))
 
     async def Login(self, request: user_pb2.LoginRequest, context: Any) -> user_pb2.LoginResponse:
         """Sign in with a password."""
@@ -91,17 +84,8 @@ class AuthServicer(user_pb2_grpc.AuthServiceServicer):
         if self._passwords.is_old(found[1]):
             fresh = await self._passwords.hash(request.password)
             await self._store.change_password_hash(user.id, fresh)
-        return await self.begin(user, context)
-
-    async def begin(self, user: User, context: Any) -> user_pb2.LoginResponse:
-        """Begin a session of somebody who has proven who they are. Raises AccountBanned."""
-        access, refresh = await self._begin_session(user)
-        return user_pb2.LoginResponse(
-            user=to_proto(user, whole=True),
-            access_token=access,
-            refresh_token=refresh,
-            expires_in=self._expires_in,
-        )
+        tokens = await self._sign_in.begin(user, origin(context))
+        return user_pb2.LoginResponse(user=to_proto(user, whole=True), **asdict(tokens))
 
     async def Refresh(
         self, request: user_pb2.RefreshRequest, context: Any
@@ -111,18 +95,14 @@ class AuthServicer(user_pb2_grpc.AuthServiceServicer):
         if (old := await self._store.session(session_id)) is None:
             raise RefreshTokenInvalid
         try:
-            new, fresh = old.rotate(secret, self._clock.now(), self._session_lifetime)
+            new, fresh = old.rotate(secret, self._clock.now(), self._sign_in.lifetime)
             if not await self._store.rotate(old, new):
                 raise RefreshTokenReused
         except RefreshTokenReused:
             await self._store.end_session(session_id)
             raise
         user = await self._store.user(old.user_id)
-        return user_pb2.RefreshResponse(
-            access_token=self._tokens.issue(user, new, self._clock.now()),
-            refresh_token=refresh_token(new.id, fresh),
-            expires_in=self._expires_in,
-        )
+        return user_pb2.RefreshResponse(**asdict(self._sign_in.tokens(user, new, fresh)))
 
     async def Logout(
         self, request: user_pb2.LogoutRequest, context: Any
@@ -138,22 +118,6 @@ class AuthServicer(user_pb2_grpc.AuthServiceServicer):
         """Publish the keys that verify access tokens."""
         keys = [user_pb2.JsonWebKey(**key) for key in self._tokens.published]
         return user_pb2.JsonWebKeySet(keys=keys)
-
-    async def _begin_session(self, user: User) -> tuple[str, str]:
-        now, secret = self._clock.now(), new_secret()
-        session = Session(
-            id=uuid4(),
-            user_id=user.id,
-            secret_hash=hash_secret(secret),
-            create_time=now,
-            expire_time=now + self._session_lifetime,
-        )
-        await self._store.add_session(session)
-        return self._tokens.issue(user, session, now), refresh_token(session.id, secret)
-
-    @property
-    def _expires_in(self) -> int:
-        return int(self._tokens.lifetime.total_seconds())
 
 
 class UserServicer(user_pb2_grpc.UserServiceServicer):

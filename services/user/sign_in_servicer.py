@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
 from parley.user.v1 import sign_in_pb2, sign_in_pb2_grpc, user_pb2
 
 from chassis.clock import Clock
-from services.user.domain import User
 from services.user.guests import GuestsNotAllowed, new_guest
 from services.user.neighbours import Neighbours
 from services.user.oidc_sign_in import OidcSignIn
+from services.user.origin import origin
+from services.user.servicer import to_proto
+from services.user.sign_in import SignIn
 from services.user.tokens import AccessTokens
-
-Begin = Callable[[User, Any], Awaitable[user_pb2.LoginResponse]]
-"""Begins a session of somebody who has proven who they are, in the context of a call. Raises AccountBanned."""
 
 
 class SignInServicer(sign_in_pb2_grpc.SignInServiceServicer):
@@ -25,14 +24,14 @@ class SignInServicer(sign_in_pb2_grpc.SignInServiceServicer):
     def __init__(
         self,
         oidc: OidcSignIn,
-        begin: Begin,
+        sign_in: SignIn,
         neighbours: Neighbours,
         tokens: AccessTokens,
         clock: Clock,
         guest_lifetime: timedelta,
     ) -> None:
         self._oidc = oidc
-        self._begin = begin
+        self._sign_in = sign_in
         self._neighbours = neighbours
         self._tokens = tokens
         self._clock = clock
@@ -60,7 +59,8 @@ class SignInServicer(sign_in_pb2_grpc.SignInServiceServicer):
     ) -> user_pb2.LoginResponse:
         """Sign somebody in by what the provider sent back."""
         user = await self._oidc.complete(request.name, request.code, request.state)
-        return await self._begin(user, context)
+        tokens = await self._sign_in.begin(user, origin(context))
+        return user_pb2.LoginResponse(user=to_proto(user, whole=True), **asdict(tokens))
 
     async def CreateGuestSession(
         self, request: sign_in_pb2.CreateGuestSessionRequest, context: Any
@@ -84,4 +84,4 @@ class SignInServicer(sign_in_pb2_grpc.SignInServiceServicer):
         )
 
 
-__all__ = ["Begin", "SignInServicer"]
+__all__ = ["SignInServicer"]

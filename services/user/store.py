@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from datetime import datetime
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from chassis.db import Database
 from services.user.domain import (
+    MAX_SESSIONS,
     AccountBanned,
     EmailTaken,
     EtagMismatch,
@@ -51,7 +53,7 @@ class UserRow(Base):
 
 
 class SessionRow(Base):
-    """A session; its row goes when it ends."""
+    """A session; its row goes when it ends, which a trigger notes in `ended_sessions`."""
 
     __tablename__ = "sessions"
 
@@ -59,7 +61,10 @@ class SessionRow(Base):
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
     secret_hash: Mapped[bytes] = mapped_column(LargeBinary)
     create_time: Mapped[datetime]
+    refresh_time: Mapped[datetime]
     expire_time: Mapped[datetime]
+    user_agent: Mapped[str] = mapped_column(String(256))
+    address: Mapped[str] = mapped_column(String(64))
 
 
 class Store:
@@ -116,15 +121,24 @@ class Store:
             await session.execute(update(UserRow).where(UserRow.id == user_id).values(values))
 
     async def add_session(self, new: Session) -> None:
-        """Add a session. Raises AccountBanned, UserNotFound."""
+        """Add a session. Raises AccountBanned, UserNotFound.
+
+        Those of the account that are too many end, the ones longest out of use first.
+        """
+        oldest = select(SessionRow.id).where(SessionRow.user_id == new.user_id)
+        oldest = oldest.order_by(SessionRow.refresh_time.desc()).offset(MAX_SESSIONS)
         async with self._database.begin() as session:
             await _signed_in(session, new)
-            session.add(SessionRow(**{name: getattr(new, name) for name in _SESSION_FIELDS}))
+            session.add(SessionRow(**{name: getattr(new, name) for name in SESSION_FIELDS}))
+            await session.flush()
+            await session.execute(delete(SessionRow).where(SessionRow.id.in_(oldest)))
 
     async def rotate(self, old: Session, new: Session) -> bool:
         """Put the new secret in place of the old one; False if somebody was faster."""
         where = (SessionRow.id == old.id) & (SessionRow.secret_hash == old.secret_hash)
-        values = {"secret_hash": new.secret_hash, "expire_time": new.expire_time}
+        values = {
+            name: getattr(new, name) for name in ("secret_hash", "refresh_time", "expire_time")
+        }
         async with self._database.begin() as session:
             done = await session.execute(
                 update(SessionRow).where(where).values(values).returning(SessionRow.id)
@@ -135,9 +149,7 @@ class Store:
         """Read a session; None if it is over."""
         async with self._database.begin() as session:
             row = await session.get(SessionRow, session_id)
-            if row is None:
-                return None
-            return Session(**{name: getattr(row, name) for name in _SESSION_FIELDS})
+            return None if row is None else to_session(row)
 
     async def end_session(self, session_id: UUID) -> None:
         """End a session, if it is not over yet."""
@@ -145,7 +157,12 @@ class Store:
             await session.execute(delete(SessionRow).where(SessionRow.id == session_id))
 
 
-_SESSION_FIELDS = ("id", "user_id", "secret_hash", "create_time", "expire_time")
+SESSION_FIELDS = tuple(field.name for field in fields(Session))
+
+
+def to_session(row: SessionRow) -> Session:
+    """Read a row."""
+    return Session(**{name: getattr(row, name) for name in SESSION_FIELDS})
 
 
 async def _signed_in(session: AsyncSession, new: Session) -> None:

@@ -114,7 +114,8 @@ class CredentialServiceServicer:
     def RequestEmailVerification(self, request, context):
         """Sends a link that proves the caller's e-mail address.
 
-        Errors: PERMISSION_DENIED (NOT_YOURS), FAILED_PRECONDITION (EMAIL_VERIFIED).
+        Errors: PERMISSION_DENIED (NOT_YOURS), FAILED_PRECONDITION (EMAIL_VERIFIED),
+        RESOURCE_EXHAUSTED (TOO_MANY_MAILS).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -48,7 +48,8 @@ class CredentialServiceStub:
     RequestEmailVerification: _grpc.UnaryUnaryMultiCallable[_credential_pb2.RequestEmailVerificationRequest, _credential_pb2.RequestEmailVerificationResponse]
     """Sends a link that proves the caller's e-mail address.
 
-    Errors: PERMISSION_DENIED (NOT_YOURS), FAILED_PRECONDITION (EMAIL_VERIFIED).
+    Errors: PERMISSION_DENIED (NOT_YOURS), FAILED_PRECONDITION (EMAIL_VERIFIED),
+    RESOURCE_EXHAUSTED (TOO_MANY_MAILS).
     """
     VerifyEmail: _grpc.UnaryUnaryMultiCallable[_credential_pb2.VerifyEmailRequest, _credential_pb2.VerifyEmailResponse]
     """Proves an e-mail address by the token of a link that was sent. A token works once.
@@ -97,7 +98,8 @@ class CredentialServiceAsyncStub(CredentialServiceStub):
     RequestEmailVerification: _aio.UnaryUnaryMultiCallable[_credential_pb2.RequestEmailVerificationRequest, _credential_pb2.RequestEmailVerificationResponse]  # type: ignore[assignment]
     """Sends a link that proves the caller's e-mail address.
 
-    Errors: PERMISSION_DENIED (NOT_YOURS), FAILED_PRECONDITION (EMAIL_VERIFIED).
+    Errors: PERMISSION_DENIED (NOT_YOURS), FAILED_PRECONDITION (EMAIL_VERIFIED),
+    RESOURCE_EXHAUSTED (TOO_MANY_MAILS).
     """
     VerifyEmail: _aio.UnaryUnaryMultiCallable[_credential_pb2.VerifyEmailRequest, _credential_pb2.VerifyEmailResponse]  # type: ignore[assignment]
     """Proves an e-mail address by the token of a link that was sent. A token works once.
@@ -163,7 +165,8 @@ class CredentialServiceServicer:
     ) -> _typing.Union[_credential_pb2.RequestEmailVerificationResponse, _abc.Awaitable[_credential_pb2.RequestEmailVerificationResponse]]:
         """Sends a link that proves the caller's e-mail address.
 
-        Errors: PERMISSION_DENIED (NOT_YOURS), FAILED_PRECONDITION (EMAIL_VERIFIED).
+        Errors: PERMISSION_DENIED (NOT_YOURS), FAILED_PRECONDITION (EMAIL_VERIFIED),
+        RESOURCE_EXHAUSTED (TOO_MANY_MAILS).
         """
 
     def VerifyEmail(
