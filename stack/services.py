@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pwd
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from stack import commands, postgres, ready, valkey
@@ -129,7 +130,15 @@ class Services:
             "PARLEY_SMTP_PASSWORD": mail.password,
             "PARLEY_MAIL_FROM": mail.sender,
             "PARLEY_OUTBOX": str(self.state.outbox),
+            **self._identity_providers(),
         }
+
+    def _identity_providers(self) -> dict[str, str]:
+        providers = [
+            {**asdict(each), "id": name, "display_name": each.display_name or name}
+            for name, each in self.settings.identity_providers.items()
+        ]
+        return {"PARLEY_IDENTITY_PROVIDERS": json.dumps(providers)} if providers else {}
 
     def _turn(self) -> dict[str, str]:
         turn = self.settings.turn

@@ -250,6 +250,17 @@ class Mail:
 
 
 @dataclass(frozen=True, slots=True)
+class IdentityProvider:
+    """An OpenID Connect provider that people may sign in by: see docs/operations.md. `display_name`: on its button."""
+
+    issuer: str
+    client_id: str
+    client_secret: str = field(default="", repr=False)
+    display_name: str = ""
+    scopes: str = "openid email profile"
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All of it, with defaults that are safe on a machine of one's own."""
 
@@ -263,6 +274,8 @@ class Settings:
     ai: Ai = field(default_factory=Ai)
     accounts: Accounts = field(default_factory=Accounts)
     mail: Mail = field(default_factory=Mail)
+    identity_providers: Mapping[str, IdentityProvider] = field(default_factory=dict)
+    """By their ids, in the order in which their buttons stand."""
 
 
 def load(path: Path) -> Settings:
@@ -308,6 +321,11 @@ def _plain(kind: Any) -> Any:
 def _value(kind: Any, value: Any, where: str) -> Any:
     if dataclasses.is_dataclass(kind):
         return _built(typing.cast("type[Any]", kind), value, where)
+    if typing.get_origin(kind) is Mapping:
+        if not isinstance(value, dict):
+            raise ValueError(f"[{where}] is a table of tables")
+        _, each = typing.get_args(kind)
+        return {name: _value(each, item, f"{where}.{name}") for name, item in value.items()}
     if typing.get_origin(kind) is tuple:
         if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
             raise ValueError(f"{where} is a list of texts")
@@ -323,6 +341,7 @@ __all__ = [
     "Accounts",
     "Ai",
     "Cors",
+    "IdentityProvider",
     "Limits",
     "Mail",
     "Objects",

@@ -29,9 +29,14 @@ from services.user.avatars import Portraits
 from services.user.config import Config
 from services.user.erasure import Erasure
 from services.user.export import Exporter
+from services.user.identity_store import IdentityStore
 from services.user.neighbours import Neighbours
+from services.user.oidc_sign_in import OidcSignIn
 from services.user.passwords import Passwords
+from services.user.providers import parse_providers
+from services.user.sign_in import SignIn
 from services.user.sign_in_servicer import SignInServicer
+from services.user.store import Store
 from services.user.tokens import AccessTokens
 
 
@@ -56,6 +61,9 @@ def put_together(
     accounts, audit, portraits = AccountStore(database), AuditLog(database), Portraits()
     neighbours = Neighbours(mesh, tokens, clock)
     erasure = Erasure(database, neighbours, clock)
+    providers, identities = parse_providers(config.identity_providers), IdentityStore(database)
+    oidc = OidcSignIn(providers, config.public_url, identities, tokens, clock)
+    sign_in = SignIn(Store(database), tokens, clock, timedelta(seconds=config.session_seconds))
     servicers = {
         admin_pb2_grpc.add_AuditServiceServicer_to_server: AuditServicer(audit),
         admin_pb2_grpc.add_AdminServiceServicer_to_server: AdminServicer(
@@ -78,7 +86,7 @@ def put_together(
             clock,
         ),
         sign_in_pb2_grpc.add_SignInServiceServicer_to_server: SignInServicer(
-            neighbours, tokens, clock, timedelta(seconds=config.guest_seconds)
+            oidc, sign_in, neighbours, tokens, clock, timedelta(seconds=config.guest_seconds)
         ),
     }
     return Parts(servicers, [tokens.keep_loading, erasure.run], portraits.close)

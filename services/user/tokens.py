@@ -15,6 +15,8 @@ from typing import Any
 import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from chassis import logs
 from chassis.auth import ALGORITHM, USER_AUDIENCE, USER_ISSUER
@@ -78,6 +80,16 @@ class AccessTokens:
             "exp": int((now + lifetime).timestamp()),
         }
         return jwt.encode(payload, _loaded(key.private_pem), ALGORITHM, headers={"kid": key.kid})
+
+    def secret(self, purpose: str, kid: str = "") -> tuple[str, bytes]:
+        """Derive a secret (RFC 5869) that all processes of this service share; gives the id of its key, too.
+
+        Without `kid`, of the key that signs. Raises KeyError for a key that is not there, or no more.
+        """
+        kept = {key.kid: key for key in self._keys}
+        key = kept[kid] if kid else signing(self._keys, self._clock.now())
+        derived = HKDF(SHA256(), length=32, salt=None, info=purpose.encode())
+        return key.kid, derived.derive(key.private_pem)
 
     async def keys(self) -> Mapping[str, jwt.PyJWK]:
         """Give the keys that verify, by id (a chassis.auth.KeySource that asks nobody)."""

@@ -87,7 +87,7 @@ class AuthServiceServicer:
         passwords one has to wait before the next try, longer and longer, as RetryInfo says.
 
         Errors: UNAUTHENTICATED (WRONG_CREDENTIALS, CODE_REQUIRED, WRONG_CODE), FAILED_PRECONDITION (EMAIL_NOT_VERIFIED: a
-        link was sent), INVALID_ARGUMENT, RESOURCE_EXHAUSTED (TOO_MANY_SIGN_INS).
+        link was sent), PERMISSION_DENIED (ACCOUNT_BANNED), INVALID_ARGUMENT, RESOURCE_EXHAUSTED (TOO_MANY_SIGN_INS).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -49,7 +49,7 @@ class AuthServiceStub:
     passwords one has to wait before the next try, longer and longer, as RetryInfo says.
 
     Errors: UNAUTHENTICATED (WRONG_CREDENTIALS, CODE_REQUIRED, WRONG_CODE), FAILED_PRECONDITION (EMAIL_NOT_VERIFIED: a
-    link was sent), INVALID_ARGUMENT, RESOURCE_EXHAUSTED (TOO_MANY_SIGN_INS).
+    link was sent), PERMISSION_DENIED (ACCOUNT_BANNED), INVALID_ARGUMENT, RESOURCE_EXHAUSTED (TOO_MANY_SIGN_INS).
     """
     Refresh: _grpc.UnaryUnaryMultiCallable[_user_pb2.RefreshRequest, _user_pb2.RefreshResponse]
     """Trades a refresh token for a new pair. Each refresh token works once: using one a second time ends its session.
@@ -82,7 +82,7 @@ class AuthServiceAsyncStub(AuthServiceStub):
     passwords one has to wait before the next try, longer and longer, as RetryInfo says.
 
     Errors: UNAUTHENTICATED (WRONG_CREDENTIALS, CODE_REQUIRED, WRONG_CODE), FAILED_PRECONDITION (EMAIL_NOT_VERIFIED: a
-    link was sent), INVALID_ARGUMENT, RESOURCE_EXHAUSTED (TOO_MANY_SIGN_INS).
+    link was sent), PERMISSION_DENIED (ACCOUNT_BANNED), INVALID_ARGUMENT, RESOURCE_EXHAUSTED (TOO_MANY_SIGN_INS).
     """
     Refresh: _aio.UnaryUnaryMultiCallable[_user_pb2.RefreshRequest, _user_pb2.RefreshResponse]  # type: ignore[assignment]
     """Trades a refresh token for a new pair. Each refresh token works once: using one a second time ends its session.
@@ -122,7 +122,7 @@ class AuthServiceServicer:
         passwords one has to wait before the next try, longer and longer, as RetryInfo says.
 
         Errors: UNAUTHENTICATED (WRONG_CREDENTIALS, CODE_REQUIRED, WRONG_CODE), FAILED_PRECONDITION (EMAIL_NOT_VERIFIED: a
-        link was sent), INVALID_ARGUMENT, RESOURCE_EXHAUSTED (TOO_MANY_SIGN_INS).
+        link was sent), PERMISSION_DENIED (ACCOUNT_BANNED), INVALID_ARGUMENT, RESOURCE_EXHAUSTED (TOO_MANY_SIGN_INS).
         """
 
     def Refresh(

@@ -70,15 +70,6 @@ def _identities(moment: sa.DateTime) -> None:
         sa.Column("create_time", moment, nullable=False),
     )
     op.create_index("identities_user", "identities", ["user_id"])
-    op.create_table(
-        "sign_ins",
-        sa.Column("state_hash", sa.LargeBinary, primary_key=True),
-        sa.Column("provider", sa.String(32), nullable=False),
-        sa.Column("nonce", sa.String(64), nullable=False),
-        sa.Column("verifier", sa.String(128), nullable=False),
-        sa.Column("expire_time", moment, nullable=False),
-    )
-    op.create_index("sign_ins_expire", "sign_ins", ["expire_time"])
 
 
 def _owner(*, primary_key: bool = False) -> sa.Column[object]:
