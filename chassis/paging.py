@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from datetime import datetime
+from uuid import UUID
 
 from chassis.errors import InvalidArgument
 
@@ -40,4 +42,15 @@ def decode(token: str) -> tuple[str, ...]:
     return tuple(values)
 
 
-__all__ = ["LIMIT", "PageTokenInvalid", "decode", "encode"]
+def moment_and_id(token: str) -> tuple[datetime, UUID] | None:
+    """Read the token of a list that is sorted by a time, then an id; None for an empty one. Raises PageTokenInvalid."""
+    if not (values := decode(token)):
+        return None
+    try:
+        moment, identifier = values
+        return datetime.fromisoformat(moment), UUID(identifier)
+    except ValueError:
+        raise PageTokenInvalid from None
+
+
+__all__ = ["LIMIT", "PageTokenInvalid", "decode", "encode", "moment_and_id"]

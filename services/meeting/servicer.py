@@ -23,6 +23,7 @@ from services.meeting.domain import (
     admit,
     new_code,
 )
+from services.meeting.guests import check_guests
 from services.meeting.peers import Peers
 from services.meeting.store import MeetingTransaction, Store
 from services.meeting.summary import SETTLING
@@ -122,6 +123,7 @@ class MeetingServicer(meeting_pb2_grpc.MeetingServiceServicer):
         """Let the caller in, if the rules do, and hand out a ticket."""
         caller = user_principal()
         async with self._store.locked_meeting(_code(request.name)) as transaction:
+            check_guests(transaction.meeting, is_guest=caller.is_guest)
             participant = await self._admitted(transaction, request, UUID(caller.user_id))
             meeting = transaction.meeting
         _, count = await self._store.meeting(meeting.code)
