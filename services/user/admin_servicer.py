@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -31,7 +32,10 @@ _ROLES = {number: role for role, number in ROLES.items()}
 
 
 class AdminServicer(AuditReading):
-    """What admins do. `must_verify`: people sign in with a proven address alone."""
+    """What admins do. `wake` has it seen to that what a ban ends has ended everywhere.
+
+    `must_verify`: people sign in with a proven address alone.
+    """
 
     def __init__(
         self,
@@ -40,6 +44,7 @@ class AdminServicer(AuditReading):
         tokens: AccessTokens,
         answers: Repeats,
         clock: Clock,
+        wake: Callable[[], None],
         *,
         must_verify: bool = False,
     ) -> None:
@@ -47,6 +52,7 @@ class AdminServicer(AuditReading):
         self._accounts = accounts
         self._tokens = tokens
         self._answers = answers
+        self._wake = wake
         self._clock = clock
         self._must_verify = must_verify
 
@@ -125,7 +131,9 @@ class AdminServicer(AuditReading):
         async def change() -> admin_pb2.UserAccount:
             return self._shown(await self._accounts.change(_user_id(request.name), rule, event))
 
-        return await self._answers.answer(request, admin_pb2.UserAccount, change)
+        changed = await self._answers.answer(request, admin_pb2.UserAccount, change)
+        self._wake()
+        return changed
 
     def _event(self, action: str, subject: str, **details: str) -> AuditEvent:
         kept = {name: value for name, value in details.items() if value}

@@ -72,7 +72,7 @@ def put_together(
     servicers = {
         admin_pb2_grpc.add_AuditServiceServicer_to_server: AuditServicer(audit),
         admin_pb2_grpc.add_AdminServiceServicer_to_server: AdminServicer(
-            audit, accounts, tokens, repeats, clock
+            audit, accounts, tokens, repeats, clock, erasure.wake
         ),
         api_key_pb2_grpc.add_ApiKeyServiceServicer_to_server: ApiKeyServicer(
             ApiKeyStore(database),
