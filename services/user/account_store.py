@@ -66,7 +66,7 @@ class AccountStore:
             return [to_account(row) for row in (await session.execute(query)).scalars()]
 
     async def change(self, user_id: UUID, rule: Rule, event: AuditEvent) -> Account:
-        """Change an account by a rule; whom it bans is signed out. Raises UserNotFound and what the rule does."""
+        """Change an account by a rule; whom it bans is signed out, and their calls end. Raises UserNotFound and what the rule does."""
         async with self._database.begin() as session:
             row, others = await _locked(session, user_id)
             before = to_account(row)
@@ -78,6 +78,7 @@ class AccountStore:
             row.ban_time, row.ban_reason = after.ban_time, after.ban_reason
             if after.ban_time is not None and before.ban_time is None:
                 await end_all(session, user_id)
+                await erase_later(session, user_id, event.time, only_calls=True)
             note(session, event)
             return after
 
@@ -100,7 +101,7 @@ class AccountStore:
             check_deletable(to_account(row), others)
             await end_all(session, user_id)
             await session.delete(row)
-            erase_later(session, user_id, event.time)
+            await erase_later(session, user_id, event.time)
             note(session, event)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -12,10 +13,11 @@ from chassis import paging
 from chassis.auth import user_principal
 from chassis.clock import Clock
 from services.user.account_store import AccountStore, Search
-from services.user.accounts import Account, AccountState, ban, give, unban
+from services.user.accounts import Account, AccountState, Rule, ban, give, unban
 from services.user.audit import AuditEvent, AuditLog, did
 from services.user.audit_servicer import AuditReading
 from services.user.domain import Role, User
+from services.user.repeats import Repeats
 from services.user.servicer import ROLES, to_proto
 from services.user.tokens import AccessTokens
 
@@ -30,20 +32,27 @@ _ROLES = {number: role for role, number in ROLES.items()}
 
 
 class AdminServicer(AuditReading):
-    """What admins do. `must_verify`: people sign in with a proven address alone."""
+    """What admins do. `wake` has it seen to that what a ban ends has ended everywhere.
+
+    `must_verify`: people sign in with a proven address alone.
+    """
 
     def __init__(
         self,
         log: AuditLog,
         accounts: AccountStore,
         tokens: AccessTokens,
+        answers: Repeats,
         clock: Clock,
+        wake: Callable[[], None],
         *,
         must_verify: bool = False,
     ) -> None:
         super().__init__(log)
         self._accounts = accounts
         self._tokens = tokens
+        self._answers = answers
+        self._wake = wake
         self._clock = clock
         self._must_verify = must_verify
 
@@ -68,14 +77,14 @@ class AdminServicer(AuditReading):
         """Ban an account and end its sessions."""
         event = self._event("user.ban", request.name, reason=request.reason)
         rule = ban(request.reason, self._clock.now())
-        return self._shown(await self._accounts.change(_user_id(request.name), rule, event))
+        return await self._changed(request, rule, event)
 
     async def UnbanUser(
         self, request: admin_pb2.UnbanUserRequest, context: Any
     ) -> admin_pb2.UserAccount:
         """Let a banned account sign in again."""
         event = self._event("user.unban", request.name)
-        return self._shown(await self._accounts.change(_user_id(request.name), unban, event))
+        return await self._changed(request, unban, event)
 
     async def SetUserRole(
         self, request: admin_pb2.SetUserRoleRequest, context: Any
@@ -83,8 +92,7 @@ class AdminServicer(AuditReading):
         """Give an account another role."""
         role = _ROLES[request.role]
         event = self._event("user.set_role", request.name, role=role.value)
-        rule = give(role, self._clock.now())
-        return self._shown(await self._accounts.change(_user_id(request.name), rule, event))
+        return await self._changed(request, give(role, self._clock.now()), event)
 
     async def CreateServiceAccount(
         self, request: admin_pb2.CreateServiceAccountRequest, context: Any
@@ -101,14 +109,31 @@ class AdminServicer(AuditReading):
             update_time=now,
         )
         event = self._event("service_account.create", f"users/{user.id}", username=user.username)
-        return self._shown(await self._accounts.add_service_account(user, event))
+
+        async def add() -> admin_pb2.UserAccount:
+            return self._shown(await self._accounts.add_service_account(user, event))
+
+        return await self._answers.answer(request, admin_pb2.UserAccount, add)
 
     async def RotateSigningKey(
         self, request: admin_pb2.RotateSigningKeyRequest, context: Any
     ) -> admin_pb2.RotateSigningKeyResponse:
         """Publish a new key, which signs when everybody has it."""
-        key = await self._tokens.rotate(user_principal().name)
-        return admin_pb2.RotateSigningKeyResponse(key=user_pb2.JsonWebKey(**key))
+        kind = admin_pb2.RotateSigningKeyResponse
+
+        async def rotate() -> admin_pb2.RotateSigningKeyResponse:
+            key = await self._tokens.rotate(user_principal().name)
+            return kind(key=user_pb2.JsonWebKey(**key))
+
+        return await self._answers.answer(request, kind, rotate)
+
+    async def _changed(self, request: Any, rule: Rule, event: AuditEvent) -> admin_pb2.UserAccount:
+        async def change() -> admin_pb2.UserAccount:
+            return self._shown(await self._accounts.change(_user_id(request.name), rule, event))
+
+        changed = await self._answers.answer(request, admin_pb2.UserAccount, change)
+        self._wake()
+        return changed
 
     def _event(self, action: str, subject: str, **details: str) -> AuditEvent:
         kept = {name: value for name, value in details.items() if value}

@@ -23,6 +23,7 @@ from services.user.api_keys import (
 )
 from services.user.audit import did
 from services.user.domain import hash_secret
+from services.user.repeats import Repeats
 from services.user.tokens import AccessTokens, claims_of
 
 DEFAULT_KEYS = 20
@@ -46,12 +47,14 @@ class ApiKeyServicer(api_key_pb2_grpc.ApiKeyServiceServicer):
         keys: ApiKeyStore,
         accounts: AccountStore,
         tokens: AccessTokens,
+        answers: Repeats,
         clock: Clock,
         lifetime: timedelta,
     ) -> None:
         self._keys = keys
         self._accounts = accounts
         self._tokens = tokens
+        self._answers = answers
         self._clock = clock
         self._lifetime = lifetime
 
@@ -79,8 +82,11 @@ class ApiKeyServicer(api_key_pb2_grpc.ApiKeyServiceServicer):
         def check(owner: Account, count: int) -> None:
             check_new(owner, key.scopes, key.expire_time, now, count)
 
-        await self._keys.add(key, check, event)
-        return api_key_pb2.CreateApiKeyResponse(api_key=shown, secret=secret)
+        async def add() -> api_key_pb2.CreateApiKeyResponse:
+            await self._keys.add(key, check, event)
+            return api_key_pb2.CreateApiKeyResponse(api_key=shown, secret=secret)
+
+        return await self._answers.answer(request, api_key_pb2.CreateApiKeyResponse, add)
 
     async def ListApiKeys(
         self, request: api_key_pb2.ListApiKeysRequest, context: Any

@@ -77,6 +77,14 @@ class Neighbours:
         except grpc.aio.AioRpcError as error:
             raise relayed(error) from error
 
+    async def leave(self, user_id: UUID) -> None:
+        """Take a user out of the meetings that they are in."""
+        active = meeting_pb2.MEETING_STATE_ACTIVE
+        for name in [each.name async for each in self.meetings(user_id) if each.state == active]:
+            request = meeting_pb2.LeaveMeetingRequest(name=name)
+            credentials = self._credentials(user_id, scopes.MEETINGS_WRITE)
+            await _gone(self._meetings.LeaveMeeting, request, credentials)
+
     async def forget(self, user_id: UUID) -> None:
         """Delete a user's files and the meetings that they host."""
         for media in [each async for each in self.media(user_id)]:

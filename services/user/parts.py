@@ -17,6 +17,8 @@ from parley.user.v1 import (
 
 from chassis.clock import Clock
 from chassis.db import Database
+from chassis.idempotency import Answers
+from chassis.seals import derived_key, seal
 from services.user.account_servicer import AccountServicer
 from services.user.account_store import AccountStore
 from services.user.admin_servicer import AdminServicer
@@ -34,6 +36,7 @@ from services.user.neighbours import Neighbours
 from services.user.oidc_sign_in import OidcSignIn
 from services.user.passwords import Passwords
 from services.user.providers import parse_providers
+from services.user.repeats import Repeats
 from services.user.sign_in import SignIn
 from services.user.sign_in_servicer import SignInServicer
 from services.user.store import Store
@@ -63,16 +66,25 @@ def put_together(
     erasure = Erasure(database, neighbours, clock)
     providers, identities = parse_providers(config.identity_providers), IdentityStore(database)
     oidc = OidcSignIn(providers, config.public_url, identities, tokens, clock)
+    sealed = seal(config.service_key, "answers")
+    repeats = Repeats(Answers(database, sealed, derived_key(config.service_key, "digests")))
     sign_in = SignIn(Store(database), tokens, clock, timedelta(seconds=config.session_seconds))
     servicers = {
         admin_pb2_grpc.add_AuditServiceServicer_to_server: AuditServicer(audit),
         admin_pb2_grpc.add_AdminServiceServicer_to_server: AdminServicer(
-            audit, accounts, tokens, clock, must_verify=config.verify_email
+            audit,
+            accounts,
+            tokens,
+            repeats,
+            clock,
+            erasure.wake,
+            must_verify=config.verify_email,
         ),
         api_key_pb2_grpc.add_ApiKeyServiceServicer_to_server: ApiKeyServicer(
             ApiKeyStore(database),
             accounts,
             tokens,
+            repeats,
             clock,
             timedelta(seconds=config.api_key_token_seconds),
         ),

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import zipfile
+from typing import Any
 
+import grpc
 import httpx
 import pytest
+from parley.signaling.v1 import signaling_pb2, signaling_pb2_grpc
 from PIL import Image
 
-from tests.rest import PASSWORD, Person, reason, sign_up, until
+from tests.rest import PASSWORD, PATIENCE_SECONDS, Person, reason, sign_up, until
 from tests.running_stack import RunningStack, parley
 
 
@@ -54,6 +58,30 @@ def test_admins_find_ban_and_unban(http: httpx.Client, admin: Person, bob: Perso
     assert http.post("/api/v1/auth/login", json=login).status_code == 200
     role = admin.call("POST", f"{path}:setRole", json={"role": "ROLE_MODERATOR"})
     assert role.json()["user"]["role"] == "ROLE_MODERATOR"
+
+
+async def test_a_ban_ends_a_call_that_is_under_way(
+    stack: RunningStack, admin: Person, ann: Person, bob: Person
+) -> None:
+    meeting = ann.create_meeting()
+    ticket = bob.call("POST", f"/api/v1/{meeting}:join", json={}).json()["ticket"]
+    async with (
+        grpc.aio.insecure_channel(stack.grpc_target) as channel,
+        asyncio.timeout(PATIENCE_SECONDS),
+    ):
+        stub: Any = signaling_pb2_grpc.SignalingServiceStub(channel)
+        call = stub.Connect()
+        join = signaling_pb2.Join(ticket=ticket)
+        await call.write(signaling_pb2.ClientMessage(id="1", join=join))
+        while (await call.read()).WhichOneof("message") != "joined":
+            pass
+        await asyncio.to_thread(admin.call, "POST", f"/api/v1/admin/{bob.name}:ban", json={})
+        while (said := await call.read()).WhichOneof("message") != "disconnected":
+            assert said is not grpc.aio.EOF
+    until(
+        lambda: bob.call("POST", f"/api/v1/{meeting}:join", json={}).status_code == 401,
+        "access tokens of whoever is banned are refused",
+    )
 
 
 def test_nobody_is_signed_out_by_a_new_key(http: httpx.Client, admin: Person, bob: Person) -> None:

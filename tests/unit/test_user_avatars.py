@@ -75,7 +75,20 @@ def bomb(width: int, height: int) -> bytes:
     return signature + chunk(b"IHDR", head) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
 
 
-@pytest.mark.parametrize("size", [(4097, 4097), (60_000, 60_000), (2_000_000_000, 2)])
+def blank(width: int, height: int) -> bytes:
+    made = io.BytesIO()
+    Image.new("1", (width, height)).save(made, "PNG")
+    return made.getvalue()
+
+
+def test_a_picture_may_have_sixteen_megapixels_and_not_one_row_more() -> None:
+    opened(blank(4096, 4096))
+    with pytest.raises(ImageInvalid) as caught:
+        portrait(blank(4096, 4097))
+    assert caught.value.metadata == {"limit_pixels": "16777216"}
+
+
+@pytest.mark.parametrize("size", [(60_000, 60_000), (2_000_000_000, 2)])
 def test_a_picture_that_would_unpack_to_much_is_refused_unread(size: tuple[int, int]) -> None:
     with pytest.raises(ImageInvalid):
         portrait(bomb(*size))

@@ -35,6 +35,7 @@ class Elsewhere(meeting_pb2_grpc.MeetingServiceServicer, library_pb2_grpc.Librar
         self.deleted: list[str] = []
         self.fails = 0
         self.done = asyncio.Event()
+        self.left: asyncio.Queue[str] = asyncio.Queue()
 
     async def _caller(self, context: Any, scope: str) -> str:
         metadata = dict(context.invocation_metadata())
@@ -68,9 +69,15 @@ class Elsewhere(meeting_pb2_grpc.MeetingServiceServicer, library_pb2_grpc.Librar
 
     async def ListMeetings(self, request: Any, context: Any) -> Any:
         me = await self._caller(context, "meetings.read")
+        active = meeting_pb2.MEETING_STATE_ACTIVE
         mine = meeting_pb2.Meeting(name="meetings/aaa-aaaa-aaa", host=me, title="Mine")
-        other = meeting_pb2.Meeting(name="meetings/bbb-bbbb-bbb", host="users/x", title="Theirs")
+        other = meeting_pb2.Meeting(name="meetings/bbb-bbbb-bbb", title="Theirs", state=active)
         return meeting_pb2.ListMeetingsResponse(meetings=[mine, other])
+
+    async def LeaveMeeting(self, request: Any, context: Any) -> meeting_pb2.LeaveMeetingResponse:
+        await self._caller(context, "meetings.write")
+        self.left.put_nowait(request.name)
+        return meeting_pb2.LeaveMeetingResponse()
 
     async def EndMeeting(self, request: Any, context: Any) -> meeting_pb2.Meeting:
         await self._caller(context, "meetings.write")
@@ -203,6 +210,19 @@ async def test_a_deleted_account_is_gone_and_what_it_had_elsewhere_follows(
     assert there.ended == there.deleted == ["meetings/aaa-aaaa-aaa"], "what others host is theirs"
     again = user_pb2.RegisterRequest(username=ann.username, email=ann.email, password=PASSWORD)
     await stand.nobody.auth("Register", again)
+
+
+async def test_a_ban_takes_somebody_out_of_the_calls_that_they_are_in(
+    stand: Stand, elsewhere: tuple[Elsewhere, str]
+) -> None:
+    admin, ann = await stand.admin(), await stand.person()
+    there, _ = elsewhere
+    for _ in range(2):
+        await admin.admin("BanUser", admin_pb2.BanUserRequest(name=ann.name))
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            assert await there.left.get() == "meetings/bbb-bbbb-bbb"
+        await admin.admin("UnbanUser", admin_pb2.UnbanUserRequest(name=ann.name))
+    assert (there.ended, there.deleted, len(there.files)) == ([], [], 120)
 
 
 async def test_the_last_admin_stays(stand: Stand) -> None:

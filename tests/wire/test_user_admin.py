@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from uuid import uuid4
 
 import grpc
 import jwt
@@ -168,6 +169,31 @@ async def test_a_service_account_has_no_password_and_no_address(stand: Stand) ->
         assert await refusal(stand.nobody.auth("Login", login)) == "WRONG_CREDENTIALS"
     second = admin_pb2.CreateServiceAccountRequest(username="notifier")
     assert (await admin.admin("CreateServiceAccount", second)).user.display_name == "notifier"
+
+
+async def test_a_repeated_request_changes_nothing_that_came_after_it(stand: Stand) -> None:
+    admin, bob = await stand.admin(), await stand.person("bob")
+    ban = admin_pb2.BanUserRequest(name=bob.name, request_id=str(uuid4()))
+    first = await admin.admin("BanUser", ban)
+    await admin.admin("UnbanUser", admin_pb2.UnbanUserRequest(name=bob.name))
+    assert await admin.admin("BanUser", ban) == first
+    await bob.signed_in()
+    made = admin_pb2.CreateServiceAccountRequest(username="bot", request_id=str(uuid4()))
+    bot = await admin.admin("CreateServiceAccount", made)
+    assert await admin.admin("CreateServiceAccount", made) == bot
+    rotate = admin_pb2.RotateSigningKeyRequest(request_id=str(uuid4()))
+    key = await admin.admin("RotateSigningKey", rotate)
+    assert await admin.admin("RotateSigningKey", rotate) == key
+    role = admin_pb2.SetUserRoleRequest(
+        name=bob.name, role=user_pb2.ROLE_ADMIN, request_id=str(uuid4())
+    )
+    given = await admin.admin("SetUserRole", role)
+    assert await admin.admin("SetUserRole", role) == given
+    lift = admin_pb2.UnbanUserRequest(name=bob.name, request_id=str(uuid4()))
+    lifted = await admin.admin("UnbanUser", lift)
+    await admin.admin("BanUser", admin_pb2.BanUserRequest(name=bob.name))
+    assert await admin.admin("UnbanUser", lift) == lifted
+    assert await refusal(bob.signed_in()) == "ACCOUNT_BANNED"
 
 
 async def test_what_admins_do_is_in_the_audit_log_once(stand: Stand) -> None:

@@ -7,9 +7,11 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import grpc
 import jwt
+import psycopg
 import pytest
 from parley.user.v1 import admin_pb2, api_key_pb2, user_pb2
 from parley.user.v1.api_key_pb2 import (
@@ -23,6 +25,7 @@ from services.user.api_keys import MAX_KEYS
 from tests.conftest import DatabaseFactory
 from tests.user_stand import Caller, Stand, refusal, stand_with
 
+PATIENCE_SECONDS = 20
 READ = [API_KEY_SCOPE_MEETINGS_READ]
 
 
@@ -133,6 +136,44 @@ async def test_a_banned_account_s_keys_do_not_work(stand: Stand) -> None:
     assert await refusal(exchange(stand, secret)) == "API_KEY_INVALID"
     await admin.admin("UnbanUser", admin_pb2.UnbanUserRequest(name=ann.name))
     await exchange(stand, secret)
+
+
+async def test_tokens_of_a_banned_account_s_keys_die_with_its_sessions(stand: Stand) -> None:
+    admin, ann = await stand.admin(), await stand.person()
+    program = await exchange(stand, (await make(ann)).secret)
+    me = user_pb2.GetUserRequest(name="users/me")
+    await program.users("GetUser", me)
+    await admin.admin("BanUser", admin_pb2.BanUserRequest(name=ann.name))
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while True:
+            try:
+                await program.users("GetUser", me)
+            except grpc.aio.AioRpcError as error:
+                assert channels.reason(error) == "SESSION_ENDED"
+                return
+            await asyncio.sleep(0.05)
+
+
+async def test_a_repeated_request_gets_the_same_key_and_another_one_is_refused(
+    stand: Stand,
+) -> None:
+    ann, bob = await stand.person(), await stand.person("bob")
+    key = api_key_pb2.ApiKey(display_name="ci", scopes=READ)
+    request = api_key_pb2.CreateApiKeyRequest(
+        parent="users/me", api_key=key, request_id=str(uuid4())
+    )
+    first, *rest = await asyncio.gather(*(ann.keys("CreateApiKey", request) for _ in range(4)))
+    assert all(answer == first for answer in rest)
+    assert len((await listed(ann)).api_keys) == 1
+    await exchange(stand, first.secret)
+    assert (await bob.keys("CreateApiKey", request)).secret != first.secret
+    request.api_key.display_name = "another"
+    assert await refusal(ann.keys("CreateApiKey", request)) == "REQUEST_ID_REUSED"
+    url = stand.database_url.replace("+psycopg", "")
+    async with await psycopg.AsyncConnection.connect(url) as connection:
+        kept = await (await connection.execute("SELECT answer FROM answers")).fetchall()
+    assert kept
+    assert all(first.secret.encode() not in bytes(row[0]) for row in kept)
 
 
 async def test_admins_make_keys_for_service_accounts_and_for_nobody_else(stand: Stand) -> None:

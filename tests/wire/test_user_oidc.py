@@ -32,6 +32,7 @@ PEOPLE: dict[str, dict[str, Any]] = {
     "unproven": {"email": "ann@acme.example", "email_verified": False},
     "other nonce": {"id_token": {"nonce": "of another sign-in"}},
     "other client": {"id_token": {"aud": "somebody else"}},
+    "for another": {"id_token": {"aud": "somebody else", "azp": CLIENT_ID}},
     "other issuer": {"id_token": {"iss": "https://evil.example"}},
     "too old": {"id_token": {"exp": 1}},
     "other token": {"id_token": {"at_hash": "bm90IHRoaXM"}},

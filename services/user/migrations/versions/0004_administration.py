@@ -41,6 +41,7 @@ def upgrade() -> None:
         sa.Column("user_id", sa.Uuid, primary_key=True),
         sa.Column("due_time", moment, nullable=False),
         sa.Column("attempts", sa.Integer, nullable=False),
+        sa.Column("only_calls", sa.Boolean, nullable=False),
     )
 
 
