@@ -157,7 +157,7 @@ async def _running(
     identity = ServiceIdentity.load(config, "user")
     async with (
         running(config, clock) as it,
-        channels.direct(f"127.0.0.1:{it.port}", identity) as channel,
+        channels.direct(f"127.0.0.1:{it.port}", identity, timeout=30) as channel,
     ):
         yield Stand(channel, f"127.0.0.1:{it.port}", url, folder)
 
