@@ -14,7 +14,7 @@ import grpc
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from parley.ai.v1 import ai_pb2, ai_pb2_grpc
-from parley.media.v1 import media_pb2, media_pb2_grpc
+from parley.media.v1 import library_pb2, library_pb2_grpc, media_pb2, media_pb2_grpc
 from parley.meeting.v1 import (
     meeting_pb2,
     meeting_pb2_grpc,
@@ -45,13 +45,15 @@ Summarise = Callable[[ai_pb2.SummarizeTextRequest], Awaitable[ai_pb2.SummarizeTe
 
 class Neighbours(
     ai_pb2_grpc.TextServiceServicer,
+    library_pb2_grpc.LibraryServiceServicer,
     media_pb2_grpc.RoomServiceServicer,
     signaling_pb2_grpc.EventServiceServicer,
     admin_pb2_grpc.AuditServiceServicer,
 ):
     """Media, signaling, user and ai, which keep what they are told.
 
-    `summarise` is what ai makes of what it is sent; it is away while there is none.
+    `summarise` is what ai makes of what it is sent; it is away while there is none. `signaling` says, call by call, how
+    signaling fails: `away` before it has taken the events, `lost` after it has.
     """
 
     def __init__(self) -> None:
@@ -61,6 +63,14 @@ class Neighbours(
         self.fails = 0
         self.summarise: Summarise | None = None
         self.to_summarise: list[ai_pb2.SummarizeTextRequest] = []
+        self.files: dict[str, str] = {}
+        self.signaling: list[str] = []
+
+    async def GetMedia(self, request: Any, context: Any) -> library_pb2.Media:
+        token = dict(context.invocation_metadata()).get("authorization")
+        if token is None or self.files.get(request.name) != token:
+            await context.abort(grpc.StatusCode.NOT_FOUND, "There is no such file.")
+        return library_pb2.Media(name=request.name)
 
     async def SummarizeText(self, request: Any, context: Any) -> Any:
         self.to_summarise.append(request)
@@ -78,7 +88,11 @@ class Neighbours(
     async def PublishEvents(
         self, request: Any, context: Any
     ) -> signaling_pb2.PublishEventsResponse:
-        self.events.extend(request.events)
+        how = self.signaling.pop(0) if self.signaling else ""
+        if how != "away":
+            self.events.extend(request.events)
+        if how:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, how)
         return signaling_pb2.PublishEventsResponse()
 
     async def RecordAuditEvents(self, request: Any, context: Any) -> Any:
@@ -206,6 +220,7 @@ async def stand_with(
     user_pb2_grpc.add_AuthServiceServicer_to_server(Keys(key), mesh)
     ai_pb2_grpc.add_TextServiceServicer_to_server(neighbours, mesh)
     media_pb2_grpc.add_RoomServiceServicer_to_server(neighbours, mesh)
+    library_pb2_grpc.add_LibraryServiceServicer_to_server(neighbours, mesh)
     signaling_pb2_grpc.add_EventServiceServicer_to_server(neighbours, mesh)
     admin_pb2_grpc.add_AuditServiceServicer_to_server(neighbours, mesh)
     port = mesh.add_insecure_port("127.0.0.1:0")

@@ -9,6 +9,7 @@ from typing import Any
 
 import grpc
 from parley.meeting.v1 import (
+    chat_pb2_grpc,
     meeting_pb2_grpc,
     participant_pb2_grpc,
     settings_pb2_grpc,
@@ -19,11 +20,15 @@ from chassis.auth import ServiceIdentity
 from chassis.clock import Clock
 from chassis.db import Database
 from services.meeting.caption_servicer import CaptionServicer
+from services.meeting.chat_servicer import ChatServicer
+from services.meeting.chat_store import ChatStore
 from services.meeting.config import Config
+from services.meeting.herald import Herald
 from services.meeting.participant_servicer import ParticipantServicer
 from services.meeting.peers import Peers
 from services.meeting.recap import Recaps
 from services.meeting.retention import Retention
+from services.meeting.room_events import RoomEvents
 from services.meeting.servicer import MeetingServicer, PresenceServicer
 from services.meeting.settings_servicer import SettingsServicer
 from services.meeting.store import Store
@@ -65,7 +70,11 @@ def put_together(
     participants = ParticipantServicer(store, telling, clock, emotions_allowed=config.emotions)
     captions = CaptionServicer(store, transcripts, clock)
     records = TranscriptServicer(store, transcripts, summaries, recaps, clock)
+    chats, herald = ChatStore(database), Herald(RoomEvents(database), peers, clock)
     servicers = {
+        chat_pb2_grpc.add_ChatServiceServicer_to_server: ChatServicer(
+            store, chats, herald, peers, clock
+        ),
         meeting_pb2_grpc.add_MeetingServiceServicer_to_server: meetings,
         meeting_pb2_grpc.add_PresenceServiceServicer_to_server: PresenceServicer(store, clock),
         settings_pb2_grpc.add_SettingsServiceServicer_to_server: settings,
@@ -73,7 +82,8 @@ def put_together(
         transcript_pb2_grpc.add_CaptionServiceServicer_to_server: captions,
         transcript_pb2_grpc.add_TranscriptServiceServicer_to_server: records,
     }
-    return Parts(servicers, (telling.run, recaps.run, Retention(transcripts, clock).run))
+    retention = Retention(transcripts, chats, clock)
+    return Parts(servicers, (telling.run, recaps.run, retention.run, herald.run))
 
 
 def _turn(config: Config) -> Turn | None:

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable
 
 import grpc
 from parley.ai.v1 import ai_pb2, ai_pb2_grpc
-from parley.media.v1 import media_pb2, media_pb2_grpc
+from parley.media.v1 import library_pb2, library_pb2_grpc, media_pb2, media_pb2_grpc
 from parley.meeting.v1 import settings_pb2
 from parley.signaling.v1 import signaling_pb2, signaling_pb2_grpc
 from parley.user.v1 import admin_pb2, admin_pb2_grpc
@@ -19,6 +19,7 @@ from parley.user.v1 import admin_pb2, admin_pb2_grpc
 from chassis import logs
 from chassis.channels import relayed
 from services.meeting.audit import AuditEvent
+from services.meeting.room_events import Waiting
 
 ATTEMPTS = 3
 FIRST_DELAY_SECONDS = 0.2
@@ -34,6 +35,7 @@ class Peers:
         self._events = signaling_pb2_grpc.EventServiceStub(mesh)
         self._rooms = media_pb2_grpc.RoomServiceStub(mesh)
         self._texts = ai_pb2_grpc.TextServiceStub(mesh)
+        self._library = library_pb2_grpc.LibraryServiceStub(mesh)
         self._audit = admin_pb2_grpc.AuditServiceStub(mesh)
 
     async def meeting_ended(self, meeting: str) -> None:
@@ -69,6 +71,31 @@ class Peers:
         request = admin_pb2.RecordAuditEventsRequest(audit_events=map(_audit_event, events))
         try:
             await self._audit.RecordAuditEvents(request, timeout=TIMEOUT_SECONDS)
+        except grpc.aio.AioRpcError as error:
+            raise relayed(error) from error
+
+    async def publish(self, waiting: Waiting) -> None:
+        """Tell a room what waits for it, once. Raises what signaling answers."""
+        events = [
+            signaling_pb2.Event(
+                participant=event.participant,
+                message=signaling_pb2.ServerMessage.FromString(event.payload),
+                position=position,
+            )
+            for position, event in waiting.events
+        ]
+        request = signaling_pb2.PublishEventsRequest(meeting=waiting.meeting, events=events)
+        try:
+            await self._events.PublishEvents(request, timeout=TIMEOUT_SECONDS)
+        except grpc.aio.AioRpcError as error:
+            raise relayed(error) from error
+
+    async def check_media(self, name: str, metadata: Iterable[tuple[str, str | bytes]]) -> None:
+        """See that whoever calls, with this metadata, may read a file. Raises what the library answers."""
+        token = tuple((key, value) for key, value in metadata if key == "authorization")
+        request = library_pb2.GetMediaRequest(name=name)
+        try:
+            await self._library.GetMedia(request, timeout=TIMEOUT_SECONDS, metadata=token)
         except grpc.aio.AioRpcError as error:
             raise relayed(error) from error
 

@@ -12,7 +12,17 @@ from dataclasses import asdict, fields
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, ScalarSelect, String, bindparam, exists, func, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    ScalarSelect,
+    String,
+    bindparam,
+    case,
+    exists,
+    func,
+    select,
+    tuple_,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -47,6 +57,25 @@ class MeetingTransaction:
         self._session = session
         self._row = row
         self.meeting = to_meeting(row)
+
+    @property
+    def session(self) -> AsyncSession:
+        """The transaction, for what else is kept of the meeting."""
+        return self._session
+
+    async def latest_of(self, user_id: UUID) -> Participant | None:
+        """Find the participant that a user has here, or had last."""
+        query = select(ParticipantRow).where(
+            (ParticipantRow.meeting_id == self.meeting.id) & (ParticipantRow.user_id == user_id)
+        )
+        by_state = case(
+            {ParticipantState.CONNECTED.value: 0, ParticipantState.JOINING.value: 1},
+            value=ParticipantRow.state,
+            else_=2,
+        )
+        query = query.order_by(by_state, ParticipantRow.join_time.desc()).limit(1)
+        row = (await self._session.execute(query)).scalar_one_or_none()
+        return None if row is None else to_participant(row)
 
     async def present(self) -> list[Participant]:
         """Read those who are joining or connected."""

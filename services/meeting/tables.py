@@ -70,6 +70,7 @@ class ParticipantRow(Base):
     leave_time: Mapped[datetime | None]
     request_id: Mapped[UUID | None]
     consent: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    connect_time: Mapped[datetime | None]
 
 
 class AuditRow(Base):

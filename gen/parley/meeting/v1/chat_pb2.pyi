@@ -42,11 +42,11 @@ class ChatMessage(_message.Message):
     sender_display_name: _builtins.str
     """The name of who wrote it, as it was then."""
     recipient: _builtins.str
-    """The only one to see it, `meetings/{code}/participants/{id}`; empty: all."""
+    """The only one to see it, `meetings/{code}/participants/{id}`, who is in the meeting; empty: all."""
     text: _builtins.str
     """What is written, plain text of at most 4,000 characters; empty if it was deleted or carries a file alone."""
     reply_to: _builtins.str
-    """What it answers, `meetings/{code}/chatMessages/{id}`; empty: nothing."""
+    """What it answers, `meetings/{code}/chatMessages/{id}`; empty: nothing. What is private is answered between the same two."""
     @_builtins.property
     def media(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Files, `media/{id}`; at most 10."""

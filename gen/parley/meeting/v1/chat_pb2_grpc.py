@@ -65,7 +65,8 @@ class ChatServiceServicer:
         """Writes a message, to all or to one.
 
         Errors: NOT_FOUND (MEETING_NOT_FOUND, PARTICIPANT_NOT_FOUND, CHAT_MESSAGE_NOT_FOUND, MEDIA_NOT_FOUND),
-        PERMISSION_DENIED (NOT_PARTICIPANT, CHAT_NOT_ALLOWED), FAILED_PRECONDITION (MEETING_ENDED).
+        PERMISSION_DENIED (NOT_PARTICIPANT, CHAT_NOT_ALLOWED), FAILED_PRECONDITION (MEETING_ENDED),
+        RESOURCE_EXHAUSTED (CHAT_TOO_FAST, CHAT_FULL).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

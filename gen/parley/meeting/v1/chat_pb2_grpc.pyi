@@ -37,7 +37,8 @@ class ChatServiceStub:
     """Writes a message, to all or to one.
 
     Errors: NOT_FOUND (MEETING_NOT_FOUND, PARTICIPANT_NOT_FOUND, CHAT_MESSAGE_NOT_FOUND, MEDIA_NOT_FOUND),
-    PERMISSION_DENIED (NOT_PARTICIPANT, CHAT_NOT_ALLOWED), FAILED_PRECONDITION (MEETING_ENDED).
+    PERMISSION_DENIED (NOT_PARTICIPANT, CHAT_NOT_ALLOWED), FAILED_PRECONDITION (MEETING_ENDED),
+    RESOURCE_EXHAUSTED (CHAT_TOO_FAST, CHAT_FULL).
     """
     ListChatMessages: _grpc.UnaryUnaryMultiCallable[_chat_pb2.ListChatMessagesRequest, _chat_pb2.ListChatMessagesResponse]
     """Lists the messages that the caller may see, newest first. Deleted ones are there without their text.
@@ -65,7 +66,8 @@ class ChatServiceAsyncStub(ChatServiceStub):
     """Writes a message, to all or to one.
 
     Errors: NOT_FOUND (MEETING_NOT_FOUND, PARTICIPANT_NOT_FOUND, CHAT_MESSAGE_NOT_FOUND, MEDIA_NOT_FOUND),
-    PERMISSION_DENIED (NOT_PARTICIPANT, CHAT_NOT_ALLOWED), FAILED_PRECONDITION (MEETING_ENDED).
+    PERMISSION_DENIED (NOT_PARTICIPANT, CHAT_NOT_ALLOWED), FAILED_PRECONDITION (MEETING_ENDED),
+    RESOURCE_EXHAUSTED (CHAT_TOO_FAST, CHAT_FULL).
     """
     ListChatMessages: _aio.UnaryUnaryMultiCallable[_chat_pb2.ListChatMessagesRequest, _chat_pb2.ListChatMessagesResponse]  # type: ignore[assignment]
     """Lists the messages that the caller may see, newest first. Deleted ones are there without their text.
@@ -95,7 +97,8 @@ class ChatServiceServicer:
         """Writes a message, to all or to one.
 
         Errors: NOT_FOUND (MEETING_NOT_FOUND, PARTICIPANT_NOT_FOUND, CHAT_MESSAGE_NOT_FOUND, MEDIA_NOT_FOUND),
-        PERMISSION_DENIED (NOT_PARTICIPANT, CHAT_NOT_ALLOWED), FAILED_PRECONDITION (MEETING_ENDED).
+        PERMISSION_DENIED (NOT_PARTICIPANT, CHAT_NOT_ALLOWED), FAILED_PRECONDITION (MEETING_ENDED),
+        RESOURCE_EXHAUSTED (CHAT_TOO_FAST, CHAT_FULL).
         """
 
     def ListChatMessages(

@@ -2216,8 +2216,13 @@ class Event(_message.Message):
 
     PARTICIPANT_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
     participant: _builtins.str
     """`meetings/{code}/participants/{id}` of the only one to see it; empty: all."""
+    position: _builtins.int
+    """Place in the meeting service's outbox, rising within a room; what is not above the room's last was told before, and is
+    left out. 0: the event is not from an outbox.
+    """
     @_builtins.property
     def message(self) -> Global___ServerMessage:
         """What is said; its sequence and time are filled in."""
@@ -2227,10 +2232,11 @@ class Event(_message.Message):
         *,
         participant: _builtins.str = ...,
         message: Global___ServerMessage | None = ...,
+        position: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "participant", b"participant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "participant", b"participant", "position", b"position"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
