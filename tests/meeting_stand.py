@@ -53,12 +53,13 @@ class Neighbours(
     """Media, signaling, user and ai, which keep what they are told.
 
     `summarise` is what ai makes of what it is sent; it is away while there is none. `signaling` says, call by call, how
-    signaling fails: `away` before it has taken the events, `lost` after it has.
+    signaling fails: `away` before it has taken the events, `lost` after it has. `published` is what it took, once.
     """
 
     def __init__(self) -> None:
         self.analyses: asyncio.Queue[media_pb2.SetAnalysisRequest] = asyncio.Queue()
         self.events: list[signaling_pb2.Event] = []
+        self.published: dict[str, signaling_pb2.PublishEventsRequest] = {}
         self.audited: asyncio.Queue[admin_pb2.AuditEvent] = asyncio.Queue()
         self.fails = 0
         self.summarise: Summarise | None = None
@@ -91,6 +92,7 @@ class Neighbours(
         how = self.signaling.pop(0) if self.signaling else ""
         if how != "away":
             self.events.extend(request.events)
+            self.published.setdefault(request.request_id, request)
         if how:
             await context.abort(grpc.StatusCode.UNAVAILABLE, how)
         return signaling_pb2.PublishEventsResponse()

@@ -14,12 +14,18 @@ from parley.meeting.v1 import (
     chat_pb2_grpc,
     meeting_pb2,
     meeting_pb2_grpc,
+    poll_pb2,
     poll_pb2_grpc,
     report_pb2_grpc,
 )
 from parley.signaling.v1 import signaling_pb2
 
 from chassis.clock import ManualClock
+from chassis.db import Database
+from services.meeting.chat_store import ChatStore
+from services.meeting.poll_store import PollStore
+from services.meeting.retention import Retention
+from services.meeting.transcript_store import TranscriptStore
 from tests.conftest import DatabaseFactory
 from tests.meeting_stand import BEGIN, PATIENCE_SECONDS, Person, Stand, stand_with
 
@@ -67,6 +73,29 @@ class Somebody:
     async def texts(self) -> list[str]:
         return [each.text for each in (await self.history()).chat_messages]
 
+    async def ask(
+        self, question: str, *choices: str, request_id: str = "", **options: bool
+    ) -> poll_pb2.Poll:
+        poll = poll_pb2.Poll(
+            question=question, choices=[poll_pb2.PollChoice(text=text) for text in choices]
+        )
+        for name, value in options.items():
+            setattr(poll, name, value)
+        request = poll_pb2.CreatePollRequest(parent=self.meeting, poll=poll, request_id=request_id)
+        return await self.polls.CreatePoll(request, metadata=self.metadata)  # type: ignore[no-any-return]
+
+    async def answer(self, poll: str, *choices: int) -> poll_pb2.Poll:
+        request = poll_pb2.VotePollRequest(name=poll, choices=choices)
+        return await self.polls.VotePoll(request, metadata=self.metadata)  # type: ignore[no-any-return]
+
+    async def close(self, poll: str) -> poll_pb2.Poll:
+        request = poll_pb2.ClosePollRequest(name=poll)
+        return await self.polls.ClosePoll(request, metadata=self.metadata)  # type: ignore[no-any-return]
+
+    async def sees(self, poll: str) -> poll_pb2.Poll:
+        request = poll_pb2.GetPollRequest(name=poll)
+        return await self.polls.GetPoll(request, metadata=self.metadata)  # type: ignore[no-any-return]
+
     async def leave(self) -> None:
         stub: Any = meeting_pb2_grpc.MeetingServiceStub(self.person.channel)
         request = meeting_pb2.LeaveMeetingRequest(name=self.meeting, participant=self.participant)
@@ -98,13 +127,10 @@ class Room:
         )
 
     def told(self, kind: str) -> list[signaling_pb2.Event]:
-        """What signaling was told, once: it leaves out positions that it has had."""
-        last, kept = 0, []
-        for event in self.stand.neighbours.events:
-            if event.message.WhichOneof("message") == kind and event.position > last:
-                last = event.position
-                kept.append(event)
-        return kept
+        """What signaling was told, once: it leaves out requests that it has had."""
+        requests = self.stand.neighbours.published.values()
+        events = [event for request in requests for event in request.events]
+        return [each for each in events if each.message.WhichOneof("message") == kind]
 
     async def hears(
         self, kind: str, enough: Callable[[list[signaling_pb2.Event]], bool]
@@ -126,4 +152,10 @@ async def a_room(database: DatabaseFactory, folder: Path) -> AsyncIterator[Room]
         yield Room(stand, clock, meeting, host)
 
 
-__all__ = ["Room", "Somebody", "a_room"]
+def retention_of(database: Database, room: Room) -> Retention:
+    """What lets go of what has been kept long enough."""
+    stores = TranscriptStore(database), ChatStore(database), PollStore(database)
+    return Retention(*stores, room.clock)
+
+
+__all__ = ["Room", "Somebody", "a_room", "retention_of"]

@@ -12,6 +12,7 @@ from parley.meeting.v1 import (
     chat_pb2_grpc,
     meeting_pb2_grpc,
     participant_pb2_grpc,
+    poll_pb2_grpc,
     settings_pb2_grpc,
     transcript_pb2_grpc,
 )
@@ -26,6 +27,8 @@ from services.meeting.config import Config
 from services.meeting.herald import Herald
 from services.meeting.participant_servicer import ParticipantServicer
 from services.meeting.peers import Peers
+from services.meeting.poll_servicer import PollServicer
+from services.meeting.poll_store import PollStore
 from services.meeting.recap import Recaps
 from services.meeting.retention import Retention
 from services.meeting.room_events import RoomEvents
@@ -70,11 +73,13 @@ def put_together(
     participants = ParticipantServicer(store, telling, clock, emotions_allowed=config.emotions)
     captions = CaptionServicer(store, transcripts, clock)
     records = TranscriptServicer(store, transcripts, summaries, recaps, clock)
-    chats, herald = ChatStore(database), Herald(RoomEvents(database), peers, clock)
+    chats, polls = ChatStore(database), PollStore(database)
+    herald = Herald(RoomEvents(database), peers, clock)
     servicers = {
         chat_pb2_grpc.add_ChatServiceServicer_to_server: ChatServicer(
             store, chats, herald, peers, clock
         ),
+        poll_pb2_grpc.add_PollServiceServicer_to_server: PollServicer(store, polls, herald, clock),
         meeting_pb2_grpc.add_MeetingServiceServicer_to_server: meetings,
         meeting_pb2_grpc.add_PresenceServiceServicer_to_server: PresenceServicer(store, clock),
         settings_pb2_grpc.add_SettingsServiceServicer_to_server: settings,
@@ -82,7 +87,7 @@ def put_together(
         transcript_pb2_grpc.add_CaptionServiceServicer_to_server: captions,
         transcript_pb2_grpc.add_TranscriptServiceServicer_to_server: records,
     }
-    retention = Retention(transcripts, chats, clock)
+    retention = Retention(transcripts, chats, polls, clock)
     return Parts(servicers, (telling.run, recaps.run, retention.run, herald.run))
 
 

@@ -80,11 +80,12 @@ class Peers:
             signaling_pb2.Event(
                 participant=event.participant,
                 message=signaling_pb2.ServerMessage.FromString(event.payload),
-                position=position,
             )
-            for position, event in waiting.events
+            for event in waiting.events
         ]
-        request = signaling_pb2.PublishEventsRequest(meeting=waiting.meeting, events=events)
+        request = signaling_pb2.PublishEventsRequest(
+            meeting=waiting.meeting, events=events, request_id=str(waiting.batch)
+        )
         try:
             await self._events.PublishEvents(request, timeout=TIMEOUT_SECONDS)
         except grpc.aio.AioRpcError as error:

@@ -1,8 +1,8 @@
 """What rooms are still to be told, in Postgres: added with what happened, in one transaction, and taken in order.
 
 Whoever adds events holds the meeting's row lock, so that the positions of one meeting's events are committed in their
-order. Whoever takes them holds an advisory lock of that meeting, so that one process tells it at a time. Signaling leaves
-out positions that it has had, so that an event which is taken twice is told once.
+order. Whoever takes them holds an advisory lock of that meeting, so that one process tells it at a time. What was added
+together is told together, under one id, so that signaling leaves out what is told twice.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from sqlalchemy import delete, func, select
 
@@ -19,8 +19,6 @@ from chassis.db import Database
 from services.meeting.room_tables import EventRow
 from services.meeting.store import MeetingTransaction
 
-BATCH = 64
-BATCH_BYTES = 1024 * 1024
 STALE = timedelta(hours=1)
 """After so long nobody can take up a conversation of then: who joins anew reads how things stand."""
 EXPIRED_AT_ONCE = 1_000
@@ -36,18 +34,20 @@ class RoomEvent:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Events of one meeting that it has not been told of, by their positions, in order."""
+    """What a meeting is to be told next, and the id by which it is known when it is told again."""
 
     meeting: str
-    events: Sequence[tuple[int, RoomEvent]]
+    batch: UUID
+    events: Sequence[RoomEvent]
 
 
 def tell_room(transaction: MeetingTransaction, events: Iterable[RoomEvent], now: datetime) -> None:
-    """Have a meeting's room told, if this transaction is committed."""
-    meeting = transaction.meeting
+    """Have a meeting's room told, if this transaction is committed; at most 256 events."""
+    meeting, batch = transaction.meeting, uuid4()
     transaction.session.add_all(
         EventRow(
             meeting_id=meeting.id,
+            batch=batch,
             meeting_code=meeting.code,
             participant=event.participant,
             payload=event.payload,
@@ -72,25 +72,26 @@ class RoomEvents:
 
     @asynccontextmanager
     async def taken(self, meeting_id: UUID) -> AsyncIterator[Waiting | None]:
-        """Take a meeting's oldest events; they are forgotten if the block ends well.
+        """Take a meeting's oldest batch; it is forgotten if the block ends well.
 
-        Gives None where there are none, or another process has them.
+        Gives None where there is none, or another process has it.
         """
         lock = func.pg_try_advisory_xact_lock(func.hashtextextended(str(meeting_id), 0))
-        query = select(EventRow).where(EventRow.meeting_id == meeting_id)
-        query = query.order_by(EventRow.position).limit(BATCH)
+        mine = EventRow.meeting_id == meeting_id
+        oldest = select(EventRow.batch).where(mine).order_by(EventRow.position).limit(1)
+        query = select(EventRow).where(mine & (EventRow.batch == oldest.scalar_subquery()))
         async with self._database.begin() as session:
             if not (await session.execute(select(lock))).scalar_one():
                 yield None
                 return
-            rows = _bounded((await session.execute(query)).scalars().all())
+            rows = (await session.execute(query.order_by(EventRow.position))).scalars().all()
             if not rows:
                 yield None
                 return
-            events = [(row.position, RoomEvent(row.payload, row.participant)) for row in rows]
-            yield Waiting(f"meetings/{rows[0].meeting_code}", events)
-            told = (EventRow.meeting_id == meeting_id) & (EventRow.position <= rows[-1].position)
-            await session.execute(delete(EventRow).where(told))
+            events = [RoomEvent(row.payload, row.participant) for row in rows]
+            yield Waiting(f"meetings/{rows[0].meeting_code}", rows[0].batch, events)
+            for row in rows:
+                await session.delete(row)
 
     async def expire(self, now: datetime) -> int:
         """Forget some of what is stale; returns how many."""
@@ -99,16 +100,6 @@ class RoomEvents:
         statement = delete(EventRow).where(EventRow.position.in_(old))
         async with self._database.begin() as session:
             return len((await session.execute(statement.returning(EventRow.position))).all())
-
-
-def _bounded(rows: Sequence[EventRow]) -> Sequence[EventRow]:
-    """Cut rows off where they get too large for one request; one is always left."""
-    size = 0
-    for number, row in enumerate(rows):
-        size += len(row.payload)
-        if number and size > BATCH_BYTES:
-            return rows[:number]
-    return rows
 
 
 __all__ = ["RoomEvent", "RoomEvents", "Waiting", "tell_room"]

@@ -15,13 +15,15 @@ from services.meeting.tables import Base
 class EventRow(Base):
     """Something that a room has not been told of yet. Whoever adds one holds the lock of its meeting.
 
-    So positions of one meeting are committed in their order. `payload` is a ServerMessage.
+    So positions of one meeting are committed in their order. What is told together is a batch; `payload` is a
+    ServerMessage.
     """
 
     __tablename__ = "event_outbox"
 
     position: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
     meeting_id: Mapped[UUID] = mapped_column(ForeignKey("meetings.id", ondelete="CASCADE"))
+    batch: Mapped[UUID]
     meeting_code: Mapped[str] = mapped_column(String(12))
     participant: Mapped[str] = mapped_column(String(128))
     payload: Mapped[bytes]

@@ -65,17 +65,7 @@ class MeetingTransaction:
 
     async def latest_of(self, user_id: UUID) -> Participant | None:
         """Find the participant that a user has here, or had last."""
-        query = select(ParticipantRow).where(
-            (ParticipantRow.meeting_id == self.meeting.id) & (ParticipantRow.user_id == user_id)
-        )
-        by_state = case(
-            {ParticipantState.CONNECTED.value: 0, ParticipantState.JOINING.value: 1},
-            value=ParticipantRow.state,
-            else_=2,
-        )
-        query = query.order_by(by_state, ParticipantRow.join_time.desc()).limit(1)
-        row = (await self._session.execute(query)).scalar_one_or_none()
-        return None if row is None else to_participant(row)
+        return await _latest_of(self._session, self.meeting.id, user_id)
 
     async def present(self) -> list[Participant]:
         """Read those who are joining or connected."""
@@ -219,6 +209,11 @@ class Store:
             raise NotParticipant(meeting=meeting.name)
         return meeting
 
+    async def latest_of(self, meeting_id: UUID, user_id: UUID) -> Participant | None:
+        """Find the participant that a user has in a meeting, or had last."""
+        async with self._database.begin() as session:
+            return await _latest_of(session, meeting_id, user_id)
+
     async def has_joined(self, meeting_id: UUID, user_id: UUID) -> bool:
         """Tell whether a user has ever joined a meeting."""
         where = (ParticipantRow.meeting_id == meeting_id) & (ParticipantRow.user_id == user_id)
@@ -261,6 +256,19 @@ def _connected_count() -> ScalarSelect[int]:
         .correlate(MeetingRow)
         .scalar_subquery()
     )
+
+
+async def _latest_of(session: AsyncSession, meeting_id: UUID, user_id: UUID) -> Participant | None:
+    where = (ParticipantRow.meeting_id == meeting_id) & (ParticipantRow.user_id == user_id)
+    by_state = case(
+        {ParticipantState.CONNECTED.value: 0, ParticipantState.JOINING.value: 1},
+        value=ParticipantRow.state,
+        else_=2,
+    )
+    query = select(ParticipantRow).where(where)
+    query = query.order_by(by_state, ParticipantRow.join_time.desc()).limit(1)
+    row = (await session.execute(query)).scalar_one_or_none()
+    return None if row is None else to_participant(row)
 
 
 async def _participants(

@@ -11,7 +11,7 @@ from parley.meeting.v1 import meeting_pb2, meeting_pb2_grpc
 from parley.signaling.v1 import signaling_pb2
 
 from chassis.channels import relayed
-from services.signaling.domain import Session
+from services.signaling.domain import HOSTS, Session
 
 T = TypeVar("T")
 
@@ -21,8 +21,6 @@ SOURCES = {
     "screen": signaling_pb2.TRACK_SOURCE_SCREEN,
     "screen_audio": signaling_pb2.TRACK_SOURCE_SCREEN_AUDIO,
 }
-HOSTS = ("host", "cohost")
-"""Roles that are told the room's mood."""
 
 
 class Peers:

@@ -1834,7 +1834,7 @@ class PollChanged(_message.Message):
     POLL_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def poll(self) -> _poll_pb2.Poll:
-        """The poll as it is now, as this participant may see it, without `own_choices`."""
+        """The poll as it is now, as everyone may see it, without `own_choices` and `voters`: PollService.GetPoll has them."""
 
     def __init__(
         self,
@@ -2188,8 +2188,13 @@ class PublishEventsRequest(_message.Message):
 
     MEETING_FIELD_NUMBER: _builtins.int
     EVENTS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
     meeting: _builtins.str
     """`meetings/{code}`."""
+    request_id: _builtins.str
+    """The same request again is not appended again, as long as its events are among the room's latest 512 appends. A UUID;
+    empty: each request counts.
+    """
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___Event]:
         """The events, in order."""
@@ -2199,10 +2204,11 @@ class PublishEventsRequest(_message.Message):
         *,
         meeting: _builtins.str = ...,
         events: _abc.Iterable[Global___Event] | None = ...,
+        request_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "meeting", b"meeting"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "meeting", b"meeting", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2216,13 +2222,8 @@ class Event(_message.Message):
 
     PARTICIPANT_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
-    POSITION_FIELD_NUMBER: _builtins.int
     participant: _builtins.str
     """`meetings/{code}/participants/{id}` of the only one to see it; empty: all."""
-    position: _builtins.int
-    """Place in the meeting service's outbox, rising within a room; what is not above the room's last was told before, and is
-    left out. 0: the event is not from an outbox.
-    """
     @_builtins.property
     def message(self) -> Global___ServerMessage:
         """What is said; its sequence and time are filled in."""
@@ -2232,11 +2233,10 @@ class Event(_message.Message):
         *,
         participant: _builtins.str = ...,
         message: Global___ServerMessage | None = ...,
-        position: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "participant", b"participant", "position", b"position"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "participant", b"participant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

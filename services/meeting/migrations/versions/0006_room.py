@@ -30,6 +30,7 @@ def _outbox() -> None:
         "event_outbox",
         sa.Column("position", sa.BigInteger, sa.Identity(always=True), primary_key=True),
         _meeting(),
+        sa.Column("batch", sa.Uuid, nullable=False),
         sa.Column("meeting_code", sa.String(12), nullable=False),
         sa.Column("participant", sa.String(128), nullable=False),
         sa.Column("payload", sa.LargeBinary, nullable=False),
