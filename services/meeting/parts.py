@@ -13,6 +13,7 @@ from parley.meeting.v1 import (
     meeting_pb2_grpc,
     participant_pb2_grpc,
     poll_pb2_grpc,
+    report_pb2_grpc,
     settings_pb2_grpc,
     transcript_pb2_grpc,
 )
@@ -30,6 +31,8 @@ from services.meeting.peers import Peers
 from services.meeting.poll_servicer import PollServicer
 from services.meeting.poll_store import PollStore
 from services.meeting.recap import Recaps
+from services.meeting.report_servicer import ReportServicer
+from services.meeting.report_store import ReportStore
 from services.meeting.retention import Retention
 from services.meeting.room_events import RoomEvents
 from services.meeting.servicer import MeetingServicer, PresenceServicer
@@ -78,6 +81,9 @@ def put_together(
     servicers = {
         chat_pb2_grpc.add_ChatServiceServicer_to_server: ChatServicer(
             store, chats, herald, peers, clock
+        ),
+        report_pb2_grpc.add_ReportServiceServicer_to_server: ReportServicer(
+            store, ReportStore(database), clock
         ),
         poll_pb2_grpc.add_PollServiceServicer_to_server: PollServicer(store, polls, herald, clock),
         meeting_pb2_grpc.add_MeetingServiceServicer_to_server: meetings,

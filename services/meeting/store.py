@@ -111,6 +111,7 @@ class MeetingTransaction:
         row = await self._session.get_one(ParticipantRow, participant.id)
         row.state, row.leave_time = participant.state.value, participant.leave_time
         row.consent = stored(participant.consent)
+        row.connect_time = participant.connect_time
 
     async def request_summary(self, now: datetime, due: datetime) -> None:
         """Have the meeting summarised, from `due` on."""

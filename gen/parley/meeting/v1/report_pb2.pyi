@@ -48,7 +48,7 @@ class Attendance(_message.Message):
 
     @_builtins.property
     def duration(self) -> _duration_pb2.Duration:
-        """How long they were there, all visits together."""
+        """How long they were there, all visits together; time that several of their devices were there counts once."""
 
     def __init__(
         self,
@@ -250,7 +250,7 @@ class GetStatisticsRequest(_message.Message):
     END_TIME_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
-        """From when; default: 30 days before the end."""
+        """From when, at most 366 days before the end; default: 30 days before it."""
 
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:
