@@ -11,6 +11,7 @@ import grpc
 from parley.meeting.v1 import (
     chat_pb2_grpc,
     meeting_pb2_grpc,
+    notes_pb2_grpc,
     participant_pb2_grpc,
     poll_pb2_grpc,
     report_pb2_grpc,
@@ -26,6 +27,9 @@ from services.meeting.chat_servicer import ChatServicer
 from services.meeting.chat_store import ChatStore
 from services.meeting.config import Config
 from services.meeting.herald import Herald
+from services.meeting.notes_scribe import Scribe
+from services.meeting.notes_servicer import NotesServicer
+from services.meeting.notes_store import NotesStore
 from services.meeting.participant_servicer import ParticipantServicer
 from services.meeting.peers import Peers
 from services.meeting.poll_servicer import PollServicer
@@ -77,13 +81,17 @@ def put_together(
     captions = CaptionServicer(store, transcripts, clock)
     records = TranscriptServicer(store, transcripts, summaries, recaps, clock)
     chats, polls = ChatStore(database), PollStore(database)
+    notes, scribe = NotesStore(database), Scribe()
     herald = Herald(RoomEvents(database), peers, clock)
     servicers = {
         chat_pb2_grpc.add_ChatServiceServicer_to_server: ChatServicer(
             store, chats, herald, peers, clock
         ),
+        notes_pb2_grpc.add_NotesServiceServicer_to_server: NotesServicer(
+            store, notes, scribe, herald, clock
+        ),
         report_pb2_grpc.add_ReportServiceServicer_to_server: ReportServicer(
-            store, ReportStore(database), clock
+            store, ReportStore(database), notes, clock
         ),
         poll_pb2_grpc.add_PollServiceServicer_to_server: PollServicer(store, polls, herald, clock),
         meeting_pb2_grpc.add_MeetingServiceServicer_to_server: meetings,
@@ -94,7 +102,7 @@ def put_together(
         transcript_pb2_grpc.add_TranscriptServiceServicer_to_server: records,
     }
     retention = Retention(transcripts, chats, polls, clock)
-    return Parts(servicers, (telling.run, recaps.run, retention.run, herald.run))
+    return Parts(servicers, (telling.run, recaps.run, retention.run, herald.run, scribe.run))
 
 
 def _turn(config: Config) -> Turn | None:

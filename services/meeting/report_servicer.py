@@ -13,6 +13,7 @@ from chassis import paging
 from chassis.auth import user_principal
 from chassis.clock import Clock
 from services.meeting.domain import NotHost
+from services.meeting.notes_store import NotesStore
 from services.meeting.report import Attendance, TimeRangeInvalid, span_of
 from services.meeting.report_store import Position, ReportStore
 from services.meeting.store import Store
@@ -23,8 +24,9 @@ DEFAULT_ATTENDANCES = 100
 class ReportServicer(report_pb2_grpc.ReportServiceServicer):
     """Reads what is left of meetings."""
 
-    def __init__(self, store: Store, reports: ReportStore, clock: Clock) -> None:
+    def __init__(self, store: Store, reports: ReportStore, notes: NotesStore, clock: Clock) -> None:
         self._store = store
+        self._notes = notes
         self._reports = reports
         self._clock = clock
 
@@ -41,6 +43,15 @@ class ReportServicer(report_pb2_grpc.ReportServiceServicer):
         token = _token(found[size - 1]) if len(found) > size else ""
         shown = map(attendance_proto, found[:size])
         return report_pb2.ListAttendancesResponse(attendances=shown, next_page_token=token)
+
+    async def GetNotes(self, request: report_pb2.GetNotesRequest, context: Any) -> report_pb2.Notes:
+        """Read the notes that a meeting's participants share."""
+        meeting = await self._store.readable(_code(request.name), _caller())
+        notes = await self._notes.get(meeting)
+        shown = report_pb2.Notes(name=request.name, text=notes.text, document=notes.document)
+        if notes.update_time is not None:
+            shown.update_time.FromDatetime(notes.update_time)
+        return shown
 
     async def GetStatistics(
         self, request: report_pb2.GetStatisticsRequest, context: Any

@@ -105,6 +105,7 @@ class NotesRow(Base):
     )
     document: Mapped[bytes]
     text: Mapped[str] = mapped_column(Text)
+    revision: Mapped[int]
     update_time: Mapped[datetime]
 
 

@@ -32,6 +32,7 @@ class Answers:
             "set_subscriptions": self._set_subscriptions,
             "send_reaction": self._send_reaction,
             "set_hand_raised": self._set_hand_raised,
+            "update_notes": self._update_notes,
         }
 
     async def answer(self, session: Session, message: ClientMessage) -> ServerMessage:
@@ -76,6 +77,10 @@ class Answers:
     async def _set_hand_raised(self, session: Session, message: ClientMessage) -> ServerMessage:
         wanted = message.set_hand_raised
         await self._gestures.set_hand(session, wanted.participant, raised=wanted.raised)
+        return ServerMessage(accepted=signaling_pb2.Accepted())
+
+    async def _update_notes(self, session: Session, message: ClientMessage) -> ServerMessage:
+        await self._peers.update_notes(session.participant, message.update_notes.update)
         return ServerMessage(accepted=signaling_pb2.Accepted())
 
     async def _restart_ice(self, session: Session, _message: ClientMessage) -> ServerMessage:

@@ -12,6 +12,7 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from parley.signaling.v1 import signaling_pb2
 from parley.signaling.v1.signaling_pb2 import ServerMessage
 
+from services.meeting.notes import NotesBehind
 from services.signaling import gestures
 from services.signaling.sessions import REACTION_LIMIT
 from tests.signaling_stand import Client, Stand, standing
@@ -165,6 +166,18 @@ async def test_no_more_hands_than_a_room_shows(
         await ann.say("up", set_hand_raised={"raised": True})
         await ann.hear("accepted")
         assert await refused(bob, set_hand_raised={"raised": True}) == "TOO_MANY_HANDS"
+
+
+async def test_what_is_written_in_the_notes_goes_to_the_meeting_service(
+    valkey: str, tmp_path: Path
+) -> None:
+    async with standing(valkey, tmp_path) as stand:
+        ann, joined = await stand.joined()
+        await ann.say("n", update_notes={"update": b"\x01\x02"})
+        assert (await ann.hear("accepted")).reply_to == "n"
+        assert stand.meeting.written == [(joined.joined.participant.name, b"\x01\x02")]
+        stand.meeting.error = NotesBehind()
+        assert await refused(ann, update_notes={"update": b"\x01"}) == "NOTES_BEHIND"
 
 
 async def test_hands_go_with_the_meeting(valkey: str, tmp_path: Path) -> None:

@@ -83,7 +83,9 @@ class Notes(_message.Message):
     text: _builtins.str
     """The text as it stands."""
     document: _builtins.bytes
-    """The shared document (a Yjs update, version 1), for clients that write; changes travel as `notes_update`."""
+    """The shared document (a Yjs update, version 1) whose Y.Text `notes` is the text, for clients that write; at most 512 KiB.
+    Changes are said as `update_notes`, and come as `notes_updated`.
+    """
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """When it last changed; empty: never."""

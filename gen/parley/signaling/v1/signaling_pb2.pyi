@@ -1901,13 +1901,15 @@ Global___Moved: _TypeAlias = Moved  # noqa: Y015
 
 @_typing.final
 class UpdateNotes(_message.Message):
-    """Changes the shared notes."""
+    """Changes the shared notes. Read them first (ReportService.GetNotes), and merge `notes_updated` whatever the order."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     UPDATE_FIELD_NUMBER: _builtins.int
     update: _builtins.bytes
-    """A Yjs update, version 1; at most 64 KiB."""
+    """A Yjs update, version 1; at most 64 KiB. It may build on what the notes have and on what was said before it alone:
+    otherwise it is refused (NOTES_BEHIND), and the whole document is to be sent.
+    """
     def __init__(
         self,
         *,

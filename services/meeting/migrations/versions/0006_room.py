@@ -102,6 +102,7 @@ def _notes() -> None:
         _meeting(primary_key=True),
         sa.Column("document", sa.LargeBinary, nullable=False),
         sa.Column("text", sa.Text, nullable=False),
+        sa.Column("revision", sa.Integer, nullable=False),
         sa.Column("update_time", MOMENT, nullable=False),
     )
 
