@@ -22,7 +22,7 @@ NOTHING = b"\0\0"
 
 
 class NotesUpdateInvalid(InvalidArgument):
-    """This is no Yjs update of version 1. Send what `Y.encodeStateAsUpdate` gives, or an update event of the document."""
+    """What was sent is no Yjs update of version 1. Send what `Y.encodeStateAsUpdate` gives, or the document's update events."""
 
     reason = "NOTES_UPDATE_INVALID"
     message = "This is no update of the notes."
