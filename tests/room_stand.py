@@ -126,6 +126,12 @@ class Room:
             meeting_pb2.ReportPresenceRequest(participant=somebody.participant, state=state)
         )
 
+    async def is_shared(self, media: str, owner: str, user: str) -> bool:
+        """Ask, as the media library does, whether somebody may read a file."""
+        stub: Any = chat_pb2_grpc.SharingServiceStub(self.stand.channel)
+        request = chat_pb2.CheckSharingRequest(media=media, owner=owner, user=user)
+        return bool((await stub.CheckSharing(request)).shared)
+
     def told(self, kind: str) -> list[signaling_pb2.Event]:
         """What signaling was told, once: it leaves out requests that it has had."""
         requests = self.stand.neighbours.published.values()

@@ -56,6 +56,13 @@ class NotYours(PermissionDenied):
     message = "Somebody else wrote this."
 
 
+class MediaNotFound(NotFound):
+    """There is no such file, or it is not the sender's own."""
+
+    reason = "MEDIA_NOT_FOUND"
+    message = "You have no such file."
+
+
 class ChatTooFast(ResourceExhausted):
     """The caller has written 20 messages to this meeting in 10 seconds. Wait as long as RetryInfo says."""
 
@@ -176,6 +183,7 @@ __all__ = [
     "ChatMessageNotFound",
     "ChatNotAllowed",
     "ChatTooFast",
+    "MediaNotFound",
     "NotYours",
     "check_allowed",
     "check_reply",

@@ -15,6 +15,7 @@ from chassis.errors import InvalidArgument
 from services.meeting.chat import (
     ChatMessage,
     ChatMessageNotFound,
+    MediaNotFound,
     check_allowed,
     check_reply,
     check_room,
@@ -53,7 +54,9 @@ class ChatServicer(chat_pb2_grpc.ChatServiceServicer):
         if not text and not wanted.media:
             raise InvalidArgument(fields={"chat_message": "it has neither text nor media"})
         for media in wanted.media:
-            await self._peers.check_media(media, context.invocation_metadata())
+            owner = await self._peers.owner_of(media, context.invocation_metadata())
+            if owner != f"users/{caller}":
+                raise MediaNotFound(media=media)
         async with self._store.locked_meeting(_code(request.parent)) as transaction:
             chat = Chat(transaction)
             if request_id and (before := await chat.written_before(caller, request_id)):
@@ -167,6 +170,24 @@ class ChatServicer(chat_pb2_grpc.ChatServiceServicer):
         tell_room(transaction, events, self._clock.now())
 
 
+class SharingServicer(chat_pb2_grpc.SharingServiceServicer):
+    """Tells the media library with whom files are shared."""
+
+    def __init__(self, chats: ChatStore) -> None:
+        self._chats = chats
+
+    async def CheckSharing(
+        self, request: chat_pb2.CheckSharingRequest, context: Any
+    ) -> chat_pb2.CheckSharingResponse:
+        """Tell whether a file is in a message that somebody may read."""
+        try:
+            owner, user = (UUID(name[len("users/") :]) for name in (request.owner, request.user))
+        except ValueError:
+            return chat_pb2.CheckSharingResponse()
+        shared = await self._chats.is_shared(request.media, owner, user)
+        return chat_pb2.CheckSharingResponse(shared=shared)
+
+
 def chat_message_proto(message: ChatMessage) -> chat_pb2.ChatMessage:
     """Show a message."""
     meeting = f"meetings/{message.meeting_code}"
@@ -232,4 +253,4 @@ def _code(name: str) -> str:
     return name.split("/")[1]
 
 
-__all__ = ["ChatServicer", "chat_message_proto"]
+__all__ = ["ChatServicer", "SharingServicer", "chat_message_proto"]

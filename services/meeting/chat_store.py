@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, delete, func, or_, select
+from sqlalchemy import ColumnElement, delete, exists, func, or_, select
 
 from chassis.db import Database
 from services.meeting.chat import BURST, ChatMessage, ChatMessageNotFound
@@ -112,6 +112,23 @@ class ChatStore:
         query = select(ChatRow).where(where).order_by(ChatRow.position.desc()).limit(limit)
         async with self._database.begin() as session:
             return [_message(meeting, row) for row in (await session.execute(query)).scalars()]
+
+    async def is_shared(self, media: str, owner_id: UUID, user_id: UUID) -> bool:
+        """Tell whether a file's owner has put it into a message that an account may read."""
+        sent = (ChatRow.media != []) & ChatRow.media.contains([media])
+        sent &= ChatRow.sender_user_id == owner_id
+        came = exists().where(
+            (ParticipantRow.meeting_id == ChatRow.meeting_id)
+            & (ParticipantRow.user_id == user_id)
+            & ParticipantRow.connect_time.is_not(None)
+        )
+        hosts = exists().where(
+            (MeetingRow.id == ChatRow.meeting_id) & (MeetingRow.host_id == user_id)
+        )
+        to_all = ChatRow.recipient_user_id.is_(None) & or_(came, hosts)
+        where = sent & or_(to_all, ChatRow.recipient_user_id == user_id)
+        async with self._database.begin() as session:
+            return bool((await session.execute(select(exists().where(where)))).scalar())
 
     async def let_go(self, now: datetime) -> int:
         """Delete some of what has been kept long enough; returns how many messages."""

@@ -23,7 +23,7 @@ from chassis.auth import ServiceIdentity
 from chassis.clock import Clock
 from chassis.db import Database
 from services.meeting.caption_servicer import CaptionServicer
-from services.meeting.chat_servicer import ChatServicer
+from services.meeting.chat_servicer import ChatServicer, SharingServicer
 from services.meeting.chat_store import ChatStore
 from services.meeting.config import Config
 from services.meeting.herald import Herald
@@ -93,6 +93,7 @@ def put_together(
         report_pb2_grpc.add_ReportServiceServicer_to_server: ReportServicer(
             store, ReportStore(database), notes, clock
         ),
+        chat_pb2_grpc.add_SharingServiceServicer_to_server: SharingServicer(chats),
         poll_pb2_grpc.add_PollServiceServicer_to_server: PollServicer(store, polls, herald, clock),
         meeting_pb2_grpc.add_MeetingServiceServicer_to_server: meetings,
         meeting_pb2_grpc.add_PresenceServiceServicer_to_server: PresenceServicer(store, clock),

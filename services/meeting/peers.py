@@ -91,14 +91,15 @@ class Peers:
         except grpc.aio.AioRpcError as error:
             raise relayed(error) from error
 
-    async def check_media(self, name: str, metadata: Iterable[tuple[str, str | bytes]]) -> None:
-        """See that whoever calls, with this metadata, may read a file. Raises what the library answers."""
+    async def owner_of(self, name: str, metadata: Iterable[tuple[str, str | bytes]]) -> str:
+        """Tell whose a file is, `users/{id}`, to who calls with this metadata. Raises what the library answers."""
         token = tuple((key, value) for key, value in metadata if key == "authorization")
         request = library_pb2.GetMediaRequest(name=name)
         try:
-            await self._library.GetMedia(request, timeout=TIMEOUT_SECONDS, metadata=token)
+            media = await self._library.GetMedia(request, timeout=TIMEOUT_SECONDS, metadata=token)
         except grpc.aio.AioRpcError as error:
             raise relayed(error) from error
+        return media.owner
 
     async def summarise(
         self, lines: Iterable[ai_pb2.TextLine], language: str, seconds: float

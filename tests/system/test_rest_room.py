@@ -11,7 +11,7 @@ import httpx
 from pycrdt import Doc, Text
 from websockets.asyncio.client import ClientConnection, connect
 
-from tests.rest import Person, reason
+from tests.rest import Person, reason, sign_up
 from tests.running_stack import RunningStack
 
 PATIENCE_SECONDS = 30
@@ -91,20 +91,35 @@ def test_what_people_do_beside_talking(stack: RunningStack, ann: Person, bob: Pe
     assert (statistics.status_code, reason(statistics)) == (403, "PERMISSION_DENIED")
 
 
-def test_files_in_the_chat_are_the_senders(ann: Person, bob: Person) -> None:
+def test_files_in_the_chat_are_read_by_those_who_came(
+    stack: RunningStack, http: httpx.Client, ann: Person, bob: Person
+) -> None:
     meeting = ann.create_meeting()
-    for person in (ann, bob):
-        join(person, meeting, person.username)
+    join(ann, meeting, "Ann")
+    ticket = join(bob, meeting, "Bob")["ticket"]
+
+    async def connects() -> None:
+        async with connect(f"{stack.http.replace('http', 'ws')}/ws/signaling") as socket:
+            await socket.send(json.dumps({"join": {"ticket": ticket}}))
+            await hear(socket, "joined")
+
+    asyncio.run(connects())
+    plain = {"content-type": "text/plain"}
     uploaded = ann.call(
-        "POST",
-        "/api/v1/media",
-        params={"name": "plan.txt"},
-        content=b"The plan",
-        headers={"content-type": "text/plain"},
+        "POST", "/api/v1/media", params={"name": "plan.txt"}, content=b"The plan", headers=plain
     )
     media = ok(uploaded)["name"]
+    hidden = bob.call("GET", f"/api/v1/{media}:download")
+    assert (hidden.status_code, reason(hidden)) == (404, "MEDIA_NOT_FOUND")
     path = f"/api/v1/{meeting}/chatMessages"
-    written = ann.call("POST", path, json={"chat_message": {"media": [media]}})
-    assert ok(written)["media"] == [media]
-    refused = bob.call("POST", path, json={"chat_message": {"media": [media]}})
-    assert (refused.status_code, reason(refused)) == (404, "MEDIA_NOT_FOUND")
+    written = ok(ann.call("POST", path, json={"chat_message": {"media": [media]}}))
+    assert written["media"] == [media]
+    assert ok(bob.call("GET", f"/api/v1/{media}"))["display_name"] == "plan.txt"
+    assert bob.call("GET", f"/api/v1/{media}:download").content == b"The plan"
+    stranger = sign_up(http, "eve").call("GET", f"/api/v1/{media}:download")
+    assert (stranger.status_code, reason(stranger)) == (404, "MEDIA_NOT_FOUND")
+    passed_on = bob.call("POST", path, json={"chat_message": {"media": [media]}})
+    assert (passed_on.status_code, reason(passed_on)) == (404, "MEDIA_NOT_FOUND")
+    ok(ann.call("DELETE", f"/api/v1/{written['name']}"))
+    gone = bob.call("GET", f"/api/v1/{media}:download")
+    assert (gone.status_code, reason(gone)) == (404, "MEDIA_NOT_FOUND")

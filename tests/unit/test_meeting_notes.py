@@ -67,9 +67,9 @@ def test_what_is_written_at_once_is_merged_alike_everywhere(
             assert verdict == MERGED
             written = written_bytes.decode()
         if repeats:  # the others hear of it late
-            for each in editors:
+            for other in editors:
                 for one in said:
-                    each.hear(one)
+                    other.hear(one)
     for editor in editors:
         for one in said:
             editor.hear(one)

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import uuid4
 
+import jwt
 import psycopg
 import pytest
 from parley.meeting.v1 import settings_pb2
@@ -154,19 +155,34 @@ async def test_the_policy_holds_for_writing_and_editing(
     await ann.write("again", recipient=bob.participant)
 
 
-async def test_files_are_attached_by_those_who_may_read_them(
+async def test_files_are_attached_by_their_owners_and_read_by_who_reads_the_message(
     room: Room, ann: Somebody, bob: Somebody
 ) -> None:
     file = f"media/{uuid4()}"
-    room.stand.neighbours.files[file] = dict(ann.metadata)["authorization"]
+    room.stand.neighbours.files[file] = owner = user_of(ann)
+    assert await refusal(bob.write("mine", media=[file])) == "MEDIA_NOT_FOUND"
     message = await ann.write("", media=[file])
     assert list(message.media) == [file]
-    assert (
-        await refusal(bob.write("mine", media=[file])) == "UNAVAILABLE"
-    )  # the stand gives no reason
+    await room.connects(bob)
+    eve = await room.comes("Eve")  # who has a ticket, and is not here
+
+    async def readers() -> list[bool]:
+        people = (bob, room.host, eve, Somebody(room.stand.person(), "", room.meeting))
+        return [await room.is_shared(file, owner, user_of(each)) for each in people]
+
+    assert await readers() == [True, True, False, False]
+    assert not await room.is_shared(file, user_of(bob), user_of(room.host))
     await ann.delete(message.name)
     (kept,) = (await bob.history()).chat_messages
     assert list(kept.media) == []
+    assert await readers() == [False] * 4
+    await ann.write("for you", media=[file], recipient=bob.participant)
+    assert await readers() == [True, False, False, False]
+
+
+def user_of(somebody: Somebody) -> str:
+    token = dict(somebody.metadata)["authorization"].removeprefix("Bearer ")
+    return str(jwt.decode(token, options={"verify_signature": False})["sub"])
 
 
 async def test_pages_have_each_message_once_while_more_is_written(

@@ -63,6 +63,14 @@ def _chat() -> None:
     op.create_index(
         "chat_messages_sender", "chat_messages", ["meeting_id", "sender_user_id", "position"]
     )
+    op.create_index(
+        "chat_messages_media",
+        "chat_messages",
+        ["media"],
+        postgresql_using="gin",
+        postgresql_ops={"media": "jsonb_path_ops"},
+        postgresql_where=sa.text("media <> '[]'"),
+    )
 
 
 def _polls() -> None:
