@@ -12,6 +12,7 @@ from chassis import paging
 from chassis.auth import user_principal
 from chassis.clock import Clock
 from chassis.errors import InvalidArgument
+from services.meeting.audit import AuditEvent
 from services.meeting.chat import (
     ChatMessage,
     ChatMessageNotFound,
@@ -111,7 +112,12 @@ class ChatServicer(chat_pb2_grpc.ChatServiceServicer):
             moderates = caller == meeting.host_id or (
                 person is not None and may(person, Action.MODERATE_CHAT)
             )
-            after = before.deleted(caller, self._clock.now(), moderates=moderates)
+            now = self._clock.now()
+            after = before.deleted(caller, now, moderates=moderates)
+            if after is not before and caller != before.sender_user_id:
+                transaction.audit(
+                    [AuditEvent(now, f"users/{caller}", "chat_message.delete", before.name)]
+                )
             await self._change(transaction, chat, before, after)
         self._herald.wake(transaction.meeting.id)
         return chat_pb2.DeleteChatMessageResponse()

@@ -6,6 +6,7 @@ bounded, and what falls falls alone. It answers requests (`notes_frames`) one af
 
 from __future__ import annotations
 
+import contextlib
 import resource
 import sys
 from typing import BinaryIO
@@ -46,6 +47,14 @@ def merge(document: bytes, update: bytes) -> tuple[int, bytes, bytes]:
         return INVALID, b"", b""
 
 
+def _bound() -> None:
+    """Bound this process's memory, where the system does that."""
+    with contextlib.suppress(ValueError, OSError):
+        _, most = resource.getrlimit(resource.RLIMIT_AS)
+        limit = MEMORY_BYTES if most == resource.RLIM_INFINITY else min(MEMORY_BYTES, most)
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
 if __name__ == "__main__":
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    _bound()
     main(sys.stdin.buffer, sys.stdout.buffer)

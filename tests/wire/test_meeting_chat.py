@@ -93,6 +93,7 @@ async def test_messages_are_edited_and_deleted_by_those_who_may(
     assert await refusal(room.host.edit(message.name, "mine")) == "NOT_YOURS"
     assert await refusal(bob.delete(message.name)) == "NOT_YOURS"
     await room.host.delete(message.name)
+    assert await room.stand.audited() == "chat_message.delete"
     await ann.delete(message.name)
     assert await refusal(ann.edit(message.name, "again")) == "CHAT_MESSAGE_DELETED"
     (kept,) = (await bob.history()).chat_messages

@@ -151,10 +151,10 @@ async def test_hostile_updates_harm_nobody(room: Room) -> None:
 
 
 async def test_a_merging_process_that_is_killed_is_begun_anew(room: Room) -> None:
-    await say(room, room.host, written("before"))
+    await say(room, room.host, written("before "))
     for child in psutil.Process().children():
         if "services.meeting.notes_merger" in child.cmdline():
             child.kill()
             child.wait()
-    await say(room, room.host, written(" after"))
+    await say(room, room.host, written("after "))
     assert sorted((await read(room.host)).text.split()) == ["after", "before"]
