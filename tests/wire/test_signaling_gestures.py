@@ -80,6 +80,8 @@ async def test_hands_keep_their_order_and_are_lowered(valkey: str, tmp_path: Pat
         assert list(joined.joined.hands) == [names[2], names[1], names[0]]
         await people[2][0].say("again", set_hand_raised={"raised": True})
         assert (await people[2][0].hear("accepted")).reply_to == "again"
+        _, later = await stand.joined()
+        assert list(later.joined.hands) == list(joined.joined.hands)
         await people[2][0].say("down", set_hand_raised={"raised": False})
         assert hands(await watcher.hear("hands_changed")) == [names[1], names[0]]
         await people[2][0].say("up", set_hand_raised={"raised": True})
