@@ -242,7 +242,7 @@ class PresenceServicer(meeting_pb2_grpc.PresenceServiceServicer):
                 await transaction.change(participant.left(now))
             else:
                 transaction.change_meeting(transaction.meeting.started(now))
-                await transaction.change(participant.connected())
+                await transaction.change(participant.connected(now))
             meeting = transaction.meeting
         _, count = await self._store.meeting(code)
         return meeting_pb2.ReportPresenceResponse(

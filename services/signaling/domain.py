@@ -13,6 +13,7 @@ from typing import Any
 from chassis.errors import (
     FailedPrecondition,
     InvalidArgument,
+    PermissionDenied,
     ResourceExhausted,
     Unauthenticated,
     Unavailable,
@@ -23,6 +24,10 @@ MESSAGE_BURST = 100.0
 FAULTS_PER_SECOND = 0.1
 FAULT_BURST = 10.0
 """Malformed or surplus messages that are answered; one more ends the connection."""
+
+
+HOSTS = frozenset({"host", "cohost"})
+"""Roles that may lower others' hands, and are told the room's mood."""
 
 
 class TicketInvalid(Unauthenticated):
@@ -79,6 +84,20 @@ class TakenOver(FailedPrecondition):
 
     reason = "TAKEN_OVER"
     message = "The conversation goes on over another connection."
+
+
+class NotHost(PermissionDenied):
+    """Only hosts and co-hosts may do this to others."""
+
+    reason = "NOT_HOST"
+    message = "Only hosts may do this."
+
+
+class TooManyHands(ResourceExhausted):
+    """As many hands are raised in the room as it shows. Try again when some are lowered."""
+
+    reason = "TOO_MANY_HANDS"
+    message = "Too many hands are raised."
 
 
 class ConnectionTooOld(Unavailable):

@@ -38,6 +38,7 @@ from services.signaling.domain import (
     meeting_of,
     new_session,
 )
+from services.signaling.gestures import Gestures, lowered
 from services.signaling.log import Event, RoomLog, Snapshot
 from services.signaling.peers import Peers
 from services.signaling.rooms import Rooms
@@ -90,7 +91,7 @@ class Hall:
         self._conversations: set[Conversation] = set()
         self._draining = False
         self._departures = asyncio.TaskGroup()
-        self._answers = Answers(peers)
+        self._answers = Answers(peers, Gestures(room_log, sessions))
 
     @asynccontextmanager
     async def conversation(
@@ -288,6 +289,7 @@ class Hall:
             tracks=[signaling_pb2.Track.FromString(value) for value in snapshot.tracks],
             speakers=[name for name in speakers if name in here],
             resume_window=Duration(seconds=int(self._sessions.resume_seconds)),
+            hands=[name.decode() for name in snapshot.hands],
         )
 
     async def _resume(self, message: ClientMessage) -> Session:
@@ -330,6 +332,7 @@ class Hall:
                 track_id=track_id, participant=session.participant
             )
             events.append(Event(ServerMessage(track_unpublished=gone)))
+        events.append(lowered(session.participant))
         left = signaling_pb2.ParticipantLeft(participant=session.participant)
         events.append(Event(ServerMessage(participant_left=left)))
         return events

@@ -1,7 +1,7 @@
 """The room event log: one Redis stream per room, whose entry ids are the sequence (`<sequence>-0`).
 
 An entry is for everyone, for one participant (by name), for one session (`session:<id>`) or for one connection of it
-(`session:<id>/<connection>`). Beside the stream stands the room's snapshot (people, tracks, speakers), changed in the
+(`session:<id>/<connection>`). Beside the stream stands the room's snapshot (people, tracks, speakers, hands), changed in the
 same script, so that a snapshot and its sequence always agree. The log has no gaps: what is left of it is a run of
 sequences. Everything of a room is under keys with its code in braces, for Redis Cluster.
 """
@@ -24,10 +24,28 @@ ENDED_LIFETIME_SECONDS = 300
 WAKE_CHANNEL = "signaling:wake"
 PAGE = 500
 
-# KEYS: sequence, log, people, tracks, speakers. ARGV: length, window, lifetime, channel, meeting, then per event:
+# KEYS: sequence, log, people, tracks, speakers, and hands as the last. ARGV: length, window, lifetime, channel, meeting, then per event:
 # addressee, payload, number of snapshot commands, and per command its name, hash (people, tracks), key and value.
-# DEL of what is not there, and PUT where there is nothing, say nothing new: their event is left out.
+# DEL of what is not there, and PUT where there is nothing, say nothing new: their event is left out. So it is with RAISE of
+# a hand that is up, or of somebody who is not here, and LOWER of one that is not. Their payload has all but the hands as
+# they are then, which are added to it in protobuf's wire format: field 41 of a ServerMessage, with names as its field 1.
 APPEND = """
+local hands = KEYS[#KEYS]
+local function length(text)
+  local n, bytes = #text, ''
+  while n >= 128 do
+    bytes, n = bytes .. string.char(n % 128 + 128), math.floor(n / 128)
+  end
+  return bytes .. string.char(n)
+end
+local function hands_changed()
+  local names = {}
+  for _, name in ipairs(redis.call('ZRANGE', hands, 0, -1)) do
+    table.insert(names, string.char(10) .. length(name) .. name)
+  end
+  local all = table.concat(names)
+  return string.char(202, 2) .. length(all) .. all
+end
 local now = tonumber(redis.call('TIME')[1])
 local last = tonumber(redis.call('GET', KEYS[1]) or 0)
 local i = 6
@@ -42,7 +60,13 @@ while i <= #ARGV do
       is_news = redis.call('HEXISTS', target, key) == 1
       if is_news then redis.call('HSET', target, key, value) end
     elseif command == 'DEL' then is_news = redis.call('HDEL', target, key) == 1
-    elseif command == 'CLEAR' then redis.call('DEL', target)
+    elseif command == 'CLEAR' then redis.call('DEL', ARGV[i + 1] == 'hands' and hands or target)
+    elseif command == 'RAISE' then
+      is_news = redis.call('HEXISTS', KEYS[3], key) == 1 and redis.call('ZADD', hands, 'NX', last, key) == 1
+      if is_news then payload = payload .. hands_changed() end
+    elseif command == 'LOWER' then
+      is_news = redis.call('ZREM', hands, key) == 1
+      if is_news then payload = payload .. hands_changed() end
     elseif command == 'SPEAKERS' then redis.call('SET', KEYS[5], value)
     end
     i = i + 4
@@ -64,7 +88,8 @@ APPEND_ONLY = APPEND + "return last"
 APPEND_AND_READ = (
     APPEND
     + """
-return {last, redis.call('HVALS', KEYS[3]), redis.call('HVALS', KEYS[4]), redis.call('GET', KEYS[5])}
+return {last, redis.call('HVALS', KEYS[3]), redis.call('HVALS', KEYS[4]), redis.call('GET', KEYS[5]),
+        redis.call('ZRANGE', hands, 0, -1)}
 """
 )
 
@@ -86,20 +111,23 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A message to append, and for whom."""
+    """A message to append, and for whom; `raises` and `lowers` name a participant whose hand changes with it."""
 
     message: signaling_pb2.ServerMessage
     to: str = ""
+    raises: str = ""
+    lowers: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All that is true of a room at a sequence: serialized Participants, Tracks and SpeakersChanged."""
+    """All that is true of a room at a sequence: serialized Participants, Tracks and SpeakersChanged; names by raised hands."""
 
     sequence: int
     people: Sequence[bytes] = ()
     tracks: Sequence[bytes] = ()
     speakers: bytes = field(default=b"")
+    hands: Sequence[bytes] = ()
 
 
 class RoomLog:
@@ -119,10 +147,10 @@ class RoomLog:
 
     async def append_and_read(self, meeting: str, events: Iterable[Event]) -> Snapshot:
         """Append events and read the snapshot as it is after them."""
-        last, people, tracks, speakers = await self._append_and_read(
+        last, people, tracks, speakers, hands = await self._append_and_read(
             keys=_keys(meeting), args=_arguments(meeting, events)
         )
-        return Snapshot(int(last), people, tracks, speakers or b"")
+        return Snapshot(int(last), people, tracks, speakers or b"", hands)
 
     async def read(self, meeting: str, after: int, limit: int = PAGE) -> list[Entry]:
         """Read what comes after a sequence, at most `limit` entries."""
@@ -157,6 +185,10 @@ class RoomLog:
         """Count who is in a room."""
         return int(await self._redis.hlen(_keys(meeting)[2]))
 
+    async def count_hands(self, meeting: str) -> int:
+        """Count the hands that are raised in a room."""
+        return int(await self._redis.zcard(_keys(meeting)[-1]))
+
     async def tracks_of(self, meeting: str, participant: str) -> list[str]:
         """List the ids of the tracks that a participant publishes."""
         values = await self._redis.hvals(_keys(meeting)[3])
@@ -164,9 +196,12 @@ class RoomLog:
         return [track.id for track in tracks if track.participant == participant]
 
 
+_NAMES = ("sequence", "log", "people", "tracks", "speakers", "hands")
+
+
 def _keys(meeting: str) -> list[str]:
     room = f"signaling:{{{meeting.removeprefix('meetings/')}}}"
-    return [f"{room}:{name}" for name in ("sequence", "log", "people", "tracks", "speakers")]
+    return [f"{room}:{name}" for name in _NAMES]
 
 
 def _arguments(meeting: str, events: Iterable[Event]) -> list[bytes | str | int]:
@@ -192,6 +227,8 @@ def _snapshot_commands(event: Event) -> list[Command]:
     message = event.message
     if event.to:
         return []
+    if hand := event.raises or event.lowers:
+        return [("RAISE" if event.raises else "LOWER", "hands", hand, b"")]
     change = _CHANGES.get(str(message.WhichOneof("message")))
     return change(message) if change else []
 
@@ -202,6 +239,7 @@ def _track(command: str, track: signaling_pb2.Track) -> list[Command]:
 
 _QUIET: Command = ("SPEAKERS", "", "", b"")
 _NO_TRACKS: Command = ("CLEAR", "tracks", "", b"")
+_NO_HANDS: Command = ("CLEAR", "hands", "", b"")
 
 _CHANGES: dict[str, Callable[[signaling_pb2.ServerMessage], list[Command]]] = {
     "participant_joined": lambda m: [
@@ -218,5 +256,5 @@ _CHANGES: dict[str, Callable[[signaling_pb2.ServerMessage], list[Command]]] = {
     "track_unpublished": lambda m: [("DEL", "tracks", m.track_unpublished.track_id, b"")],
     "speakers_changed": lambda m: [("SPEAKERS", "", "", m.speakers_changed.SerializeToString())],
     "media_reset": lambda _: [_NO_TRACKS, _QUIET],
-    "meeting_ended": lambda _: [("CLEAR", "people", "", b""), _NO_TRACKS, _QUIET],
+    "meeting_ended": lambda _: [("CLEAR", "people", "", b""), _NO_TRACKS, _QUIET, _NO_HANDS],
 }

@@ -20,6 +20,9 @@ LIFETIME_SECONDS = 3600
 SAID_WINDOW_SECONDS = 10
 SAID_LIMIT = 200
 """Messages that a session may send by `Send` in a window."""
+REACTION_WINDOW_SECONDS = 5
+REACTION_LIMIT = 10
+"""Reactions that a session may show in a window: each goes to everyone."""
 
 LEASES = "signaling:{sessions}:leases"
 
@@ -153,13 +156,19 @@ class Sessions:
 
     async def count_said(self, session: Session) -> None:
         """Count a message that came by `Send`, to whichever process. Raises RateLimited."""
-        key = f"{_key(session.id)}:said"
+        await self._count(f"{_key(session.id)}:said", SAID_LIMIT, SAID_WINDOW_SECONDS)
+
+    async def count_reaction(self, session: Session) -> None:
+        """Count a reaction, to whichever process. Raises RateLimited."""
+        await self._count(f"{_key(session.id)}:reacted", REACTION_LIMIT, REACTION_WINDOW_SECONDS)
+
+    async def _count(self, key: str, limit: int, window_seconds: int) -> None:
         async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.set(key, 0, ex=SAID_WINDOW_SECONDS, nx=True)
+            pipe.set(key, 0, ex=window_seconds, nx=True)
             pipe.incr(key)
-            said = (await pipe.execute())[1]
-        if said > SAID_LIMIT:
-            raise RateLimited(retry_after=SAID_WINDOW_SECONDS / 2)
+            count = (await pipe.execute())[1]
+        if count > limit:
+            raise RateLimited(retry_after=window_seconds / 2)
 
     async def claim(self, session: Session) -> bool:
         """Claim a session to say goodbye for it; False when it is over or replaced."""

@@ -13,6 +13,7 @@ from parley.media.v1 import library_pb2, library_pb2_grpc
 from chassis import paging
 from chassis.auth import user_principal
 from services.media.library.domain import FileNameMissing, Media, MediaNotFound, disposition
+from services.media.library.sharing import Sharing
 from services.media.library.uploads import Library
 
 PAGE_SIZE = 20
@@ -21,10 +22,11 @@ OFFLOAD_METADATA = "x-parley-offload"
 
 
 class LibraryServicer(library_pb2_grpc.LibraryServiceServicer):
-    """People's files."""
+    """People's files: each reads their own, and those that are shared with them."""
 
-    def __init__(self, library: Library) -> None:
+    def __init__(self, library: Library, sharing: Sharing) -> None:
         self._library = library
+        self._sharing = sharing
 
     async def UploadMedia(
         self, request: AsyncIterator[library_pb2.UploadMediaRequest], context: Any
@@ -74,7 +76,11 @@ class LibraryServicer(library_pb2_grpc.LibraryServiceServicer):
         return library_pb2.DeleteMediaResponse()
 
     async def _media(self, name: str) -> Media:
-        return await self._library.store.get(_id(name), _caller())
+        """Read a file that is the caller's, or shared with the caller. Raises MediaNotFound."""
+        media, caller = await self._library.store.get(_id(name)), _caller()
+        if media.owner_id != caller and not await self._sharing.is_shared(media, caller):
+            raise MediaNotFound
+        return media
 
     async def _offloaded(self, media: Media) -> tuple[tuple[str, str], ...]:
         """Tell Nginx where the bytes are and under what name they are saved (nginx/site.conf)."""

@@ -59,7 +59,8 @@ class SignalingServiceServicer:
     def Connect(self, request_iterator, context):
         """Carries a whole conversation. The first client message is `join` or `resume`.
 
-        These errors end the stream. Others arrive as `refused`, also MESSAGE_MALFORMED (WebSocket) and, at first, RATE_LIMITED.
+        These errors end the stream. Others arrive as `refused`, also MESSAGE_MALFORMED (WebSocket) and, at first, RATE_LIMITED;
+        of hands NOT_HOST and TOO_MANY_HANDS, of notes what NotesService answers.
 
         Errors: UNAUTHENTICATED (TICKET_INVALID, SESSION_EXPIRED), INVALID_ARGUMENT (JOIN_FIRST),
         FAILED_PRECONDITION (MEETING_ENDED, PARTICIPANT_GONE, TAKEN_OVER), RESOURCE_EXHAUSTED (ROOM_FULL, TOO_SLOW,

@@ -41,7 +41,8 @@ class SignalingServiceStub:
     Connect: _grpc.StreamStreamMultiCallable[_signaling_pb2.ClientMessage, _signaling_pb2.ServerMessage]
     """Carries a whole conversation. The first client message is `join` or `resume`.
 
-    These errors end the stream. Others arrive as `refused`, also MESSAGE_MALFORMED (WebSocket) and, at first, RATE_LIMITED.
+    These errors end the stream. Others arrive as `refused`, also MESSAGE_MALFORMED (WebSocket) and, at first, RATE_LIMITED;
+    of hands NOT_HOST and TOO_MANY_HANDS, of notes what NotesService answers.
 
     Errors: UNAUTHENTICATED (TICKET_INVALID, SESSION_EXPIRED), INVALID_ARGUMENT (JOIN_FIRST),
     FAILED_PRECONDITION (MEETING_ENDED, PARTICIPANT_GONE, TAKEN_OVER), RESOURCE_EXHAUSTED (ROOM_FULL, TOO_SLOW,
@@ -63,7 +64,8 @@ class SignalingServiceAsyncStub(SignalingServiceStub):
     Connect: _aio.StreamStreamMultiCallable[_signaling_pb2.ClientMessage, _signaling_pb2.ServerMessage]  # type: ignore[assignment]
     """Carries a whole conversation. The first client message is `join` or `resume`.
 
-    These errors end the stream. Others arrive as `refused`, also MESSAGE_MALFORMED (WebSocket) and, at first, RATE_LIMITED.
+    These errors end the stream. Others arrive as `refused`, also MESSAGE_MALFORMED (WebSocket) and, at first, RATE_LIMITED;
+    of hands NOT_HOST and TOO_MANY_HANDS, of notes what NotesService answers.
 
     Errors: UNAUTHENTICATED (TICKET_INVALID, SESSION_EXPIRED), INVALID_ARGUMENT (JOIN_FIRST),
     FAILED_PRECONDITION (MEETING_ENDED, PARTICIPANT_GONE, TAKEN_OVER), RESOURCE_EXHAUSTED (ROOM_FULL, TOO_SLOW,
@@ -87,7 +89,8 @@ class SignalingServiceServicer:
     ) -> _typing.Union[_abc.Iterator[_signaling_pb2.ServerMessage], _abc.AsyncIterator[_signaling_pb2.ServerMessage]]:
         """Carries a whole conversation. The first client message is `join` or `resume`.
 
-        These errors end the stream. Others arrive as `refused`, also MESSAGE_MALFORMED (WebSocket) and, at first, RATE_LIMITED.
+        These errors end the stream. Others arrive as `refused`, also MESSAGE_MALFORMED (WebSocket) and, at first, RATE_LIMITED;
+        of hands NOT_HOST and TOO_MANY_HANDS, of notes what NotesService answers.
 
         Errors: UNAUTHENTICATED (TICKET_INVALID, SESSION_EXPIRED), INVALID_ARGUMENT (JOIN_FIRST),
         FAILED_PRECONDITION (MEETING_ENDED, PARTICIPANT_GONE, TAKEN_OVER), RESOURCE_EXHAUSTED (ROOM_FULL, TOO_SLOW,
