@@ -44,7 +44,7 @@ async def running(config: Config, clock: Clock | None = None) -> AsyncIterator[R
         rooms = Rooms(redis, room_log)
         hall = Hall(
             config,
-            Sessions(redis, config.resume_seconds),
+            Sessions(redis, config.resume_seconds, config.presence_seconds),
             room_log,
             rooms,
             Peers(mesh),
