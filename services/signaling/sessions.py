@@ -60,6 +60,7 @@ return older
 TAKE = f"""{_NOW}
 local kept = redis.call('HMGET', KEYS[2], 'session', 'leaving', 'away', 'gone', 'refuse')
 if not kept[1] or kept[2] or kept[5] then return {{0, ''}} end
+if kept[3] and tonumber(kept[3]) <= now then return {{0, ''}} end
 if kept[3] and not kept[4] then return {{3, ''}} end
 local connection = redis.call('HINCRBY', KEYS[2], 'taken', 1) .. '-' .. ARGV[2]
 redis.call('HSET', KEYS[2], 'live', connection)
