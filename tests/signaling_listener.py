@@ -34,7 +34,7 @@ async def by_subscribe(stand: Stand, process: int, first: ClientMessage) -> Open
 
 
 async def by_websocket(stand: Stand, process: int, first: ClientMessage) -> Opened:
-    async with connect(stand.websocket_url(process)) as connection:
+    async with connect(stand.websocket_url(process), max_queue=1) as connection:
         await connection.send(json_format.MessageToJson(first, preserving_proto_field_name=True))
         async for frame in connection:
             yield json_format.Parse(frame, ServerMessage())

@@ -6,7 +6,6 @@ what is wrong with it, and cuts it.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Protocol
 

@@ -9,7 +9,7 @@ that can't be exact: after a loss, after too long, or when the room already beli
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 
 from google.protobuf.duration_pb2 import Duration
@@ -170,11 +170,9 @@ class Hall:
                     await self._departures.depart(session, None)
         return sequence
 
-    async def run(self) -> None:
-        """Keep who is here, and say goodbye for who is not, until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._keeper.run())
-            group.create_task(self._departures.run())
+    def work(self) -> tuple[Coroutine[None, None, None], ...]:
+        """Give what has to run beside it, each until cancelled: keeping who is here, and saying goodbye for who is not."""
+        return self._keeper.run(), self._departures.run()
 
     async def drain(self) -> None:
         """Cut every connection so that its client resumes elsewhere, and wait a little until it has been told."""
@@ -216,9 +214,7 @@ class Hall:
                 log.warning("lease not released", error=type(error).__name__)
 
     @asynccontextmanager
-    async def _kept(
-        self, conversation: Conversation, frames: Frames | None
-    ) -> AsyncIterator[None]:
+    async def _kept(self, conversation: Conversation, frames: Frames | None) -> AsyncIterator[None]:
         """Keep a conversation, and listen to it."""
         loop, carrier = asyncio.get_running_loop(), asyncio.current_task()
         cutting: list[asyncio.TimerHandle] = []

@@ -54,7 +54,9 @@ class Keeper:
                 conversation.cut(fault)
 
     async def _renew(self, conversations: tuple[Conversation, ...]) -> None:
-        held = await self._sessions.renew([(each.session, each.connection) for each in conversations])
+        held = await self._sessions.renew(
+            [(each.session, each.connection) for each in conversations]
+        )
         for conversation, state in zip(conversations, held, strict=True):
             if (reason := _REASONS.get(state)) is not None:
                 conversation.cut(reason())

@@ -136,9 +136,7 @@ class Subscription:
         return True
 
     def _has_room_for(self, entry: Entry) -> bool:
-        return (
-            len(self._queue) < QUEUE and self._queued_bytes + len(entry.payload) <= QUEUE_BYTES
-        )
+        return len(self._queue) < QUEUE and self._queued_bytes + len(entry.payload) <= QUEUE_BYTES
 
     def _is_for_me(self, entry: Entry) -> bool:
         return entry.sequence > self._cursor and (

@@ -16,9 +16,7 @@ from services.signaling.sessions import Sessions
 
 Scenario = signaling_pb2.Scenario.ValueType
 
-LOSES_MEDIA = frozenset(
-    {signaling_pb2.SCENARIO_MEDIA_RESET, signaling_pb2.SCENARIO_FULL_RECONNECT}
-)
+LOSES_MEDIA = frozenset({signaling_pb2.SCENARIO_MEDIA_RESET, signaling_pb2.SCENARIO_FULL_RECONNECT})
 REFUSES_RESUME = frozenset(
     {signaling_pb2.SCENARIO_DISCONNECT_ON_RESUME, signaling_pb2.SCENARIO_FULL_RECONNECT}
 )
