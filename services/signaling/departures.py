@@ -27,8 +27,6 @@ SWEPT_AT_ONCE = 32
 
 log = logs.get("signaling.departures")
 
-Reason = signaling_pb2.DisconnectReason.ValueType
-
 
 class Departures:
     """Those who leave, by their own wish, another's, or because they do not come back."""
@@ -39,7 +37,9 @@ class Departures:
         self._peers = peers
         self._group = asyncio.TaskGroup()
 
-    async def depart(self, session: Session, reason: Reason | None) -> None:
+    async def depart(
+        self, session: Session, reason: signaling_pb2.DisconnectReason.ValueType | None
+    ) -> None:
         """Take a participant out: its connection, the room, the meeting, the media node; then forget its session.
 
         It goes on when the caller is cancelled. What can't be done now is left to a later sweep.
@@ -65,7 +65,9 @@ class Departures:
         except REDIS_AWAY as error:
             log.warning("departure not finished", error=type(error).__name__)
 
-    async def _depart(self, session: Session, reason: Reason | None) -> None:
+    async def _depart(
+        self, session: Session, reason: signaling_pb2.DisconnectReason.ValueType | None
+    ) -> None:
         """Depart; all of it can be repeated, until the session is forgotten."""
         if not await self._sessions.claim(session):
             return  # it is over, or the participant has joined again
@@ -83,7 +85,9 @@ class Departures:
         await self._tell(self._peers.remove_peer, session)
         await self._sessions.say_gone(session)
 
-    async def _farewell(self, session: Session, reason: Reason | None) -> list[Event]:
+    async def _farewell(
+        self, session: Session, reason: signaling_pb2.DisconnectReason.ValueType | None
+    ) -> list[Event]:
         events = []
         if reason is not None:
             out = ServerMessage(disconnected=signaling_pb2.Disconnected(reason=reason))
@@ -108,4 +112,4 @@ class Departures:
         return True
 
 
-__all__ = ["Departures", "Reason"]
+__all__ = ["Departures"]

@@ -195,7 +195,14 @@ class RoomLog:
         reset = signaling_pb2.ServerMessage(media_reset=signaling_pb2.MediaReset())
         reset.time.GetCurrentTime()
         payload = reset.SerializeToString()
-        arguments = [seen, JUMP, LIFETIME_SECONDS, WAKE_CHANNEL, meeting, payload]
+        arguments: list[bytes | str | int] = [
+            seen,
+            JUMP,
+            LIFETIME_SECONDS,
+            WAKE_CHANNEL,
+            meeting,
+            payload,
+        ]
         return bool(await self._break_if_lost(keys=_keys(meeting), args=arguments))
 
     def lately_given(self) -> dict[str, int]:

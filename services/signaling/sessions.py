@@ -222,7 +222,7 @@ class Sessions:
 
     async def renew(self, held: Sequence[tuple[Session, str]]) -> list[Held]:
         """Renew the leases of sessions, each held by a connection; tells of each whether it still is."""
-        args = [self._lease, LIFETIME_SECONDS, _key(""), _participant_key("")]
+        args: list[str | float] = [self._lease, LIFETIME_SECONDS, _key(""), _participant_key("")]
         for session, connection in held:
             args += [session.id, connection, session.participant]
         return [Held(each) for each in await self._renew(keys=[LEASES], args=args)]

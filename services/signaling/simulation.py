@@ -14,8 +14,6 @@ from services.signaling.peers import Peers
 from services.signaling.rooms import BREAKS, count_of
 from services.signaling.sessions import Sessions
 
-Scenario = signaling_pb2.Scenario.ValueType
-
 LOSES_MEDIA = frozenset({signaling_pb2.SCENARIO_MEDIA_RESET, signaling_pb2.SCENARIO_FULL_RECONNECT})
 REFUSES_RESUME = frozenset(
     {signaling_pb2.SCENARIO_DISCONNECT_ON_RESUME, signaling_pb2.SCENARIO_FULL_RECONNECT}
@@ -31,7 +29,9 @@ class Simulation:
         self._log = room_log
         self._peers = peers
 
-    async def make(self, session: Session, scenario: Scenario, answer: ServerMessage) -> None:
+    async def make(
+        self, session: Session, scenario: signaling_pb2.Scenario.ValueType, answer: ServerMessage
+    ) -> None:
         """Make a scenario happen, and answer just before. Raises what the media node answers."""
         events = [Event(answer, f"session:{session.id}")]
         if scenario in LOSES_MEDIA:

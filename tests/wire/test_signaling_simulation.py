@@ -28,7 +28,11 @@ async def test_nothing_fails_where_the_operator_has_not_allowed_it(
 async def test_a_connection_breaks_and_is_resumed_or_refused(
     valkey: str, tmp_path: Path, is_refused: bool
 ) -> None:
-    scenario = "SCENARIO_DISCONNECT_ON_RESUME" if is_refused else "SCENARIO_DISCONNECT"
+    scenario = (
+        signaling_pb2.SCENARIO_DISCONNECT_ON_RESUME
+        if is_refused
+        else signaling_pb2.SCENARIO_DISCONNECT
+    )
     async with standing(valkey, tmp_path, processes=2, simulate=True) as stand:
         client, joined = await stand.joined()
         token = joined.joined.session_token
