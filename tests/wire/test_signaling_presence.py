@@ -98,7 +98,7 @@ async def test_when_nobody_could_renew_nobody_is_swept(valkey: str, tmp_path: Pa
                 await redis.set(SWEPT, 0)
                 await asyncio.sleep(0.01)
             client = await resumed(stand, joined.joined.session_token, joined.sequence)
-            await client.hear("resumed")
+            assert (await client.hear()).WhichOneof("message") == "resumed"
             assert ann.left == []
 
 
