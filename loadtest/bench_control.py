@@ -19,8 +19,8 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -64,8 +64,8 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz"
 class Presence(meeting_pb2_grpc.PresenceServiceServicer):
     """A meeting service that lets everybody be here."""
 
-    async def ReportPresence(
-        self, request: meeting_pb2.ReportPresenceRequest, context: Any
+    async def ReportPresence(  # noqa: N802  # gRPC's name
+        self, _request: meeting_pb2.ReportPresenceRequest, _context: Any
     ) -> meeting_pb2.ReportPresenceResponse:
         """Say yes."""
         return meeting_pb2.ReportPresenceResponse()
@@ -77,7 +77,7 @@ class Server:
 
     process: subprocess.Popen[bytes]
     websocket: str
-    events: signaling_pb2_grpc.EventServiceStub
+    events: signaling_pb2_grpc.EventServiceAsyncStub
     meeting: ServiceIdentity
 
     def megabytes(self) -> float:
@@ -97,9 +97,11 @@ class Round:
 def main(connections: int = CONNECTIONS, rooms: Sequence[int] = ROOMS) -> list[Figure]:
     """Measure, with rooms of so many people one after the other, then so many connections. Raises StackError."""
     _allow_files(max(connections, *rooms) + SPARE_FILES)
-    with tempfile.TemporaryDirectory(prefix="parley-bench-") as folder:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(measure(Path(folder), connections, rooms))
+    with (
+        tempfile.TemporaryDirectory(prefix="parley-bench-") as folder,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        return runner.run(measure(Path(folder), connections, rooms))
 
 
 async def measure(folder: Path, connections: int, rooms: Sequence[int]) -> list[Figure]:
@@ -247,12 +249,8 @@ async def _running(folder: Path) -> AsyncIterator[Server]:
         fakes = await stack.enter_async_context(
             serving(peers, "meeting", identity, None, servicers)
         )
-        store = stack.enter_context(
-            subprocess.Popen([str(part) for part in unit.command], stdout=subprocess.DEVNULL)
-        )
-        stack.callback(store.kill)
+        stack.enter_context(_process([str(part) for part in unit.command], {}))
         environment = {
-            **os.environ,
             "PARLEY_LISTEN": f"127.0.0.1:{listen}",
             "PARLEY_METRICS_LISTEN": "127.0.0.1:0",
             "PARLEY_WEBSOCKET_LISTEN": f"127.0.0.1:{websocket}",
@@ -264,14 +262,8 @@ async def _running(folder: Path) -> AsyncIterator[Server]:
             "PYTHONPATH": os.pathsep.join(sys.path),
             "MALLOC_ARENA_MAX": "2",
         }
-        process = stack.enter_context(
-            subprocess.Popen(
-                [sys.executable, "-m", "services.signaling"],
-                env=environment,
-                stdout=subprocess.DEVNULL,
-            )
-        )
-        stack.callback(process.kill)
+        command = [sys.executable, "-m", "services.signaling"]
+        process = stack.enter_context(_process(command, environment))
         async with asyncio.timeout(START_SECONDS):
             while not await ready.grpc_serving(f"127.0.0.1:{listen}"):  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
@@ -284,6 +276,17 @@ async def _running(folder: Path) -> AsyncIterator[Server]:
             signaling_pb2_grpc.EventServiceStub(channel),
             identity,
         )
+
+
+@contextmanager
+def _process(command: Sequence[str], more: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a process as long as the block."""
+    environment = {**os.environ, **more}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def _room(number: int) -> str:
