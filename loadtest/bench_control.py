@@ -217,7 +217,9 @@ async def _join(server: Server, code: str) -> ClientConnection:
         "voice_activity": False,
     }
     ticket = server.meeting.sign(claims, "parley-signaling", timedelta(minutes=10))
-    client = await connect(server.websocket, compression=None, max_size=None, ping_interval=None)
+    client = await connect(
+        server.websocket, compression=None, max_size=None, ping_interval=None, max_queue=None
+    )
     await client.send(json.dumps({"join": {"ticket": ticket}}))
     first = str(await client.recv())
     if '"joined"' not in first:

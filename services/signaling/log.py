@@ -169,6 +169,7 @@ class RoomLog:
         self._append_and_read = redis.register_script(APPEND_AND_READ)
         self._break_if_lost = redis.register_script(BREAK_IF_LOST)
         self._given: OrderedDict[str, tuple[int, float]] = OrderedDict()
+        self._doubtful: dict[str, int] = {}
 
     async def append(self, meeting: str, events: Iterable[Event], mark: str = "") -> int:
         """Append events, all or none; returns the room's last sequence.
@@ -206,18 +207,24 @@ class RoomLog:
         return bool(await self._break_if_lost(keys=_keys(meeting), args=arguments))
 
     def lately_given(self) -> dict[str, int]:
-        """Give the last sequences of rooms to which this process has appended, up to RECENT_SECONDS before its last append."""
+        """Give the last sequences of rooms to which this process has appended, up to RECENT_SECONDS before its last append.
+
+        Where Redis has been started anew since, it is the last one from before that, once.
+        """
         if not self._given:
             return {}
+        doubtful, self._doubtful = self._doubtful, {}
         newest = next(reversed(self._given.values()))[1]
         return {
             meeting: sequence
             for meeting, (sequence, at) in self._given.items()
             if at >= newest - RECENT_SECONDS
-        }
+        } | doubtful
 
     def _gave(self, meeting: str, sequence: int) -> int:
         before = self._given.pop(meeting, (0, 0.0))[0]
+        if before and sequence - before >= JUMP:
+            self._doubtful[meeting] = before
         self._given[meeting] = (max(before, sequence), time.monotonic())
         if len(self._given) > RECENT_ROOMS:
             self._given.popitem(last=False)
@@ -233,7 +240,8 @@ class RoomLog:
     async def covers(self, meeting: str, cursor: int) -> bool:
         """Tell whether everything after a cursor is still there, and the cursor is not from the future."""
         last = await self.last(meeting)
-        if not 0 < cursor <= last:
+        broken = int(await self._redis.hget(_keys(meeting)[5], "broken") or 0)
+        if not 0 < cursor <= last or cursor < broken:
             return False
         following = await self.read(meeting, cursor, 1)
         return cursor == last or (bool(following) and following[0].after == cursor)

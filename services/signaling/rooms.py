@@ -267,10 +267,9 @@ class Rooms:
             room.woken.set()
 
     async def _look_after_all(self) -> None:
-        known = self._log.lately_given()
-        for meeting, room in self._rooms.items():
-            known[meeting] = max(known.get(meeting, 0), room.position)
-        for meeting, sequence in known.items():
+        known = [*self._log.lately_given().items()]
+        known += [(meeting, room.position) for meeting, room in self._rooms.items()]
+        for meeting, sequence in known:
             if await self._log.break_if_lost(meeting, sequence):
                 log.warning("the room log has lost its end", meeting=meeting, sequence=sequence)
         for room in self._rooms.values():

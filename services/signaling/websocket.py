@@ -70,7 +70,7 @@ async def listening(
         max_queue=16,
         write_limit=256 * 1024,
         ping_interval=5,
-        ping_timeout=10,
+        ping_timeout=20,
         close_timeout=2,
         server_header=None,
         compression=None,

@@ -8,14 +8,15 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import grpc
-import pytest
 from parley.signaling.v1 import signaling_pb2, signaling_pb2_grpc
 from parley.signaling.v1.signaling_pb2 import ServerMessage
 
+from services.signaling.rooms import POLL_SECONDS
 from tests.mortal_valkey import MortalValkey, mortal_valkey
 from tests.servers import open_folder
 from tests.signaling_listener import TRANSPORTS, Listener
 from tests.signaling_stand import Stand, standing, until
+from tests.wire.test_signaling_resume import resumed
 
 EVENTS = 60
 
@@ -104,11 +105,9 @@ async def test_a_killed_valkey_that_lost_nothing_costs_nobody_an_event(tmp_path:
             assert (listener.rebuilt, listener.left) == (0, [])
 
 
-@pytest.mark.parametrize("has_reached_all", [True, False])
 async def test_a_valkey_that_lost_its_last_words_has_everybody_build_anew(
-    tmp_path: Path, has_reached_all: bool
+    tmp_path: Path,
 ) -> None:
-    """Also where it is the process of the publisher alone that knows of what was lost."""
     async with mortal_stand(tmp_path) as (stand, server):
         listeners = [Listener(stand, name, [0]) for name in TRANSPORTS]
         async with listening(*listeners):
@@ -117,8 +116,7 @@ async def test_a_valkey_that_lost_its_last_words_has_everybody_build_anew(
             kept = server.written()
             for number in range(1, 6):
                 await publish_surely(stand, number)
-            if has_reached_all:
-                await until(lambda: all(each.heard[-1] == "5" for each in listeners))
+            await until(lambda: all(each.heard[-1] == "5" for each in listeners))
             await server.kill()
             server.forget_after(kept)
             await server.start()
@@ -132,3 +130,21 @@ async def test_a_valkey_that_lost_its_last_words_has_everybody_build_anew(
         for listener, heard in zip(listeners, before, strict=True):
             assert listener.heard == [*heard, *(str(number) for number in range(10, 20))]
             assert listener.left == []
+
+
+async def test_what_was_acknowledged_and_lost_before_anybody_heard_it_is_known_to_be_lost(
+    tmp_path: Path,
+) -> None:
+    async with mortal_stand(tmp_path) as (stand, server):
+        client, joined = await stand.joined()
+        await client.break_off()
+        kept = server.written()
+        await publish_surely(stand, 1)
+        await server.kill()
+        server.forget_after(kept)
+        await server.start()
+        for number in range(2, 5):
+            await publish_surely(stand, number)
+        await asyncio.sleep(2 * POLL_SECONDS)
+        client = await resumed(stand, joined.joined.session_token, joined.sequence)
+        assert (await client.hear()).WhichOneof("message") == "joined"

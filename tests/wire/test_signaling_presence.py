@@ -29,8 +29,9 @@ def test_a_ghost_is_gone_within_15_seconds() -> None:
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_whose_client_crashes_is_gone_and_can_come_back_to_their_seat(
-    valkey: str, tmp_path: Path, transport: str
+    valkey: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, transport: str
 ) -> None:
+    monkeypatch.setattr("services.signaling.conversation.IDLE_SECONDS", 600.0)
     async with standing(valkey, tmp_path, presence_seconds=1) as stand:
         ann, bob = Listener(stand, "connect", [0]), Listener(stand, transport, [0])
         async with listening(ann):
