@@ -58,7 +58,7 @@ async def test_the_media_node_is_lost_for_one(valkey: str, tmp_path: Path) -> No
         await client.say("a", simulate_scenario={"scenario": "SCENARIO_MEDIA_RESET"})
         assert (await client.hear()).reply_to == "a"
         await client.hear("media_reset")
-        assert stand.media.removed == [ann]
+        assert stand.media.removed.count(ann) == 1
         await client.say("b", start_media={})
         assert (await client.hear()).reply_to == "b"
 
