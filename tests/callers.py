@@ -155,4 +155,15 @@ async def callers(stack: RunningStack) -> AsyncIterator[tuple[Caller, Caller]]:
             await bob.close()
 
 
-__all__ = ["Caller", "callers"]
+async def in_a_call(ann: Caller, bob: Caller) -> None:
+    """Have two people sign up, and hear each other in a meeting."""
+    for caller in (ann, bob):
+        await caller.sign_up()
+    meeting = await ann.create_meeting()
+    for caller in (ann, bob):
+        await caller.join(meeting)
+    for caller in (ann, bob):
+        await caller.sounds()
+
+
+__all__ = ["Caller", "callers", "in_a_call"]

@@ -4,18 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.callers import Caller, callers
+from tests.callers import callers, in_a_call
 from tests.running_stack import RunningStack, parley
-
-
-async def in_a_call(ann: Caller, bob: Caller) -> None:
-    for caller in (ann, bob):
-        await caller.sign_up()
-    meeting = await ann.create_meeting()
-    for caller in (ann, bob):
-        await caller.join(meeting)
-    for caller in (ann, bob):
-        await caller.sounds()
 
 
 async def test_a_rolling_restart_moves_the_call_and_resets_nobody(stack: RunningStack) -> None:

@@ -15,7 +15,7 @@ import httpx
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
-from tests.callers import PATIENCE_SECONDS, Caller, callers
+from tests.callers import PATIENCE_SECONDS, Caller, callers, in_a_call
 from tests.rest import Person
 from tests.running_stack import RunningStack
 
@@ -57,16 +57,6 @@ async def refusal(caller: Caller) -> tuple[grpc.StatusCode, float] | None:
         assert any(each.Unpack(delay) for each in status.details), status
         return error.code(), delay.retry_delay.ToTimedelta().total_seconds()
     return None
-
-
-async def in_a_call(ann: Caller, bob: Caller) -> None:
-    for caller in (ann, bob):
-        await caller.sign_up()
-    meeting = await ann.create_meeting()
-    for caller in (ann, bob):
-        await caller.join(meeting)
-    for caller in (ann, bob):
-        await caller.sounds()
 
 
 async def goes_on(stack: RunningStack, restarts: dict[str, int], *people: Caller) -> None:
