@@ -4,7 +4,7 @@ Joining is measured through a whole stack (arrivals.py), the rest with one signa
 a meeting service that knows everybody; clients are WebSockets of this process, so that on few cores they are in the
 server's way: lateness is an upper bound.
 
-`python -m loadtest.bench_control [--connections N] [--rooms N,N,…]`
+`python -m loadtest.bench_control [--connections N] [--rooms N,N,…] [--join-seconds N]`
 """
 
 from __future__ import annotations
@@ -95,15 +95,19 @@ class Round:
     cpu_seconds: float
 
 
-def main(connections: int = CONNECTIONS, rooms: Sequence[int] = ROOMS) -> list[Figure]:
-    """Measure, with rooms of so many people one after the other, then so many connections. Raises StackError."""
+def main(
+    connections: int = CONNECTIONS,
+    rooms: Sequence[int] = ROOMS,
+    join_seconds: int = arrivals.SECONDS,
+) -> list[Figure]:
+    """Measure joins for so long, then rooms of so many people, then so many connections. Raises StackError."""
+    joins = arrivals.main(seconds=join_seconds)
     _allow_files(max(connections, *rooms) + SPARE_FILES)
     with (
         tempfile.TemporaryDirectory(prefix="parley-bench-") as folder,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
-        figures = runner.run(measure(Path(folder), connections, rooms))
-    return [*arrivals.main(), *figures]
+        return [*joins, *runner.run(measure(Path(folder), connections, rooms))]
 
 
 async def measure(folder: Path, connections: int, rooms: Sequence[int]) -> list[Figure]:
@@ -321,8 +325,10 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--connections", type=int, default=CONNECTIONS)
     parser.add_argument("--rooms", default=",".join(map(str, ROOMS)), help="people in each room")
+    parser.add_argument("--join-seconds", type=int, default=arrivals.SECONDS)
     chosen = parser.parse_args()
-    for figure in main(chosen.connections, [int(each) for each in chosen.rooms.split(",")]):
+    people = [int(each) for each in chosen.rooms.split(",")]
+    for figure in main(chosen.connections, people, chosen.join_seconds):
         mark = {True: "met", False: "MISSED", None: ""}[figure.met]
         print(f"{figure.name:58} {figure.value:9.3f} {figure.unit:4} {figure.bar:12} {mark}")
 

@@ -28,6 +28,7 @@ def build(folder: Path, sources: Sequence[Path] = native.SOURCES) -> Path:
     try:
         return sanitized.build(folder, sources)
     except sanitized.SanitizerMissing as missing:
+        # The pure body needs no compiler and is tested wherever this is not; a program that fails to compile fails the test.
         pytest.skip(reason=f"a C compiler is optional (ADR 15): {missing}")
 
 
