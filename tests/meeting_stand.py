@@ -59,6 +59,9 @@ class Neighbours(
         self.events: list[signaling_pb2.Event] = []
         self.audited: asyncio.Queue[admin_pb2.AuditEvent] = asyncio.Queue()
         self.fails = 0
+        self.grants: asyncio.Queue[media_pb2.SetGrantsRequest] = asyncio.Queue()
+        self.removed: asyncio.Queue[str] = asyncio.Queue()
+        self.mutes: list[media_pb2.MuteTracksRequest] = []
         self.summarise: Summarise | None = None
         self.to_summarise: list[ai_pb2.SummarizeTextRequest] = []
 
@@ -74,6 +77,21 @@ class Neighbours(
             await context.abort(grpc.StatusCode.UNAVAILABLE, "away")
         self.analyses.put_nowait(request)
         return media_pb2.SetAnalysisResponse()
+
+    async def SetGrants(self, request: Any, context: Any) -> media_pb2.SetGrantsResponse:
+        self.grants.put_nowait(request)
+        return media_pb2.SetGrantsResponse()
+
+    async def RemovePeer(self, request: Any, context: Any) -> media_pb2.RemovePeerResponse:
+        self.removed.put_nowait(request.participant)
+        return media_pb2.RemovePeerResponse()
+
+    async def CloseRoom(self, request: Any, context: Any) -> media_pb2.CloseRoomResponse:
+        return media_pb2.CloseRoomResponse()
+
+    async def MuteTracks(self, request: Any, context: Any) -> media_pb2.MuteTracksResponse:
+        self.mutes.append(request)
+        return media_pb2.MuteTracksResponse(muted_count=len(request.participants))
 
     async def PublishEvents(
         self, request: Any, context: Any

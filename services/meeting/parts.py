@@ -18,13 +18,20 @@ from parley.meeting.v1 import (
 from chassis.auth import ServiceIdentity
 from chassis.clock import Clock
 from chassis.db import Database
+from services.meeting.admission import Admissions
+from services.meeting.call_peers import CallPeers
 from services.meeting.caption_servicer import CaptionServicer
 from services.meeting.config import Config
+from services.meeting.desk import Desk
+from services.meeting.gathering_store import GatheringStore
+from services.meeting.lobby_watch import LobbyWatch
+from services.meeting.notices import Notices
 from services.meeting.participant_servicer import ParticipantServicer
 from services.meeting.peers import Peers
+from services.meeting.presence_servicer import PresenceServicer
 from services.meeting.recap import Recaps
 from services.meeting.retention import Retention
-from services.meeting.servicer import MeetingServicer, PresenceServicer
+from services.meeting.servicer import MeetingServicer
 from services.meeting.settings_servicer import SettingsServicer
 from services.meeting.store import Store
 from services.meeting.summary_store import SummaryStore
@@ -33,6 +40,7 @@ from services.meeting.tickets import Tickets
 from services.meeting.transcript_servicer import TranscriptServicer
 from services.meeting.transcript_store import TranscriptStore
 from services.meeting.turn import Turn
+from services.meeting.vestibule import Vestibule
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,22 +66,38 @@ def put_together(
     transcripts, summaries = TranscriptStore(database), SummaryStore(database)
     recaps = Recaps(transcripts, summaries, peers, clock)
     signaling_url = f"ws{config.public_url.removeprefix('http')}/ws/signaling"
-    meetings = MeetingServicer(
-        store, peers, tickets, clock, signaling_url, config.ice_urls, _turn(config), telling
+    admissions = Admissions(tickets, clock, signaling_url, config.ice_urls, _turn(config))
+    gatherings = GatheringStore(store, database, clock, tickets.lifetime)
+    call = CallPeers(mesh)
+    notices = Notices(store, gatherings, call, clock)
+    desk = Desk(gatherings, notices, telling, peers, clock)
+    watch = LobbyWatch(config.database_url)
+    vestibule = Vestibule(store, gatherings, admissions, watch, clock)
+    meetings = MeetingServicer(store, desk, admissions, peers, clock)
+    settings = SettingsServicer(store, desk, peers, emotions_allowed=config.emotions)
+    participants = ParticipantServicer(
+        store, desk, vestibule, call, telling, emotions_allowed=config.emotions
     )
-    settings = SettingsServicer(store, peers, telling, clock, emotions_allowed=config.emotions)
-    participants = ParticipantServicer(store, telling, clock, emotions_allowed=config.emotions)
     captions = CaptionServicer(store, transcripts, clock)
     records = TranscriptServicer(store, transcripts, summaries, recaps, clock)
     servicers = {
         meeting_pb2_grpc.add_MeetingServiceServicer_to_server: meetings,
-        meeting_pb2_grpc.add_PresenceServiceServicer_to_server: PresenceServicer(store, clock),
+        meeting_pb2_grpc.add_PresenceServiceServicer_to_server: PresenceServicer(store, desk),
         settings_pb2_grpc.add_SettingsServiceServicer_to_server: settings,
         participant_pb2_grpc.add_ParticipantServiceServicer_to_server: participants,
         transcript_pb2_grpc.add_CaptionServiceServicer_to_server: captions,
         transcript_pb2_grpc.add_TranscriptServiceServicer_to_server: records,
     }
-    return Parts(servicers, (telling.run, recaps.run, Retention(transcripts, clock).run))
+    retention = Retention(transcripts, clock)
+    background = (
+        telling.run,
+        recaps.run,
+        retention.run,
+        notices.run,
+        watch.run,
+        desk.run,
+    )
+    return Parts(servicers, background)
 
 
 def _turn(config: Config) -> Turn | None:

@@ -8,6 +8,8 @@ from typing import Any
 
 from chassis.errors import FailedPrecondition, InvalidArgument
 
+HOST_LEAVES_HAND_OVER = "hand_over"
+HOST_LEAVES_END = "end"
 RETENTION_SECONDS = 30 * 86_400
 """How long chat and transcripts are kept by default."""
 LANGUAGES = frozenset(
@@ -150,7 +152,7 @@ class LanguageNotSupported(InvalidArgument):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What is done with what is said and shown in a meeting. Nothing, at first."""
+    """What is done with what is said and shown in a meeting, nothing at first; and who comes and shows what."""
 
     captions: bool = False
     transcript: bool = False
@@ -160,6 +162,9 @@ class Settings:
     language_code: str = ""
     translation_language_codes: tuple[str, ...] = ()
     vocabulary: tuple[str, ...] = ()
+    lobby: bool = False
+    screen_sharing_allowed: bool = True
+    host_leave_policy: str = HOST_LEAVES_HAND_OVER
 
     @property
     def listens(self) -> bool:
@@ -223,6 +228,8 @@ def _known(kept: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
 
 
 __all__ = [
+    "HOST_LEAVES_END",
+    "HOST_LEAVES_HAND_OVER",
     "LANGUAGES",
     "RETENTION_SECONDS",
     "SWITCHES",

@@ -28,6 +28,7 @@ from services.signaling.answers import Answers
 from services.signaling.config import Config
 from services.signaling.conversation import Conversation, Frames, new_connection
 from services.signaling.domain import (
+    ROLES,
     Draining,
     JoinFirst,
     RoomFull,
@@ -45,10 +46,8 @@ from services.signaling.sessions import Sessions
 
 TICKET_AUDIENCE = "parley-signaling"
 TICKET_ISSUER = "services/meeting"
-ROLES = {
-    "host": meeting_pb2.PARTICIPANT_ROLE_HOST,
-    "participant": meeting_pb2.PARTICIPANT_ROLE_PARTICIPANT,
-}
+FRESH = frozenset({"start_media", "send_reaction", "set_hand_raised", "update_notes"})
+"""Messages that are done by what a participant may do now: a connection knows what held when it began."""
 ALREADY_GONE = (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.FAILED_PRECONDITION)
 CUT_SECONDS = 5.0
 """How long a connection that was cut may take to say so to its client."""
@@ -138,6 +137,8 @@ class Hall:
                 return
             if kind in ("join", "resume"):
                 raise JoinFirst
+            if kind in FRESH:
+                session = await self._sessions.find(session.id) or session
             answer = await self._answers.answer(session, message)
         except DomainError as error:
             await self.refuse(session, message.id, error)
@@ -156,7 +157,13 @@ class Hall:
         await self.say(session, ServerMessage(reply_to=reply_to[:64], refused=refused))
 
     async def publish(self, meeting: str, events: list[Event]) -> int:
-        """Append what other services say; a `disconnected` also takes its participant out."""
+        """Append what other services say; a `disconnected` also takes its participant out.
+
+        By a `participant_updated` its participant's session goes from now on.
+        """
+        for event in events:
+            if event.message.HasField("participant_updated"):
+                await self._allow(event.message.participant_updated.participant)
         sequence = await self._log.append(meeting, events)
         for event in events:
             if event.message.HasField("disconnected") and meeting_of(event.to) == meeting:
@@ -164,6 +171,11 @@ class Hall:
                 if session is not None:
                     await self.depart(session, None)
         return sequence
+
+    async def _allow(self, participant: meeting_pb2.Participant) -> None:
+        session = await self._sessions.find_by_participant(participant.name)
+        if session is not None:
+            await self._sessions.change(session.allowed(participant))
 
     async def depart(
         self, session: Session, reason: signaling_pb2.DisconnectReason.ValueType | None
@@ -260,12 +272,13 @@ class Hall:
             raise TicketInvalid from None
         if await self._log.count_people(session.meeting) >= self._config.max_participants:
             raise RoomFull
-        await self._peers.connected(session.participant)
+        now = await self._peers.connected(session.participant)
+        session = session.allowed(now) if now is not None else session
         events = []
         if (older := await self._sessions.begin(session)) is not None:
             replaced = signaling_pb2.Disconnected(reason=signaling_pb2.DISCONNECT_REASON_REPLACED)
             events.append(Event(ServerMessage(disconnected=replaced), f"session:{older}"))
-        person = _participant(session)
+        person = _participant(session, now)
         came = signaling_pb2.ParticipantJoined(participant=person)
         events.append(Event(ServerMessage(participant_joined=came)))
         snapshot = await self._log.append_and_read(session.meeting, events)
@@ -345,7 +358,9 @@ class Hall:
         return True
 
 
-def _participant(session: Session) -> meeting_pb2.Participant:
+def _participant(session: Session, now: meeting_pb2.Participant | None) -> meeting_pb2.Participant:
+    if now is not None:
+        return now
     person = meeting_pb2.Participant(
         name=session.participant,
         user=session.user,
