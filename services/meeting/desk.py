@@ -49,7 +49,7 @@ class Desk:
     ) -> AsyncIterator[Opened]:
         """Open a gathering for the caller, who is to be allowed `method` of PERMISSIONS, to change it.
 
-        Raises MeetingNotFound, ParticipantNotFound, NotHost, NotParticipant.
+        Raises MeetingNotFound, NotHost, NotParticipant.
         """
         async with self.gatherings.opened(code, participant_id) as opened:
             if method:

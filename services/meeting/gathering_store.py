@@ -71,12 +71,10 @@ class GatheringStore:
     async def opened(self, code: str, participant_id: UUID | None = None) -> AsyncIterator[Opened]:
         """Open a gathering, with one who may be gone if they are named. It is written when the block ends well.
 
-        Raises MeetingNotFound, ParticipantNotFound.
+        Raises MeetingNotFound.
         """
         async with self._store.locked_meeting(code) as transaction:
             people = await _people(transaction, participant_id)
-            if participant_id is not None and participant_id not in {e.id for e in people}:
-                await transaction.participant(participant_id)  # raises
             opened = self._open(transaction, people)
             yield opened
             await self._write(opened)

@@ -36,6 +36,12 @@ STUBS = {
 }
 CONNECTED = meeting_pb2.PARTICIPANT_STATE_CONNECTED
 WAITING = meeting_pb2.PARTICIPANT_STATE_WAITING
+PARENTS = (
+    "AdmitAllParticipants",
+    "ListParticipants",
+    "ListTranscriptSegments",
+    "MuteAllParticipants",
+)
 DENIALS = {"NOT_HOST", "NOT_PARTICIPANT"}
 
 
@@ -195,15 +201,11 @@ def _values(method: str, meeting: str) -> dict[str, Any]:
         return {"meeting": {"name": meeting, "title": "x", "etag": "old"}}
     if name == "UpdateSettings":
         return {"settings": {"name": f"{meeting}/settings", "lobby": True, "etag": "old"}}
-    if name == "GetSettings":
-        return {"name": f"{meeting}/settings"}
-    if name in ("GetSummary", "GenerateSummary"):
-        return {"name": f"{meeting}/summary"}
-    if name in ("MuteAllParticipants", "AdmitAllParticipants"):
+    if name in ("GetSettings", "GetSummary", "GenerateSummary"):
+        return {"name": f"{meeting}/{'settings' if 'Settings' in name else 'summary'}"}
+    if name in PARENTS:
         return {"parent": meeting, **({"target": 1} if name.startswith("Mute") else {})}
-    if name in ("ListParticipants", "ListTranscriptSegments"):
-        return {"parent": meeting}
-    extra = {
+    extra: dict[str, dict[str, Any]] = {
         "SetParticipantRole": {"role": 4},
         "SetParticipantGrants": {"grants": {"chat": True}},
         "MuteParticipant": {"target": 1},
