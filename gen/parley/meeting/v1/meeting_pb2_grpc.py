@@ -198,8 +198,8 @@ class MeetingServiceServicer:
         Where the meeting has a lobby the answer has no ticket: `participant.state` is WAITING, and WaitForAdmission goes on.
         Hosts, co-hosts and those who were let in before do not wait. Joining again while one waits keeps one's place.
 
-        Errors: NOT_FOUND (MEETING_NOT_FOUND), FAILED_PRECONDITION (MEETING_ENDED, MEETING_LOCKED; PARTICIPANT_GONE when a
-        repeated call's participant has left), PERMISSION_DENIED (WRONG_PASSCODE, BANNED), RESOURCE_EXHAUSTED (MEETING_FULL,
+        Errors: NOT_FOUND (MEETING_NOT_FOUND), FAILED_PRECONDITION (MEETING_ENDED, MEETING_LOCKED,
+        PARTICIPANT_GONE), PERMISSION_DENIED (WRONG_PASSCODE, BANNED), RESOURCE_EXHAUSTED (MEETING_FULL,
         LOBBY_FULL).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -227,8 +227,7 @@ class MeetingServiceServicer:
     def ListParticipants(self, request, context):
         """Lists who is in a meeting, in order of joining; with `show_left`, also who was. Only those who joined it may.
 
-        Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_PARTICIPANT; NOT_HOST: `show_waiting` is for hosts and
-        co-hosts), INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
+        Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_PARTICIPANT, NOT_HOST), INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

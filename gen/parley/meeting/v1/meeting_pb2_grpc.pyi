@@ -88,8 +88,8 @@ class MeetingServiceStub:
     Where the meeting has a lobby the answer has no ticket: `participant.state` is WAITING, and WaitForAdmission goes on.
     Hosts, co-hosts and those who were let in before do not wait. Joining again while one waits keeps one's place.
 
-    Errors: NOT_FOUND (MEETING_NOT_FOUND), FAILED_PRECONDITION (MEETING_ENDED, MEETING_LOCKED; PARTICIPANT_GONE when a
-    repeated call's participant has left), PERMISSION_DENIED (WRONG_PASSCODE, BANNED), RESOURCE_EXHAUSTED (MEETING_FULL,
+    Errors: NOT_FOUND (MEETING_NOT_FOUND), FAILED_PRECONDITION (MEETING_ENDED, MEETING_LOCKED,
+    PARTICIPANT_GONE), PERMISSION_DENIED (WRONG_PASSCODE, BANNED), RESOURCE_EXHAUSTED (MEETING_FULL,
     LOBBY_FULL).
     """
     LeaveMeeting: _grpc.UnaryUnaryMultiCallable[_meeting_pb2.LeaveMeetingRequest, _meeting_pb2.LeaveMeetingResponse]
@@ -105,8 +105,7 @@ class MeetingServiceStub:
     ListParticipants: _grpc.UnaryUnaryMultiCallable[_meeting_pb2.ListParticipantsRequest, _meeting_pb2.ListParticipantsResponse]
     """Lists who is in a meeting, in order of joining; with `show_left`, also who was. Only those who joined it may.
 
-    Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_PARTICIPANT; NOT_HOST: `show_waiting` is for hosts and
-    co-hosts), INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
+    Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_PARTICIPANT, NOT_HOST), INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
     """
 
 @_typing.type_check_only
@@ -169,8 +168,8 @@ class MeetingServiceAsyncStub(MeetingServiceStub):
     Where the meeting has a lobby the answer has no ticket: `participant.state` is WAITING, and WaitForAdmission goes on.
     Hosts, co-hosts and those who were let in before do not wait. Joining again while one waits keeps one's place.
 
-    Errors: NOT_FOUND (MEETING_NOT_FOUND), FAILED_PRECONDITION (MEETING_ENDED, MEETING_LOCKED; PARTICIPANT_GONE when a
-    repeated call's participant has left), PERMISSION_DENIED (WRONG_PASSCODE, BANNED), RESOURCE_EXHAUSTED (MEETING_FULL,
+    Errors: NOT_FOUND (MEETING_NOT_FOUND), FAILED_PRECONDITION (MEETING_ENDED, MEETING_LOCKED,
+    PARTICIPANT_GONE), PERMISSION_DENIED (WRONG_PASSCODE, BANNED), RESOURCE_EXHAUSTED (MEETING_FULL,
     LOBBY_FULL).
     """
     LeaveMeeting: _aio.UnaryUnaryMultiCallable[_meeting_pb2.LeaveMeetingRequest, _meeting_pb2.LeaveMeetingResponse]  # type: ignore[assignment]
@@ -186,8 +185,7 @@ class MeetingServiceAsyncStub(MeetingServiceStub):
     ListParticipants: _aio.UnaryUnaryMultiCallable[_meeting_pb2.ListParticipantsRequest, _meeting_pb2.ListParticipantsResponse]  # type: ignore[assignment]
     """Lists who is in a meeting, in order of joining; with `show_left`, also who was. Only those who joined it may.
 
-    Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_PARTICIPANT; NOT_HOST: `show_waiting` is for hosts and
-    co-hosts), INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
+    Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_PARTICIPANT, NOT_HOST), INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
     """
 
 class MeetingServiceServicer:
@@ -297,8 +295,8 @@ class MeetingServiceServicer:
         Where the meeting has a lobby the answer has no ticket: `participant.state` is WAITING, and WaitForAdmission goes on.
         Hosts, co-hosts and those who were let in before do not wait. Joining again while one waits keeps one's place.
 
-        Errors: NOT_FOUND (MEETING_NOT_FOUND), FAILED_PRECONDITION (MEETING_ENDED, MEETING_LOCKED; PARTICIPANT_GONE when a
-        repeated call's participant has left), PERMISSION_DENIED (WRONG_PASSCODE, BANNED), RESOURCE_EXHAUSTED (MEETING_FULL,
+        Errors: NOT_FOUND (MEETING_NOT_FOUND), FAILED_PRECONDITION (MEETING_ENDED, MEETING_LOCKED,
+        PARTICIPANT_GONE), PERMISSION_DENIED (WRONG_PASSCODE, BANNED), RESOURCE_EXHAUSTED (MEETING_FULL,
         LOBBY_FULL).
         """
 
@@ -329,8 +327,7 @@ class MeetingServiceServicer:
     ) -> _typing.Union[_meeting_pb2.ListParticipantsResponse, _abc.Awaitable[_meeting_pb2.ListParticipantsResponse]]:
         """Lists who is in a meeting, in order of joining; with `show_left`, also who was. Only those who joined it may.
 
-        Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_PARTICIPANT; NOT_HOST: `show_waiting` is for hosts and
-        co-hosts), INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
+        Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_PARTICIPANT, NOT_HOST), INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
         """
 
 def add_MeetingServiceServicer_to_server(servicer: MeetingServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -126,8 +126,7 @@ class ParticipantServiceServicer:
 
         A stream that breaks off is opened again with the same name. Whose stream is away for a minute has left the lobby.
 
-        Errors: NOT_FOUND (PARTICIPANT_NOT_FOUND), FAILED_PRECONDITION (MEETING_ENDED; PARTICIPANT_GONE: it was let in, but its
-        ticket was not used in time).
+        Errors: NOT_FOUND (PARTICIPANT_NOT_FOUND), FAILED_PRECONDITION (MEETING_ENDED, PARTICIPANT_GONE).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -50,8 +50,7 @@ class ParticipantServiceStub:
 
     A stream that breaks off is opened again with the same name. Whose stream is away for a minute has left the lobby.
 
-    Errors: NOT_FOUND (PARTICIPANT_NOT_FOUND), FAILED_PRECONDITION (MEETING_ENDED; PARTICIPANT_GONE: it was let in, but its
-    ticket was not used in time).
+    Errors: NOT_FOUND (PARTICIPANT_NOT_FOUND), FAILED_PRECONDITION (MEETING_ENDED, PARTICIPANT_GONE).
     """
     AdmitParticipant: _grpc.UnaryUnaryMultiCallable[_participant_pb2.AdmitParticipantRequest, _meeting_pb2.Participant]
     """Lets someone in from the lobby. Repeatable. Hosts and co-hosts.
@@ -126,8 +125,7 @@ class ParticipantServiceAsyncStub(ParticipantServiceStub):
 
     A stream that breaks off is opened again with the same name. Whose stream is away for a minute has left the lobby.
 
-    Errors: NOT_FOUND (PARTICIPANT_NOT_FOUND), FAILED_PRECONDITION (MEETING_ENDED; PARTICIPANT_GONE: it was let in, but its
-    ticket was not used in time).
+    Errors: NOT_FOUND (PARTICIPANT_NOT_FOUND), FAILED_PRECONDITION (MEETING_ENDED, PARTICIPANT_GONE).
     """
     AdmitParticipant: _aio.UnaryUnaryMultiCallable[_participant_pb2.AdmitParticipantRequest, _meeting_pb2.Participant]  # type: ignore[assignment]
     """Lets someone in from the lobby. Repeatable. Hosts and co-hosts.
@@ -209,8 +207,7 @@ class ParticipantServiceServicer:
 
         A stream that breaks off is opened again with the same name. Whose stream is away for a minute has left the lobby.
 
-        Errors: NOT_FOUND (PARTICIPANT_NOT_FOUND), FAILED_PRECONDITION (MEETING_ENDED; PARTICIPANT_GONE: it was let in, but its
-        ticket was not used in time).
+        Errors: NOT_FOUND (PARTICIPANT_NOT_FOUND), FAILED_PRECONDITION (MEETING_ENDED, PARTICIPANT_GONE).
         """
 
     def AdmitParticipant(
