@@ -295,7 +295,7 @@ class ParticipantGrants(_message.Message):
     subscribe: _builtins.bool
     """Receive what others send."""
     chat: _builtins.bool
-    """Write in the chat and answer polls."""
+    """Write in the chat and in the shared notes, and answer polls."""
     record: _builtins.bool
     """Start and stop recordings."""
     administer: _builtins.bool
