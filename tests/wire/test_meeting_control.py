@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import psycopg
 import pytest
 from google.protobuf.message import Message
 from parley.meeting.v1 import (
@@ -26,12 +27,21 @@ from parley.meeting.v1 import (
 from parley.meeting.v1 import participant_pb2_grpc as participant_grpc
 from parley.meeting.v1 import settings_pb2_grpc as settings_grpc
 from parley.signaling.v1 import signaling_pb2
+from pycrdt import Doc, Text
 
 from chassis import channels
 from services.meeting.permissions import may
 from services.meeting.roles import Standing
 from tests.conftest import DatabaseFactory
-from tests.meeting_stand import PATIENCE_SECONDS, Person, Stand, refusal, stand_with
+from tests.meeting_stand import (
+    PATIENCE_SECONDS,
+    Person,
+    Stand,
+    after,
+    refusal,
+    said,
+    stand_with,
+)
 from tests.permission_walk import (
     DENIALS,
     NIL,
@@ -186,6 +196,43 @@ async def test_a_meeting_is_changed_by_mask_and_etag_found_and_deleted(stand: St
     assert await refusal(ask(host, "MeetingService.GetMeeting", name=meeting)) == (
         "MEETING_NOT_FOUND"
     )
+
+
+async def test_of_a_deleted_meeting_nothing_is_kept(stand: Stand) -> None:
+    host, guest = stand.person(), stand.person()
+    meeting = await host.create()
+    await host.switch(meeting, transcript=True, summary=True)
+    await enter(stand, host, meeting)
+    bob = await enter(stand, guest, meeting)
+    await _ground(stand, host, meeting)
+    await stand.record(said(bob, "Nothing of this is kept.", after(0)))
+    notes: Any = notes_pb2_grpc.NotesServiceStub(stand.channel)
+    await notes.ApplyNotesUpdate(
+        notes_pb2.ApplyNotesUpdateRequest(
+            participant=bob, update=Doc({"n": Text("x")}).get_update()
+        )
+    )
+    await ask(host, "ParticipantService.RemoveParticipant", name=bob, ban=True)
+    await host.end(meeting)
+    kept = await asyncio.to_thread(_kept, stand)
+    assert {table for table, count in kept.items() if count} >= {
+        *("meetings", "participants", "bans", "chat_messages", "polls", "poll_votes", "notes"),
+        *("transcript_segments", "summaries"),
+    }
+    await ask(host, "MeetingService.DeleteMeeting", name=meeting)
+    assert not any((await asyncio.to_thread(_kept, stand)).values())
+
+
+def _kept(stand: Stand) -> dict[str, int]:
+    """Count the rows of each table that tells of meetings, but for what is to be told of them."""
+    tables = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+    apart = ("alembic_version", "audit_outbox")
+    with psycopg.connect(stand.database_url.replace("+psycopg", "")) as connection:
+        names = [str(row[0]) for row in connection.execute(tables) if row[0] not in apart]
+        counted = [
+            connection.execute(f'SELECT count(*) FROM "{each}"').fetchone() for each in names
+        ]
+    return {name: row[0] for name, row in zip(names, counted, strict=True) if row}
 
 
 async def test_who_waits_or_was_turned_away_reads_nothing_though_they_were_here_before(
