@@ -146,6 +146,23 @@ export function ControlButton({
   );
 }
 
+/** A button with what it opens, which is closed by Escape and when the focus goes elsewhere. */
+export function Menu({ close, children }: { close: () => void; children: ReactNode }) {
+  return (
+    <span
+      className="menu"
+      onKeyDown={(event) => {
+        if (event.key === "Escape") close();
+      }}
+      onBlur={(event) => {
+        if (!event.currentTarget.contains(event.relatedTarget)) close();
+      }}
+    >
+      {children}
+    </span>
+  );
+}
+
 /** A window over the page that has to be answered or closed first. The focus begins at what is marked by `data-first`. */
 export function Dialog({ label, close, children }: { label: string; close: () => void; children: ReactNode }) {
   const dialog = useRef<HTMLDialogElement>(null);
