@@ -27,7 +27,7 @@ export function ChatPolicyChoice({ settings, changed }: { settings: Settings; ch
         <span>{t("setChat")}</span>
         <select
           value={settings.chatPolicy === ChatPolicy.UNSPECIFIED ? ChatPolicy.EVERYONE : settings.chatPolicy}
-          onChange={(event) => choose(Number(event.target.value))}
+          onChange={(event) => choose(POLICIES[event.target.selectedIndex]?.policy ?? ChatPolicy.EVERYONE)}
         >
           {POLICIES.map(({ policy, label }) => (
             <option key={policy} value={policy}>
