@@ -10,7 +10,7 @@ import hashlib
 import json
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Container, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import timedelta
@@ -50,14 +50,29 @@ class TokenExpired(TokenInvalid):
     message = "The token has expired."
 
 
+class SessionEnded(TokenInvalid):
+    """The session that the token belongs to was ended: by its user, or with the account. Sign in again."""
+
+    reason = "SESSION_ENDED"
+    message = "The session was ended: sign in again."
+
+
 @dataclass(frozen=True, slots=True)
 class UserPrincipal:
-    """A signed-in user."""
+    """A signed-in user; a program that acts for one, within `scopes`; or a guest of one `meeting`, `meetings/{code}`."""
 
     user_id: str
     session_id: str
     role: str
     display_name: str = ""
+    scopes: frozenset[str] | None = None
+    """What an API key's token may do; None for people, who may do what is theirs."""
+    meeting: str = ""
+
+    @property
+    def is_guest(self) -> bool:
+        """Whether there is no account behind it."""
+        return bool(self.meeting)
 
     @property
     def name(self) -> str:
@@ -82,6 +97,11 @@ def principal() -> Principal:
     if (caller := _principal.get()) is None:
         raise Unauthenticated()
     return caller
+
+
+def caller_name() -> str:
+    """Get the resource name of who is calling; empty for nobody that is known."""
+    return "" if (caller := _principal.get()) is None else caller.name
 
 
 def user_principal() -> UserPrincipal:
@@ -232,18 +252,27 @@ class UserTokenVerifier:
     """Verifies user access tokens with the user service's published keys.
 
     Keys are fetched when a token names one that is not known, at most once in `refetch_seconds`, so that made-up key
-    ids cost nothing.
+    ids cost nothing. Tokens of sessions that are in `ended` (chassis.revocations) are refused.
     """
 
-    def __init__(self, fetch: KeySource, refetch_seconds: float = 10.0) -> None:
+    def __init__(
+        self,
+        fetch: KeySource,
+        refetch_seconds: float = 10.0,
+        ended: Container[str] = frozenset(),
+    ) -> None:
         self._fetch = fetch
         self._refetch_seconds = refetch_seconds
+        self._ended = ended
         self._keys: Mapping[str, jwt.PyJWK] = {}
         self._fetched = -refetch_seconds
         self._verifier = TokenVerifier(USER_ISSUER, USER_AUDIENCE)
 
     async def verify(self, token: str) -> UserPrincipal:
-        """Verify an access token. Raises TokenInvalid, TokenExpired, or Unavailable when the keys can't be had."""
+        """Verify an access token.
+
+        Raises TokenInvalid, TokenExpired, SessionEnded, or Unavailable when the keys can't be had.
+        """
         claims = self._verifier.remembered(token)
         if claims is None:
             if key_id(token) not in self._keys:
@@ -252,11 +281,16 @@ class UserTokenVerifier:
         kind, _, user_id = str(claims["sub"]).partition("/")
         if kind != "users":
             raise TokenInvalid
+        if (session_id := str(claims.get("sid", ""))) in self._ended:
+            raise SessionEnded
+        scopes = claims.get("scope")
         return UserPrincipal(
             user_id=user_id,
-            session_id=str(claims.get("sid", "")),
+            session_id=session_id,
             role=str(claims.get("role", "")),
             display_name=str(claims.get("name", "")),
+            scopes=None if scopes is None else frozenset(str(scopes).split()),
+            meeting=str(claims.get("meeting", "")),
         )
 
     async def _refetch(self) -> None:
@@ -275,12 +309,14 @@ __all__ = [
     "Principal",
     "ServiceIdentity",
     "ServicePrincipal",
+    "SessionEnded",
     "TokenExpired",
     "TokenInvalid",
     "TokenVerifier",
     "Trust",
     "UserPrincipal",
     "UserTokenVerifier",
+    "caller_name",
     "key_id",
     "parse_jwks",
     "principal",

@@ -27,7 +27,7 @@ from google.protobuf.message import DecodeError, Message
 from parley.options.v1.options_pb2 import Access
 from protovalidate import Validator
 
-from chassis import auth, logs, telemetry
+from chassis import auth, logs, scopes, telemetry
 from chassis.errors import (
     DeadlineExceeded,
     DomainError,
@@ -139,7 +139,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             async with self._call(method, context, limit):
                 if not built:
                     raise Unimplemented(method=method.path)
-                answer = await servicer(_checked(request), context)
+                answer = await servicer(_checked(method, request), context)
                 if reads:
                     await _tag(context, answer)
                 return answer
@@ -153,7 +153,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             async with self._call(method, context, limit=None):
                 if not built:
                     raise Unimplemented(method=method.path)
-                async for answer in servicer(_checked(request), context):
+                async for answer in servicer(_checked(method, request), context):
                     yield answer
 
         return serve
@@ -205,6 +205,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             return auth.ServicePrincipal(str(claims["iss"]))
         if method.access in (Access.ACCESS_USER, Access.ACCESS_ADMIN):
             user = await self._user(metadata)
+            scopes.check_may_call(user, method.path)
             if method.access == Access.ACCESS_ADMIN and user.role != "admin":
                 raise PermissionDenied(text="This is for administrators alone.")
             return user
@@ -266,18 +267,22 @@ def _lenient(deserialize: Callable[[bytes], Message]) -> Callable[[bytes], Messa
     return read
 
 
-def _checked(request: Any) -> Any:
+def _checked(method: Method, request: Any) -> Any:
     if request is None:
         raise RequestMalformed
     if isinstance(request, Message):
         check(request)
+        if method.access == Access.ACCESS_USER:
+            scopes.check_meeting(auth.user_principal(), method.path, request)
         return request
-    return _checked_stream(request)
+    return _checked_stream(method, request)
 
 
-async def _checked_stream(requests: AsyncIterator[Message]) -> AsyncIterator[Message]:
+async def _checked_stream(
+    method: Method, requests: AsyncIterator[Message]
+) -> AsyncIterator[Message]:
     async for request in requests:
-        yield _checked(request)
+        yield _checked(method, request)
 
 
 def _path(field: Any) -> str:

@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 import sqlalchemy
@@ -35,10 +36,36 @@ class Database:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._sessions = async_sessionmaker(engine, expire_on_commit=False)
+        self._shared: ContextVar[AsyncSession | None] = ContextVar("shared", default=None)
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncSession]:
-        """Open a transaction: committed when the block ends well, rolled back otherwise. Raises Unavailable."""
+        """Open a transaction: committed when the block ends well, rolled back otherwise. Raises Unavailable.
+
+        Within `together` it is the one that is open there.
+        """
+        if (shared := self._shared.get()) is not None:
+            yield shared
+            await shared.flush()  # so that what is refused is refused here
+            return
+        async with self._begin() as session:
+            yield session
+
+    @asynccontextmanager
+    async def together(self) -> AsyncIterator[AsyncSession]:
+        """Make one transaction of all that this task begins within the block. Raises Unavailable.
+
+        An error that leaves a transaction within must leave the block, too: it is all or nothing.
+        """
+        async with self._begin() as session:
+            before = self._shared.set(session)
+            try:
+                yield session
+            finally:
+                self._shared.reset(before)
+
+    @asynccontextmanager
+    async def _begin(self) -> AsyncIterator[AsyncSession]:
         try:
             async with self._sessions.begin() as session:
                 yield session

@@ -6,6 +6,8 @@ import base64
 import binascii
 import json
 import re
+from datetime import datetime
+from uuid import UUID
 
 from chassis.errors import InvalidArgument
 
@@ -42,6 +44,17 @@ def decode(token: str) -> tuple[str, ...]:
     return tuple(values)
 
 
+def moment_and_id(token: str) -> tuple[datetime, UUID] | None:
+    """Read the token of a list that is sorted by a time, then an id; None for an empty one. Raises PageTokenInvalid."""
+    if not (values := decode(token)):
+        return None
+    try:
+        moment, identifier = values
+        return datetime.fromisoformat(moment), UUID(identifier)
+    except ValueError:
+        raise PageTokenInvalid from None
+
+
 def position(token: str) -> int | None:
     """Read the token of a list whose sort key is a number; None of an empty one. Raises PageTokenInvalid."""
     if not (values := decode(token)):
@@ -51,4 +64,4 @@ def position(token: str) -> int | None:
     return int(values[0])
 
 
-__all__ = ["LIMIT", "PageTokenInvalid", "decode", "encode", "position"]
+__all__ = ["LIMIT", "PageTokenInvalid", "decode", "encode", "moment_and_id", "position"]

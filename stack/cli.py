@@ -13,10 +13,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from stack import control
+from stack import control, postgres
 from stack.errors import StackError
 from stack.report import table
-from stack.services import models
+from stack.secrets import Secrets
+from stack.services import WITH_DATABASE, models
 from stack.state import State, default_root
 from stack.topology import MAX_MEDIA_WORKERS, MAX_REPLICAS, SERVICES, parse_replicas
 from stack.up import Options, down, up, up_detached
@@ -126,6 +127,8 @@ def _parser() -> argparse.ArgumentParser:
         metavar="…",
         help="COMMAND [NAME …]: list, fetch, build, verify or bench; which models",
     )
+    admin = with_state("admin", "Make the account with an e-mail address admin of this server.")
+    admin.add_argument("address", metavar="EMAIL", help="the address of an account that exists")
     command("test", "Run all tests, or pytest with the arguments that follow.")
     command("check", "Format, lint, types, imports, protos, generated code, web, shell scripts.")
     command("gen", "Generate all of gen/ from protos/.")
@@ -227,6 +230,20 @@ def _models(parsed: argparse.Namespace) -> int:
     return subprocess.run(command, env=environment, check=False).returncode
 
 
+def _admin(parsed: argparse.Namespace) -> int:
+    state = State(parsed.state)
+    status = state.read_status()
+    if not state.is_running() or status is None:
+        raise StackError(f"Nothing is running on {state.root}. Start it with ./parley up.")
+    ports = {process.name: process.ports for process in status.processes}
+    database = WITH_DATABASE["user"]
+    password = Secrets(state.secrets).password(database)
+    url = postgres.url(ports["postgres"]["sql"], database, password)
+    command = [sys.executable, "-m", "services.user.promote", parsed.address]
+    environment = {**os.environ, "PARLEY_DATABASE_URL": url}
+    return subprocess.run(command, env=environment, check=False).returncode
+
+
 def _developers(module: str) -> Any:
     """Import a module that only those who work on Parley need: what runs it must not depend on it."""
     return importlib.import_module(f"stack.{module}")
@@ -245,6 +262,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "status": _status,
     "logs": _logs,
     "models": _models,
+    "admin": _admin,
     "test": lambda parsed: int(_developers("testing").run(parsed.for_pytest)),
     "check": lambda _: int(_developers("checks").run()),
     "gen": _gen,

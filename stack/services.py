@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pwd
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from stack import commands, postgres, ready, valkey
@@ -103,10 +104,9 @@ class Services:
             values["PARLEY_RELAY_ADVERTISE"] = OWN_LOOPBACK.get(host, host)
             values["PARLEY_PROBE_SECRET"] = self.secrets.password("probe")
             values["PARLEY_LAST_N"] = str(self.settings.media.last_n)
-        if service == "meeting":
-            values |= self._turn()
-        if service == "library":
-            values |= self._objects()
+        own = {"user": self._accounts, "meeting": self._turn, "library": self._objects}
+        if service in own:
+            values |= own[service]()
         if service in WITH_EMOTIONS:
             values["PARLEY_EMOTIONS"] = str(self.settings.ai.emotions).lower()
         if service == "ai":
@@ -118,6 +118,27 @@ class Services:
                 values["PARLEY_MODEL_TASKS"] = ",".join(self.settings.ai.tasks)
             values |= self._language_model()
         return values
+
+    def _accounts(self) -> dict[str, str]:
+        mail = self.settings.mail
+        return {
+            "PARLEY_VERIFY_EMAIL": str(self.settings.accounts.verify_email).lower(),
+            "PARLEY_SMTP_HOST": mail.host,
+            "PARLEY_SMTP_PORT": str(mail.port),
+            "PARLEY_SMTP_SECURITY": mail.security,
+            "PARLEY_SMTP_USERNAME": mail.username,
+            "PARLEY_SMTP_PASSWORD": mail.password,
+            "PARLEY_MAIL_FROM": mail.sender,
+            "PARLEY_OUTBOX": str(self.state.outbox),
+            **self._identity_providers(),
+        }
+
+    def _identity_providers(self) -> dict[str, str]:
+        providers = [
+            {**asdict(each), "id": name, "display_name": each.display_name or name}
+            for name, each in self.settings.identity_providers.items()
+        ]
+        return {"PARLEY_IDENTITY_PROVIDERS": json.dumps(providers)} if providers else {}
 
     def _turn(self) -> dict[str, str]:
         turn = self.settings.turn

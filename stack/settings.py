@@ -27,6 +27,7 @@ TURN_URL = re.compile(
     rf"(turns?):({HOST}|\[[0-9A-Fa-f:.]+\])(?::([0-9]{{1,5}}))?(?:\?transport=(udp|tcp))?"
 )
 """RFC 7065 §3.1: scheme, host, port and transport."""
+LOCAL_HOSTS = ("localhost", "127.0.0.1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +213,54 @@ class Ai:
 
 
 @dataclass(frozen=True, slots=True)
+class Accounts:
+    """`verify_email`: whether one signs in with an e-mail address that is proven alone."""
+
+    verify_email: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """The SMTP server that takes our mail; without one it lies in `outbox/` of the state folder.
+
+    `security` is `starttls`, `tls` (from the beginning) or `none`; `sender` stands in From.
+    """
+
+    host: str = ""
+    port: int = 587
+    security: str = "starttls"
+    username: str = ""
+    password: str = field(default="", repr=False)
+    sender: str = "Parley <parley@localhost>"
+
+    def check(self) -> None:
+        """Raise ValueError for what can't work."""
+        if self.security not in ("starttls", "tls", "none"):
+            raise ValueError("[mail] `security` is starttls, tls or none")
+        if self.host and HOST_NAME.fullmatch(self.host) is None:
+            raise ValueError(f"[mail] {self.host!r} is not a host's name")
+        if not 1 <= self.port <= 65535:
+            raise ValueError("[mail] `port` is from 1 to 65535")
+        if bool(self.username) != bool(self.password):
+            raise ValueError("[mail] needs both `username` and `password`, or neither")
+        if self.username and self.security == "none" and self.host not in LOCAL_HOSTS:
+            raise ValueError("[mail] would send its password in clear: set `security`")
+        if "@" not in self.sender or not self.sender.isprintable():
+            raise ValueError(f"[mail] {self.sender!r} is not a sender like Parley <p@example.org>")
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityProvider:
+    """An OpenID Connect provider that people may sign in by: see docs/operations.md. `display_name`: on its button."""
+
+    issuer: str
+    client_id: str
+    client_secret: str = field(default="", repr=False)
+    display_name: str = ""
+    scopes: str = "openid email profile"
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All of it, with defaults that are safe on a machine of one's own."""
 
@@ -223,6 +272,10 @@ class Settings:
     turn: Turn = field(default_factory=Turn)
     media: Media = field(default_factory=Media)
     ai: Ai = field(default_factory=Ai)
+    accounts: Accounts = field(default_factory=Accounts)
+    mail: Mail = field(default_factory=Mail)
+    identity_providers: Mapping[str, IdentityProvider] = field(default_factory=dict)
+    """By their ids, in the order in which their buttons stand."""
 
 
 def load(path: Path) -> Settings:
@@ -268,6 +321,11 @@ def _plain(kind: Any) -> Any:
 def _value(kind: Any, value: Any, where: str) -> Any:
     if dataclasses.is_dataclass(kind):
         return _built(typing.cast("type[Any]", kind), value, where)
+    if typing.get_origin(kind) is Mapping:
+        if not isinstance(value, dict):
+            raise ValueError(f"[{where}] is a table of tables")
+        _, each = typing.get_args(kind)
+        return {name: _value(each, item, f"{where}.{name}") for name, item in value.items()}
     if typing.get_origin(kind) is tuple:
         if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
             raise ValueError(f"{where} is a list of texts")
@@ -280,9 +338,12 @@ def _value(kind: Any, value: Any, where: str) -> Any:
 
 __all__ = [
     "Access",
+    "Accounts",
     "Ai",
     "Cors",
+    "IdentityProvider",
     "Limits",
+    "Mail",
     "Objects",
     "Policy",
     "Rate",

@@ -69,6 +69,7 @@ class State:
         self.cache = self.root / "cache"
         self.manifests = self.root / "models"
         self.library = self.data / "library"
+        self.outbox = self.root / "outbox"
         self.settings = self.root / "parley.toml"
 
     def create(self) -> None:

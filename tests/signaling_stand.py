@@ -213,7 +213,12 @@ class Stand:
 
     async def start_apart(self) -> asyncio.subprocess.Process:
         """Start one more as an operating system process of its own, that can be killed."""
-        config = dataclasses.replace(self.config, listen=f"127.0.0.1:{free_port()}")
+        ports = free_port(), free_port()
+        config = dataclasses.replace(
+            self.config,
+            listen=f"127.0.0.1:{ports[0]}",
+            websocket_listen=f"127.0.0.1:{ports[1]}",
+        )
         values = {f"PARLEY_{k.upper()}": str(v) for k, v in dataclasses.asdict(config).items()}
         environment = {**os.environ, **values, "PYTHONPATH": os.pathsep.join(sys.path)}
         process = await asyncio.create_subprocess_exec(
@@ -224,7 +229,7 @@ class Stand:
             stdout=asyncio.subprocess.DEVNULL,
         )
         self.stack.push_async_callback(_reaped, process)
-        self.processes.append(Running(int(config.listen.rpartition(":")[2]), 0, 0))
+        self.processes.append(Running(ports[0], 0, ports[1]))
         await until_well(config.listen)
         return process
 

@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager
 from parley.ai.v1 import ai_pb2_grpc
 
 from chassis import channels, logs, server
-from chassis.auth import ServiceIdentity, UserTokenVerifier
-from chassis.keys import published_keys
+from chassis.auth import ServiceIdentity
+from chassis.keys import verifying
 from chassis.stopping import stop
 from services.ai import models
 from services.ai.config import Config
@@ -63,8 +63,8 @@ async def running(config: Config) -> AsyncIterator[server.Server]:
                 ai_pb2_grpc.add_AiServiceServicer_to_server: servicer,
                 ai_pb2_grpc.add_TextServiceServicer_to_server: text,
             }
-            verifier = UserTokenVerifier(published_keys(mesh))
             async with (
+                verifying(mesh) as verifier,
                 server.serving(config, "ai", identity, verifier, servicers) as it,
                 asyncio.TaskGroup() as group,
             ):

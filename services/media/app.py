@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 from parley.media.v1 import media_pb2_grpc, node_pb2_grpc, relay_pb2_grpc
 
 from chassis import bus, channels, server
-from chassis.auth import ServiceIdentity, UserTokenVerifier
-from chassis.keys import published_keys
+from chassis.auth import ServiceIdentity
+from chassis.keys import verifying
 from chassis.stopping import stop
 from services.media.announcer import Announcer
 from services.media.config import Config
@@ -33,6 +33,7 @@ async def running(config: Config) -> AsyncIterator[server.Server]:
     async with (
         bus.connected(config.redis_url) as redis,
         channels.mesh(config, identity) as mesh,
+        verifying(mesh) as verifier,
     ):
         port = Port(config.udp_listen, config.advertise, config.fanout, config.probe_secret)
         workers = Workers(identity)
@@ -71,7 +72,7 @@ async def running(config: Config) -> AsyncIterator[server.Server]:
                     config,
                     "media",
                     identity,
-                    UserTokenVerifier(published_keys(mesh)),
+                    verifier,
                     servicers,
                     [lambda: bus.ping(redis)],
                     on_drain=drain.end,

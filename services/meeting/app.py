@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from chassis import channels, db, reads, server
-from chassis.auth import ServiceIdentity, UserTokenVerifier
+from chassis.auth import ServiceIdentity
 from chassis.clock import Clock, SystemClock
-from chassis.keys import published_keys
+from chassis.keys import verifying
 from chassis.stopping import stop
 from services.meeting.config import Config
 from services.meeting.parts import put_together
@@ -31,9 +31,9 @@ async def running(config: Config, clock: Clock | None = None) -> AsyncIterator[s
     ):
         store = Store(database, reading)
         parts = put_together(config, clock, identity, database, store, mesh)
-        verifier = UserTokenVerifier(published_keys(mesh))
         checks = [database.ping]
         async with (
+            verifying(mesh) as verifier,
             server.serving(config, "meeting", identity, verifier, parts.servicers, checks) as it,
             asyncio.TaskGroup() as group,
         ):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from uuid import uuid4
 
 import grpc
 from parley.ai.v1 import ai_pb2, ai_pb2_grpc
@@ -112,7 +113,9 @@ class Peers:
             raise relayed(error) from error
 
     async def _publish(self, meeting: str, event: signaling_pb2.Event) -> None:
-        request = signaling_pb2.PublishEventsRequest(meeting=meeting, events=[event])
+        request = signaling_pb2.PublishEventsRequest(
+            meeting=meeting, events=[event], request_id=str(uuid4())
+        )
         await _told(lambda: self._events.PublishEvents(request, timeout=TIMEOUT_SECONDS))
 
 

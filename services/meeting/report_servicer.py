@@ -15,7 +15,7 @@ from chassis.clock import Clock
 from services.meeting.domain import NotHost
 from services.meeting.notes_store import NotesStore
 from services.meeting.report import Attendance, TimeRangeInvalid, span_of
-from services.meeting.report_store import Position, ReportStore
+from services.meeting.report_store import ReportStore
 from services.meeting.store import Store
 
 DEFAULT_ATTENDANCES = 100
@@ -38,7 +38,7 @@ class ReportServicer(report_pb2_grpc.ReportServiceServicer):
         if _caller() != meeting.host_id:
             raise NotHost(meeting=meeting.name)
         size = request.page_size or DEFAULT_ATTENDANCES
-        after = _position(request.page_token)
+        after = paging.moment_and_id(request.page_token)
         found = await self._reports.attendances(meeting, self._clock.now(), after, size + 1)
         token = _token(found[size - 1]) if len(found) > size else ""
         shown = map(attendance_proto, found[:size])
@@ -98,16 +98,6 @@ def _time(timestamp: Timestamp) -> datetime:
 
 def _token(attendance: Attendance) -> str:
     return paging.encode((attendance.first_join_time.isoformat(), str(attendance.user_id)))
-
-
-def _position(token: str) -> Position | None:
-    if not (values := paging.decode(token)):
-        return None
-    try:
-        time, identifier = values
-        return datetime.fromisoformat(time), UUID(identifier)
-    except ValueError:
-        raise paging.PageTokenInvalid from None
 
 
 def _caller() -> UUID:

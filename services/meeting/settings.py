@@ -160,8 +160,9 @@ class ChatPolicy(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What is done with what is said and shown in a meeting. Nothing, at first."""
+    """Whether guests may come, and what is done with what is said and shown in a meeting. Neither, at first."""
 
+    guests_allowed: bool = False
     captions: bool = False
     transcript: bool = False
     transcript_retention_seconds: int = RETENTION_SECONDS

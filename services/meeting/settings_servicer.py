@@ -24,6 +24,7 @@ from services.meeting.telling import Telling
 
 STORED = frozenset(
     {
+        "guests_allowed",
         "captions",
         "transcript",
         "transcript_retention",
@@ -117,6 +118,7 @@ def settings_proto(meeting: Meeting) -> settings_pb2.Settings:
         screen_sharing_allowed=True,
         host_leave_policy=settings_pb2.HOST_LEAVE_POLICY_HAND_OVER,
         chat_policy=CHAT_POLICIES[kept.chat_policy],
+        guests_allowed=kept.guests_allowed,
         captions=kept.captions,
         transcript=kept.transcript,
         summary=kept.summary,

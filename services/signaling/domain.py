@@ -72,6 +72,34 @@ class TooSlow(ResourceExhausted):
     message = "You read more slowly than the room speaks: resume."
 
 
+class StateLost(Unavailable):
+    """What you know of the room may be wrong. Resume at once: `joined` answers, and all is built anew from it."""
+
+    reason = "STATE_LOST"
+    message = "What you know of the room may be wrong: resume, and build it anew."
+
+
+class Silent(Unavailable):
+    """You have sent `ping` before, and then nothing for 25 seconds, or have hung up. Resume at once, if you are there."""
+
+    reason = "SILENT"
+    message = "Nothing was heard of you for too long: resume."
+
+
+class Simulated(Unavailable):
+    """You have asked for this failure by `simulate_scenario`. Resume at once."""
+
+    reason = "SIMULATED"
+    message = "The connection breaks, as you have asked: resume."
+
+
+class SimulationOff(FailedPrecondition):
+    """The operator allows no simulated failures. Test against a server that allows them."""
+
+    reason = "SIMULATION_OFF"
+    message = "This server simulates no failures."
+
+
 class RoomFull(ResourceExhausted):
     """The room holds as many participants as signaling carries in one. Try again when somebody has left."""
 

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
-from parley.user.v1 import admin_pb2_grpc, user_pb2_grpc
-
-from chassis import db, server
+from chassis import channels, db, server
 from chassis.auth import ServiceIdentity, UserTokenVerifier
 from chassis.clock import Clock, SystemClock
-from services.user.audit import AuditLog
-from services.user.audit_servicer import AdminServicer, AuditServicer
+from chassis.revocations import EndedSessions
+from chassis.stopping import stop
+from services.user import sign_in_parts
 from services.user.config import Config
+from services.user.key_store import KeyStore
+from services.user.parts import put_together
 from services.user.passwords import Passwords
-from services.user.servicer import AuthServicer, UserServicer
-from services.user.store import Store
-from services.user.tokens import AccessTokens, fresh_key
+from services.user.tokens import AccessTokens
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -28,23 +28,29 @@ async def running(config: Config, clock: Clock | None = None) -> AsyncIterator[s
     """Run the user service until the block ends."""
     clock = clock or SystemClock()
     identity = ServiceIdentity.load(config, "user")
-    async with db.connected(config.database_url, MIGRATIONS) as database:
-        store, audit = Store(database), AuditLog(database)
+    async with (
+        db.connected(config.database_url, MIGRATIONS) as database,
+        channels.mesh(config, identity) as mesh,
+    ):
         passwords = Passwords(config.hashing_threads, config.hashing_queue)
-        rows = await store.signing_keys(fresh_key(clock.now()))
-        tokens = AccessTokens(rows, timedelta(seconds=config.access_token_seconds))
-        lifetime = timedelta(seconds=config.session_seconds)
-        auth = AuthServicer(store, passwords, tokens, clock, lifetime)
-        servicers = {
-            user_pb2_grpc.add_AuthServiceServicer_to_server: auth,
-            user_pb2_grpc.add_UserServiceServicer_to_server: UserServicer(store, clock),
-            admin_pb2_grpc.add_AuditServiceServicer_to_server: AuditServicer(audit),
-            admin_pb2_grpc.add_AdminServiceServicer_to_server: AdminServicer(audit),
-        }
-        verifier = UserTokenVerifier(tokens.keys)
+        keys = KeyStore(database, timedelta(seconds=config.longest_token_seconds))
+        tokens = AccessTokens(keys, clock, timedelta(seconds=config.access_token_seconds))
+        await tokens.load()
+        ended = EndedSessions()
+        sign_in = sign_in_parts.put_together(config, clock, database, tokens, passwords, ended)
+        parts = put_together(config, clock, database, tokens, passwords, mesh)
+        servicers = {**sign_in.servicers, **parts.servicers}
+        verifier = UserTokenVerifier(tokens.keys, refetch_seconds=0, ended=ended)
         checks = [database.ping]
-        async with server.serving(
-            config, "user", identity, verifier, servicers, checks
-        ) as running_server:
-            yield running_server
+        async with (
+            server.serving(config, "user", identity, verifier, servicers, checks) as it,
+            asyncio.TaskGroup() as group,
+        ):
+            every = (*sign_in.background, *parts.background)
+            background = [group.create_task(run()) for run in every]
+            try:
+                yield it
+            finally:
+                await stop(*background)
+        parts.close()
         passwords.close()

@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from sqlalchemy import ColumnElement, String, select, true, tuple_
 from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from chassis.db import Database
@@ -50,6 +51,18 @@ class AuditRow(Base):
     action: Mapped[str] = mapped_column(String(65))
     subject: Mapped[str] = mapped_column(String(256))
     details: Mapped[dict[str, Any]] = mapped_column(JSONB)
+
+
+def did(
+    actor: str, action: str, subject: str, now: datetime, details: dict[str, str] | None = None
+) -> AuditEvent:
+    """Say that somebody has just done something."""
+    return AuditEvent(uuid4(), now, actor, action, subject, details or {})
+
+
+def note(session: AsyncSession, event: AuditEvent) -> None:
+    """Keep an event together with what it tells of: both are committed, or neither."""
+    session.add(AuditRow(**asdict(event)))
 
 
 class AuditLog:
@@ -96,4 +109,4 @@ def _where(wanted: Wanted) -> ColumnElement[bool]:
     return where
 
 
-__all__ = ["AuditEvent", "AuditLog", "Wanted"]
+__all__ = ["AuditEvent", "AuditLog", "Wanted", "did", "note"]

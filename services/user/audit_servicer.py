@@ -1,4 +1,4 @@
-"""AuditService, and what of AdminService is built: reading the audit log."""
+"""AuditService, and the part of AdminService that reads the audit log."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class AuditServicer(admin_pb2_grpc.AuditServiceServicer):
         return admin_pb2.RecordAuditEventsResponse()
 
 
-class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
-    """What admins do."""
+class AuditReading(admin_pb2_grpc.AdminServiceServicer):
+    """The part of AdminService that reads the audit log."""
 
     def __init__(self, log: AuditLog) -> None:
         self._log = log
@@ -48,7 +48,7 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
             _time(request, "start_time"),
             _time(request, "end_time"),
         )
-        found = await self._log.page(wanted, _position(request.page_token), size + 1)
+        found = await self._log.page(wanted, paging.moment_and_id(request.page_token), size + 1)
         token = ""
         if len(found) > size:
             last = found[size - 1]
@@ -87,14 +87,4 @@ def _time(request: Message, field: str) -> datetime | None:
     return time
 
 
-def _position(token: str) -> tuple[datetime, UUID] | None:
-    if not (values := paging.decode(token)):
-        return None
-    try:
-        time, identifier = values
-        return datetime.fromisoformat(time), UUID(identifier)
-    except ValueError:
-        raise paging.PageTokenInvalid from None
-
-
-__all__ = ["AdminServicer", "AuditServicer"]
+__all__ = ["AuditReading", "AuditServicer"]

@@ -25,6 +25,8 @@ from chassis.errors import (
 )
 
 REFRESH_SECRET_BYTES = 32
+MAX_SESSIONS = 100
+"""Of one account: with one more, the one that was not refreshed for longest ends."""
 
 
 class UsernameTaken(AlreadyExists):
@@ -48,6 +50,13 @@ class WrongCredentials(Unauthenticated):
     message = "The username or the password is wrong."
 
 
+class AccountBanned(PermissionDenied):
+    """An admin has banned the account: it can't sign in. Ask them to lift the ban."""
+
+    reason = "ACCOUNT_BANNED"
+    message = "This account is banned."
+
+
 class RefreshTokenInvalid(Unauthenticated):
     """The refresh token is unknown, or its session is over. Sign in again."""
 
@@ -60,6 +69,13 @@ class RefreshTokenReused(Unauthenticated):
 
     reason = "REFRESH_TOKEN_REUSED"
     message = "This token was used before, so its session was ended: sign in again."
+
+
+class SessionNotFound(NotFound):
+    """The caller has no such session, or it ended more than a day ago."""
+
+    reason = "SESSION_NOT_FOUND"
+    message = "There is no such session."
 
 
 class UserNotFound(NotFound):
@@ -84,7 +100,7 @@ class EtagMismatch(Aborted):
 
 
 class TooManySignIns(ResourceExhausted):
-    """More passwords are waiting to be checked than this server takes at once. Try again shortly."""
+    """Too many wrong guesses, or more passwords to check than this server takes at once. Wait as long as RetryInfo says."""
 
     reason = "TOO_MANY_SIGN_INS"
     message = "Too many sign-ins at once: try again shortly."
@@ -119,13 +135,16 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A session and the hash of its newest refresh secret."""
+    """A session, the hash of its newest refresh secret, and where it was begun."""
 
     id: UUID
     user_id: UUID
     secret_hash: bytes
     create_time: datetime
+    refresh_time: datetime
     expire_time: datetime
+    user_agent: str = ""
+    address: str = ""
 
     def rotate(self, secret: str, now: datetime, lifetime: timedelta) -> tuple[Session, str]:
         """Trade the newest secret for a new one.
@@ -138,7 +157,13 @@ class Session:
         if not hmac.compare_digest(hash_secret(secret), self.secret_hash):
             raise RefreshTokenReused
         fresh = new_secret()
-        return replace(self, secret_hash=hash_secret(fresh), expire_time=now + lifetime), fresh
+        rotated = replace(
+            self,
+            secret_hash=hash_secret(fresh),
+            refresh_time=now,
+            expire_time=now + lifetime,
+        )
+        return rotated, fresh
 
 
 def profile_changed(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -12,21 +13,25 @@ from chassis.auth import user_principal
 from chassis.calls import check
 from chassis.clock import Clock
 from chassis.errors import InvalidArgument
+from chassis.idempotency import Answers
+from services.user.credential_store import CredentialStore
+from services.user.credentials import EmailNotVerified
 from services.user.domain import (
     NotYours,
     RefreshTokenInvalid,
     RefreshTokenReused,
     Role,
-    Session,
     User,
     WrongCredentials,
-    hash_secret,
-    new_secret,
     parse_refresh_token,
     profile_changed,
-    refresh_token,
 )
+from services.user.guard import Guard
+from services.user.origin import Origin, origin
 from services.user.passwords import Passwords
+from services.user.posting import Posting
+from services.user.second_factor import SecondFactor
+from services.user.sign_in import SignIn
 from services.user.store import Store
 from services.user.tokens import AccessTokens
 
@@ -41,84 +46,123 @@ ROLES = {
 
 
 class AuthServicer(user_pb2_grpc.AuthServiceServicer):
-    """Signs people up, in and out."""
+    """Signs people up, in and out. With `verify_email`, in with a proven address alone."""
 
     def __init__(
         self,
         store: Store,
         passwords: Passwords,
         tokens: AccessTokens,
+        sign_in: SignIn,
+        guard: Guard,
+        second: SecondFactor,
+        posting: Posting,
+        credentials: CredentialStore,
+        answers: Answers,
         clock: Clock,
-        session_lifetime: timedelta,
+        *,
+        verify_email: bool,
     ) -> None:
         self._store = store
         self._passwords = passwords
         self._tokens = tokens
+        self._sign_in = sign_in
+        self._guard = guard
+        self._second = second
+        self._posting = posting
+        self._credentials = credentials
+        self._answers = answers
         self._clock = clock
-        self._session_lifetime = session_lifetime
+        self._verify_email = verify_email
 
     async def Register(
         self, request: user_pb2.RegisterRequest, context: Any
     ) -> user_pb2.RegisterResponse:
-        """Create an account and sign it in."""
-        now = self._clock.now()
-        username = request.username.lower()
-        user = User(
-            id=uuid4(),
-            username=username,
-            email=request.email.lower(),
-            display_name=request.display_name.strip() or request.username,
-            role=Role.USER,
-            create_time=now,
-            update_time=now,
-        )
-        await self._store.add_user(user, await self._passwords.hash(request.password))
-        access, refresh = await self._begin_session(user)
-        return user_pb2.RegisterResponse(
-            user=to_proto(user, whole=True),
-            access_token=access,
-            refresh_token=refresh,
-            expires_in=self._expires_in,
-        )
+        """Create an account and sign it in, unless its address is to be proven first."""
+        kind, come_from = user_pb2.RegisterResponse, origin(context)
+
+        async def register() -> user_pb2.RegisterResponse:
+            hashed = await self._passwords.hash(request.password)
+            async with self._answers.once("Register", request, kind) as turn:
+                if turn.answer is not None:
+                    return turn.answer
+                user = _new_user(request, self._clock.now())
+                await self._store.add_user(user, hashed)
+                turn.answer = kind(user=to_proto(user, whole=True))
+                if not self._verify_email:
+                    tokens = await self._sign_in.begin(user, come_from)
+                    turn.answer.MergeFrom(kind(**asdict(tokens)))
+            await self._guard.know(user.id, come_from)
+            if self._verify_email:
+                await self._posting.send_verification(user.id, user.email, come_from.language)
+            return turn.answer
+
+        return await self._answers.repeatable("Register", request, kind, register)
 
     async def Login(self, request: user_pb2.LoginRequest, context: Any) -> user_pb2.LoginResponse:
-        """Sign in with a password."""
+        """Sign in with a password, and a code where the account wants one."""
+        kind, come_from = user_pb2.LoginResponse, origin(context)
+
+        async def log_in() -> user_pb2.LoginResponse:
+            user = await self._proven(request, come_from)
+            code, now = request.one_time_code, self._clock.now()
+            proof = await self._second.asked(user.id, code, now)
+            await self._check_address(user, come_from)
+            async with self._answers.once("Login", request, kind) as turn:
+                if turn.answer is not None:
+                    return turn.answer
+                await self._second.take(proof)
+                tokens = await self._sign_in.begin(user, come_from)
+                turn.answer = kind(user=to_proto(user, whole=True), **asdict(tokens))
+            await self._guard.know(user.id, come_from)
+            return turn.answer
+
+        return await self._answers.repeatable("Login", request, kind, log_in)
+
+    async def _proven(self, request: user_pb2.LoginRequest, come_from: Origin) -> User:
+        """Find whose the password is. Raises WrongCredentials, TooManySignIns."""
         found = await self._store.credentials(request.username_or_email)
+        user_id = found[0].id if found else None
+        attempt = await self._guard.admit(request.username_or_email, user_id, come_from)
         kept = found[1] if found else None
-        if not await self._passwords.matches(request.password, kept) or found is None:
+        if not await self._passwords.matches(request.password, kept or None) or found is None:
             raise WrongCredentials
-        user = found[0]
+        await self._guard.right(attempt)
         if self._passwords.is_old(found[1]):
             fresh = await self._passwords.hash(request.password)
-            await self._store.change_password_hash(user.id, fresh)
-        access, refresh = await self._begin_session(user)
-        return user_pb2.LoginResponse(
-            user=to_proto(user, whole=True),
-            access_token=access,
-            refresh_token=refresh,
-            expires_in=self._expires_in,
-        )
+            await self._store.change_password_hash(found[0].id, fresh)
+        return found[0]
+
+    async def _check_address(self, user: User, come_from: Origin) -> None:
+        """Send a link to who must prove an address first. Raises EmailNotVerified."""
+        if self._verify_email and not await self._credentials.is_verified(user.id):
+            await self._posting.send_verification(user.id, user.email, come_from.language)
+            raise EmailNotVerified
 
     async def Refresh(
         self, request: user_pb2.RefreshRequest, context: Any
     ) -> user_pb2.RefreshResponse:
         """Trade a refresh token for a new pair; one that was used before ends its session."""
+        kind = user_pb2.RefreshResponse
         session_id, secret = parse_refresh_token(request.refresh_token)
-        if (old := await self._store.session(session_id)) is None:
-            raise RefreshTokenInvalid
+
+        async def refresh() -> user_pb2.RefreshResponse:
+            if (old := await self._store.session(session_id)) is None:
+                raise RefreshTokenInvalid
+            new, fresh = old.rotate(secret, self._clock.now(), self._sign_in.lifetime)
+            async with self._answers.once("Refresh", request, kind) as turn:
+                if turn.answer is None:
+                    if not await self._store.rotate(old, new):
+                        raise RefreshTokenReused
+                    user = await self._store.user(old.user_id)
+                    turn.answer = kind(**asdict(self._sign_in.tokens(user, new, fresh)))
+            return turn.answer
+
         try:
-            new, fresh = old.rotate(secret, self._clock.now(), self._session_lifetime)
-            if not await self._store.rotate(old, new):
-                raise RefreshTokenReused
+            return await self._answers.repeatable("Refresh", request, kind, refresh)
         except RefreshTokenReused:
             await self._store.end_session(session_id)
             raise
-        user = await self._store.user(old.user_id)
-        return user_pb2.RefreshResponse(
-            access_token=self._tokens.issue(user, new, self._clock.now()),
-            refresh_token=refresh_token(new.id, fresh),
-            expires_in=self._expires_in,
-        )
 
     async def Logout(
         self, request: user_pb2.LogoutRequest, context: Any
@@ -135,28 +179,25 @@ class AuthServicer(user_pb2_grpc.AuthServiceServicer):
         keys = [user_pb2.JsonWebKey(**key) for key in self._tokens.published]
         return user_pb2.JsonWebKeySet(keys=keys)
 
-    async def _begin_session(self, user: User) -> tuple[str, str]:
-        now, secret = self._clock.now(), new_secret()
-        session = Session(
-            id=uuid4(),
-            user_id=user.id,
-            secret_hash=hash_secret(secret),
-            create_time=now,
-            expire_time=now + self._session_lifetime,
-        )
-        await self._store.add_session(session)
-        return self._tokens.issue(user, session, now), refresh_token(session.id, secret)
 
-    @property
-    def _expires_in(self) -> int:
-        return int(self._tokens.lifetime.total_seconds())
+def _new_user(request: user_pb2.RegisterRequest, now: datetime) -> User:
+    return User(
+        id=uuid4(),
+        username=request.username.lower(),
+        email=request.email.lower(),
+        display_name=request.display_name.strip() or request.username,
+        role=Role.USER,
+        create_time=now,
+        update_time=now,
+    )
 
 
 class UserServicer(user_pb2_grpc.UserServiceServicer):
     """Reads and changes accounts."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, answers: Answers, clock: Clock) -> None:
         self._store = store
+        self._answers = answers
         self._clock = clock
 
     async def GetUser(self, request: user_pb2.GetUserRequest, context: Any) -> user_pb2.User:
@@ -170,17 +211,23 @@ class UserServicer(user_pb2_grpc.UserServiceServicer):
         user_id = _user_id(request.user.name)
         if str(user_id) != user_principal().user_id:
             raise NotYours
-        wanted = _changes(request)
-        user = await self._store.user(user_id)
-        changed = profile_changed(
-            user,
-            display_name=request.user.display_name if "display_name" in wanted else None,
-            email=request.user.email if "email" in wanted else None,
-            etag=request.user.etag,
-            now=self._clock.now(),
-        )
-        await self._store.change_user(changed)
-        return to_proto(changed, whole=True)
+        wanted, new = _changes(request), request.user
+
+        async def change() -> user_pb2.User:
+            async with self._answers.once("UpdateUser", request, user_pb2.User) as turn:
+                if turn.answer is None:
+                    changed = profile_changed(
+                        await self._store.user(user_id),
+                        display_name=new.display_name if "display_name" in wanted else None,
+                        email=new.email if "email" in wanted else None,
+                        etag=new.etag,
+                        now=self._clock.now(),
+                    )
+                    await self._store.change_user(changed)
+                    turn.answer = to_proto(changed, whole=True)
+            return turn.answer
+
+        return await self._answers.repeatable("UpdateUser", request, user_pb2.User, change)
 
 
 def _changes(request: user_pb2.UpdateUserRequest) -> frozenset[str]:

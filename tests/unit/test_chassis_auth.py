@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from chassis.auth import (
     MESH_AUDIENCE,
     ServiceIdentity,
+    SessionEnded,
     TokenExpired,
     TokenInvalid,
     Trust,
@@ -154,6 +155,20 @@ class TestUserTokens:
             await verifier.verify(self.token(key))
         away = False
         assert (await verifier.verify(self.token(key))).user_id == "7"
+
+    async def test_the_token_of_a_session_that_ends_is_refused_though_it_was_good(
+        self, key: Ed25519PrivateKey
+    ) -> None:
+        async def fetch() -> dict[str, jwt.PyJWK]:
+            return parse_jwks(json.dumps({"keys": [jwk(key, "k1")]}))
+
+        ended: set[str] = set()
+        verifier, token = UserTokenVerifier(fetch, ended=ended), self.token(key)
+        await verifier.verify(token)
+        ended.add("s")
+        with pytest.raises(SessionEnded):
+            await verifier.verify(token)
+        await verifier.verify(self.token(key, sid="another"))
 
     async def test_a_service_is_no_user(self, key: Ed25519PrivateKey) -> None:
         async def fetch() -> dict[str, jwt.PyJWK]:

@@ -56,7 +56,10 @@ def test_a_body_that_is_one_field_leaves_the_others_to_the_query(document: Docum
     operation = document["paths"]["/api/v1/users/{user}"]["patch"]
     body = operation["requestBody"]["content"]["application/json"]["schema"]
     assert body == {"$ref": "#/components/schemas/user.v1.User"}
-    assert [it["name"] for it in operation["parameters"] if it["in"] == "query"] == ["update_mask"]
+    assert [it["name"] for it in operation["parameters"] if it["in"] == "query"] == [
+        "update_mask",
+        "request_id",
+    ]
 
 
 def test_rules_of_the_contracts_become_constraints(document: Document) -> None:

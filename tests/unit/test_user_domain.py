@@ -27,7 +27,7 @@ DAY = timedelta(days=1)
 
 @pytest.fixture
 def session() -> Session:
-    return Session(uuid4(), uuid4(), hash_secret("first"), NOW, NOW + DAY)
+    return Session(uuid4(), uuid4(), hash_secret("first"), NOW, NOW, NOW + DAY)
 
 
 @pytest.fixture

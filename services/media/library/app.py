@@ -10,9 +10,9 @@ from pathlib import Path
 from parley.media.v1 import library_pb2_grpc
 
 from chassis import channels, db, server
-from chassis.auth import ServiceIdentity, UserTokenVerifier
+from chassis.auth import ServiceIdentity
 from chassis.clock import Clock, SystemClock
-from chassis.keys import published_keys
+from chassis.keys import verifying
 from chassis.stopping import stop
 from services.media.library.config import Config
 from services.media.library.objects import S3, Objects
@@ -33,6 +33,7 @@ async def running(config: Config, clock: Clock | None = None) -> AsyncIterator[s
     async with (
         db.connected(config.database_url, MIGRATIONS) as database,
         channels.mesh(config, identity) as mesh,
+        verifying(mesh) as verifier,
     ):
         store = LibraryStore(database, config.quota_bytes)
         limit = config.upload_limit_bytes
@@ -42,7 +43,6 @@ async def running(config: Config, clock: Clock | None = None) -> AsyncIterator[s
                 library, Sharing(mesh)
             )
         }
-        verifier = UserTokenVerifier(published_keys(mesh))
         sweeping = asyncio.create_task(library.keep_sweeping())
         try:
             async with server.serving(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -43,7 +42,9 @@ class LibraryServicer(library_pb2_grpc.LibraryServiceServicer):
     ) -> library_pb2.ListMediaResponse:
         """List the caller's files."""
         size = request.page_size or PAGE_SIZE
-        found = await self._library.store.page(_caller(), size + 1, _after(request.page_token))
+        found = await self._library.store.page(
+            _caller(), size + 1, paging.moment_and_id(request.page_token)
+        )
         shown = found[:size]
         token = ""
         if len(found) > size:
@@ -124,17 +125,6 @@ def _id(name: str) -> UUID:
         return UUID(name.removeprefix("media/"))
     except ValueError:
         raise MediaNotFound from None
-
-
-def _after(token: str) -> tuple[datetime, UUID] | None:
-    values = paging.decode(token)
-    if not values:
-        return None
-    try:
-        moment, media_id = values
-        return datetime.fromisoformat(moment), UUID(media_id)
-    except ValueError:
-        raise paging.PageTokenInvalid from None
 
 
 __all__ = ["LibraryServicer", "to_proto"]

@@ -182,6 +182,10 @@ export class Call {
     this.reactions.said(message);
     for (const listener of [...this.#overhearing]) listener(message);
     switch (message.case) {
+      case "joined": // in answer to our resume: nothing that we knew is to be relied on
+        this.#change({ ...EMPTY, settings: this.state.settings, ...entered(message.value) });
+        void this.buildMedia();
+        break;
       case "participantJoined":
       case "participantLeft":
         this.encryption?.rotate();

@@ -194,7 +194,7 @@ class MeetingServiceServicer:
         """Joins a meeting: checks the passcode, lock and capacity, and hands out a ticket for signaling.
 
         Errors: NOT_FOUND (MEETING_NOT_FOUND), FAILED_PRECONDITION (MEETING_ENDED, MEETING_LOCKED),
-        PERMISSION_DENIED (WRONG_PASSCODE), RESOURCE_EXHAUSTED (MEETING_FULL).
+        PERMISSION_DENIED (WRONG_PASSCODE, GUESTS_NOT_ALLOWED), RESOURCE_EXHAUSTED (MEETING_FULL).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

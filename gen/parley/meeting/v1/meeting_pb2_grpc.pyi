@@ -83,7 +83,7 @@ class MeetingServiceStub:
     """Joins a meeting: checks the passcode, lock and capacity, and hands out a ticket for signaling.
 
     Errors: NOT_FOUND (MEETING_NOT_FOUND), FAILED_PRECONDITION (MEETING_ENDED, MEETING_LOCKED),
-    PERMISSION_DENIED (WRONG_PASSCODE), RESOURCE_EXHAUSTED (MEETING_FULL).
+    PERMISSION_DENIED (WRONG_PASSCODE, GUESTS_NOT_ALLOWED), RESOURCE_EXHAUSTED (MEETING_FULL).
     """
     LeaveMeeting: _grpc.UnaryUnaryMultiCallable[_meeting_pb2.LeaveMeetingRequest, _meeting_pb2.LeaveMeetingResponse]
     """Leaves a meeting: all of the caller's participants in it, or the one named. Leaving twice succeeds.
@@ -156,7 +156,7 @@ class MeetingServiceAsyncStub(MeetingServiceStub):
     """Joins a meeting: checks the passcode, lock and capacity, and hands out a ticket for signaling.
 
     Errors: NOT_FOUND (MEETING_NOT_FOUND), FAILED_PRECONDITION (MEETING_ENDED, MEETING_LOCKED),
-    PERMISSION_DENIED (WRONG_PASSCODE), RESOURCE_EXHAUSTED (MEETING_FULL).
+    PERMISSION_DENIED (WRONG_PASSCODE, GUESTS_NOT_ALLOWED), RESOURCE_EXHAUSTED (MEETING_FULL).
     """
     LeaveMeeting: _aio.UnaryUnaryMultiCallable[_meeting_pb2.LeaveMeetingRequest, _meeting_pb2.LeaveMeetingResponse]  # type: ignore[assignment]
     """Leaves a meeting: all of the caller's participants in it, or the one named. Leaving twice succeeds.
@@ -276,7 +276,7 @@ class MeetingServiceServicer:
         """Joins a meeting: checks the passcode, lock and capacity, and hands out a ticket for signaling.
 
         Errors: NOT_FOUND (MEETING_NOT_FOUND), FAILED_PRECONDITION (MEETING_ENDED, MEETING_LOCKED),
-        PERMISSION_DENIED (WRONG_PASSCODE), RESOURCE_EXHAUSTED (MEETING_FULL).
+        PERMISSION_DENIED (WRONG_PASSCODE, GUESTS_NOT_ALLOWED), RESOURCE_EXHAUSTED (MEETING_FULL).
         """
 
     def LeaveMeeting(

@@ -627,7 +627,11 @@ Global___Join: _TypeAlias = Join  # noqa: Y015
 
 @_typing.final
 class Resume(_message.Message):
-    """Takes up a conversation within 30 seconds of its breaking off."""
+    """Takes up a conversation within 30 seconds of its breaking off.
+
+    `resumed` answers it when everything missed can be told. Otherwise, or when the room already believes the participant gone,
+    `joined` does: what was known before is void, the media path too.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

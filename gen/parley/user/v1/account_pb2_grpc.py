@@ -70,7 +70,7 @@ class AccountServiceServicer:
     def SetAvatar(self, request, context):
         """Sets the caller's picture: PNG, JPEG or WebP of at most 1 MB, kept as a WebP of 256 by 256 pixels.
 
-        Errors: INVALID_ARGUMENT (IMAGE_INVALID), PERMISSION_DENIED (NOT_YOURS).
+        Errors: INVALID_ARGUMENT (IMAGE_INVALID), PERMISSION_DENIED (NOT_YOURS), RESOURCE_EXHAUSTED (TOO_MANY_PICTURES).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -104,7 +104,8 @@ class AccountServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteAccount(self, request, context):
-        """Deletes the caller's account and all that is theirs, for good, and ends their sessions.
+        """Deletes the caller's account and all that is theirs, for good, and ends their sessions. Their files and the meetings
+        that they host follow within moments. Whoever has no password sets one first, by RequestPasswordReset.
 
         Errors: UNAUTHENTICATED (WRONG_CREDENTIALS), PERMISSION_DENIED (NOT_YOURS), FAILED_PRECONDITION (LAST_ADMIN).
         """

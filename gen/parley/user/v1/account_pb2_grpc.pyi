@@ -37,7 +37,7 @@ class AccountServiceStub:
     SetAvatar: _grpc.UnaryUnaryMultiCallable[_account_pb2.SetAvatarRequest, _account_pb2.SetAvatarResponse]
     """Sets the caller's picture: PNG, JPEG or WebP of at most 1 MB, kept as a WebP of 256 by 256 pixels.
 
-    Errors: INVALID_ARGUMENT (IMAGE_INVALID), PERMISSION_DENIED (NOT_YOURS).
+    Errors: INVALID_ARGUMENT (IMAGE_INVALID), PERMISSION_DENIED (NOT_YOURS), RESOURCE_EXHAUSTED (TOO_MANY_PICTURES).
     """
     GetAvatar: _grpc.UnaryUnaryMultiCallable[_account_pb2.GetAvatarRequest, _httpbody_pb2.HttpBody]
     """Reads a user's picture, as image/webp.
@@ -55,7 +55,8 @@ class AccountServiceStub:
     Errors: PERMISSION_DENIED (NOT_YOURS).
     """
     DeleteAccount: _grpc.UnaryUnaryMultiCallable[_account_pb2.DeleteAccountRequest, _account_pb2.DeleteAccountResponse]
-    """Deletes the caller's account and all that is theirs, for good, and ends their sessions.
+    """Deletes the caller's account and all that is theirs, for good, and ends their sessions. Their files and the meetings
+    that they host follow within moments. Whoever has no password sets one first, by RequestPasswordReset.
 
     Errors: UNAUTHENTICATED (WRONG_CREDENTIALS), PERMISSION_DENIED (NOT_YOURS), FAILED_PRECONDITION (LAST_ADMIN).
     """
@@ -68,7 +69,7 @@ class AccountServiceAsyncStub(AccountServiceStub):
     SetAvatar: _aio.UnaryUnaryMultiCallable[_account_pb2.SetAvatarRequest, _account_pb2.SetAvatarResponse]  # type: ignore[assignment]
     """Sets the caller's picture: PNG, JPEG or WebP of at most 1 MB, kept as a WebP of 256 by 256 pixels.
 
-    Errors: INVALID_ARGUMENT (IMAGE_INVALID), PERMISSION_DENIED (NOT_YOURS).
+    Errors: INVALID_ARGUMENT (IMAGE_INVALID), PERMISSION_DENIED (NOT_YOURS), RESOURCE_EXHAUSTED (TOO_MANY_PICTURES).
     """
     GetAvatar: _aio.UnaryUnaryMultiCallable[_account_pb2.GetAvatarRequest, _httpbody_pb2.HttpBody]  # type: ignore[assignment]
     """Reads a user's picture, as image/webp.
@@ -86,7 +87,8 @@ class AccountServiceAsyncStub(AccountServiceStub):
     Errors: PERMISSION_DENIED (NOT_YOURS).
     """
     DeleteAccount: _aio.UnaryUnaryMultiCallable[_account_pb2.DeleteAccountRequest, _account_pb2.DeleteAccountResponse]  # type: ignore[assignment]
-    """Deletes the caller's account and all that is theirs, for good, and ends their sessions.
+    """Deletes the caller's account and all that is theirs, for good, and ends their sessions. Their files and the meetings
+    that they host follow within moments. Whoever has no password sets one first, by RequestPasswordReset.
 
     Errors: UNAUTHENTICATED (WRONG_CREDENTIALS), PERMISSION_DENIED (NOT_YOURS), FAILED_PRECONDITION (LAST_ADMIN).
     """
@@ -101,7 +103,7 @@ class AccountServiceServicer:
     ) -> _typing.Union[_account_pb2.SetAvatarResponse, _abc.Awaitable[_account_pb2.SetAvatarResponse]]:
         """Sets the caller's picture: PNG, JPEG or WebP of at most 1 MB, kept as a WebP of 256 by 256 pixels.
 
-        Errors: INVALID_ARGUMENT (IMAGE_INVALID), PERMISSION_DENIED (NOT_YOURS).
+        Errors: INVALID_ARGUMENT (IMAGE_INVALID), PERMISSION_DENIED (NOT_YOURS), RESOURCE_EXHAUSTED (TOO_MANY_PICTURES).
         """
 
     def GetAvatar(
@@ -139,7 +141,8 @@ class AccountServiceServicer:
         request: _account_pb2.DeleteAccountRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_account_pb2.DeleteAccountResponse, _abc.Awaitable[_account_pb2.DeleteAccountResponse]]:
-        """Deletes the caller's account and all that is theirs, for good, and ends their sessions.
+        """Deletes the caller's account and all that is theirs, for good, and ends their sessions. Their files and the meetings
+        that they host follow within moments. Whoever has no password sets one first, by RequestPasswordReset.
 
         Errors: UNAUTHENTICATED (WRONG_CREDENTIALS), PERMISSION_DENIED (NOT_YOURS), FAILED_PRECONDITION (LAST_ADMIN).
         """

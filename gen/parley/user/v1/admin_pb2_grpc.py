@@ -122,7 +122,9 @@ class AdminServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RotateSigningKey(self, request, context):
-        """Makes a new key for signing access tokens. The old one goes on verifying until its last token has expired.
+        """Makes a new key for signing access tokens. It is published at once and signs three minutes later, when everybody who
+        verifies has it; until then repeating the call gives the same key. The old one goes on verifying until its last token
+        has expired.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

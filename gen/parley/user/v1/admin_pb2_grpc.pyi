@@ -59,7 +59,10 @@ class AdminServiceStub:
     Errors: ALREADY_EXISTS (USERNAME_TAKEN).
     """
     RotateSigningKey: _grpc.UnaryUnaryMultiCallable[_admin_pb2.RotateSigningKeyRequest, _admin_pb2.RotateSigningKeyResponse]
-    """Makes a new key for signing access tokens. The old one goes on verifying until its last token has expired."""
+    """Makes a new key for signing access tokens. It is published at once and signs three minutes later, when everybody who
+    verifies has it; until then repeating the call gives the same key. The old one goes on verifying until its last token
+    has expired.
+    """
     ListAuditEvents: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ListAuditEventsRequest, _admin_pb2.ListAuditEventsResponse]
     """Lists the audit log, newest first.
 
@@ -97,7 +100,10 @@ class AdminServiceAsyncStub(AdminServiceStub):
     Errors: ALREADY_EXISTS (USERNAME_TAKEN).
     """
     RotateSigningKey: _aio.UnaryUnaryMultiCallable[_admin_pb2.RotateSigningKeyRequest, _admin_pb2.RotateSigningKeyResponse]  # type: ignore[assignment]
-    """Makes a new key for signing access tokens. The old one goes on verifying until its last token has expired."""
+    """Makes a new key for signing access tokens. It is published at once and signs three minutes later, when everybody who
+    verifies has it; until then repeating the call gives the same key. The old one goes on verifying until its last token
+    has expired.
+    """
     ListAuditEvents: _aio.UnaryUnaryMultiCallable[_admin_pb2.ListAuditEventsRequest, _admin_pb2.ListAuditEventsResponse]  # type: ignore[assignment]
     """Lists the audit log, newest first.
 
@@ -162,7 +168,10 @@ class AdminServiceServicer:
         request: _admin_pb2.RotateSigningKeyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_pb2.RotateSigningKeyResponse, _abc.Awaitable[_admin_pb2.RotateSigningKeyResponse]]:
-        """Makes a new key for signing access tokens. The old one goes on verifying until its last token has expired."""
+        """Makes a new key for signing access tokens. It is published at once and signs three minutes later, when everybody who
+        verifies has it; until then repeating the call gives the same key. The old one goes on verifying until its last token
+        has expired.
+        """
 
     def ListAuditEvents(
         self,

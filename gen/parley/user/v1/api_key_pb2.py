@@ -29,7 +29,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from parley.options.v1 import options_pb2 as parley_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cparley/user/v1/api_key.proto\x12\x0eparley.user.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fparley/options/v1/options.proto\"\xea\x02\n\x06\x41piKey\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08R\x04name\x12\x30\n\x0c\x64isplay_name\x18\x02 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x10\x01\x18@R\x0b\x64isplayName\x12N\n\x06scopes\x18\x03 \x03(\x0e\x32\x1b.parley.user.v1.ApiKeyScopeB\x19\xe2\x41\x01\x02\xbaH\x12\x92\x01\x0f\x08\x01\x10\x10\x18\x01\"\x07\x82\x01\x04\x10\x01 \x00R\x06scopes\x12;\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\x12\x41\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\ncreateTime\x12\x44\n\rlast_use_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\x0blastUseTime\"\xad\x01\n\x13\x43reateApiKeyRequest\x12Y\n\x06parent\x18\x01 \x01(\tBA\xe2\x41\x01\x02\xbaH:r826^users/(me|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$R\x06parent\x12;\n\x07\x61pi_key\x18\x02 \x01(\x0b\x32\x16.parley.user.v1.ApiKeyB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01R\x06\x61piKey\"_\n\x14\x43reateApiKeyResponse\x12/\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x16.parley.user.v1.ApiKeyR\x06\x61piKey\x12\x16\n\x06secret\x18\x02 \x01(\tR\x06secret\"\xc0\x01\n\x12ListApiKeysRequest\x12Y\n\x06parent\x18\x01 \x01(\tBA\xe2\x41\x01\x02\xbaH:r826^users/(me|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$R\x06parent\x12&\n\tpage_size\x18\x02 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00R\x08pageSize\x12\'\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"p\n\x13ListApiKeysResponse\x12\x31\n\x08\x61pi_keys\x18\x01 \x03(\x0b\x32\x16.parley.user.v1.ApiKeyR\x07\x61piKeys\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"f\n\x13RevokeApiKeyRequest\x12O\n\x04name\x18\x01 \x01(\tB;\xe2\x41\x01\x02\xbaH4r220^users/(me|[0-9a-f-]{36})/apiKeys/[0-9a-f-]{36}$R\x04name\"\x16\n\x14RevokeApiKeyResponse\">\n\x15\x45xchangeApiKeyRequest\x12%\n\x06secret\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x10\x01\x18@R\x06secret\"Z\n\x16\x45xchangeApiKeyResponse\x12!\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\tR\x0b\x61\x63\x63\x65ssToken\x12\x1d\n\nexpires_in\x18\x02 \x01(\x05R\texpiresIn*\xf5\x01\n\x0b\x41piKeyScope\x12\x1d\n\x19\x41PI_KEY_SCOPE_UNSPECIFIED\x10\x00\x12\x1f\n\x1b\x41PI_KEY_SCOPE_MEETINGS_READ\x10\x01\x12 \n\x1c\x41PI_KEY_SCOPE_MEETINGS_WRITE\x10\x02\x12\x1c\n\x18\x41PI_KEY_SCOPE_MEDIA_READ\x10\x03\x12\x1d\n\x19\x41PI_KEY_SCOPE_MEDIA_WRITE\x10\x04\x12\x14\n\x10\x41PI_KEY_SCOPE_AI\x10\x05\x12\x18\n\x14\x41PI_KEY_SCOPE_EVENTS\x10\x06\x12\x17\n\x13\x41PI_KEY_SCOPE_ADMIN\x10\x07\x32\xbd\x04\n\rApiKeyService\x12\x8a\x01\n\x0c\x43reateApiKey\x12#.parley.user.v1.CreateApiKeyRequest\x1a$.parley.user.v1.CreateApiKeyResponse\"/\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02%\" /api/v1/{parent=users/*}/apiKeys:\x01*\x12\x84\x01\n\x0bListApiKeys\x12\".parley.user.v1.ListApiKeysRequest\x1a#.parley.user.v1.ListApiKeysResponse\",\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02\"\x12 /api/v1/{parent=users/*}/apiKeys\x12\x91\x01\n\x0cRevokeApiKey\x12#.parley.user.v1.RevokeApiKeyRequest\x1a$.parley.user.v1.RevokeApiKeyResponse\"6\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02,\"\'/api/v1/{name=users/*/apiKeys/*}:revoke:\x01*\x12\x83\x01\n\x0e\x45xchangeApiKey\x12%.parley.user.v1.ExchangeApiKeyRequest\x1a&.parley.user.v1.ExchangeApiKeyResponse\"\"\xe0\xe0\x18\x01\x82\xd3\xe4\x93\x02\x18\"\x13/api/v1/auth/apiKey:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cparley/user/v1/api_key.proto\x12\x0eparley.user.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fparley/options/v1/options.proto\"\xea\x02\n\x06\x41piKey\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08R\x04name\x12\x30\n\x0c\x64isplay_name\x18\x02 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x10\x01\x18@R\x0b\x64isplayName\x12N\n\x06scopes\x18\x03 \x03(\x0e\x32\x1b.parley.user.v1.ApiKeyScopeB\x19\xe2\x41\x01\x02\xbaH\x12\x92\x01\x0f\x08\x01\x10\x10\x18\x01\"\x07\x82\x01\x04\x10\x01 \x00R\x06scopes\x12;\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\x12\x41\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\ncreateTime\x12\x44\n\rlast_use_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\x0blastUseTime\"\xd9\x01\n\x13\x43reateApiKeyRequest\x12Y\n\x06parent\x18\x01 \x01(\tBA\xe2\x41\x01\x02\xbaH:r826^users/(me|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$R\x06parent\x12;\n\x07\x61pi_key\x18\x02 \x01(\x0b\x32\x16.parley.user.v1.ApiKeyB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01R\x06\x61piKey\x12*\n\nrequest_id\x18\x03 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01R\trequestId\"_\n\x14\x43reateApiKeyResponse\x12/\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x16.parley.user.v1.ApiKeyR\x06\x61piKey\x12\x16\n\x06secret\x18\x02 \x01(\tR\x06secret\"\xc0\x01\n\x12ListApiKeysRequest\x12Y\n\x06parent\x18\x01 \x01(\tBA\xe2\x41\x01\x02\xbaH:r826^users/(me|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$R\x06parent\x12&\n\tpage_size\x18\x02 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00R\x08pageSize\x12\'\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"p\n\x13ListApiKeysResponse\x12\x31\n\x08\x61pi_keys\x18\x01 \x03(\x0b\x32\x16.parley.user.v1.ApiKeyR\x07\x61piKeys\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"f\n\x13RevokeApiKeyRequest\x12O\n\x04name\x18\x01 \x01(\tB;\xe2\x41\x01\x02\xbaH4r220^users/(me|[0-9a-f-]{36})/apiKeys/[0-9a-f-]{36}$R\x04name\"\x16\n\x14RevokeApiKeyResponse\">\n\x15\x45xchangeApiKeyRequest\x12%\n\x06secret\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x10\x01\x18@R\x06secret\"Z\n\x16\x45xchangeApiKeyResponse\x12!\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\tR\x0b\x61\x63\x63\x65ssToken\x12\x1d\n\nexpires_in\x18\x02 \x01(\x05R\texpiresIn*\xf5\x01\n\x0b\x41piKeyScope\x12\x1d\n\x19\x41PI_KEY_SCOPE_UNSPECIFIED\x10\x00\x12\x1f\n\x1b\x41PI_KEY_SCOPE_MEETINGS_READ\x10\x01\x12 \n\x1c\x41PI_KEY_SCOPE_MEETINGS_WRITE\x10\x02\x12\x1c\n\x18\x41PI_KEY_SCOPE_MEDIA_READ\x10\x03\x12\x1d\n\x19\x41PI_KEY_SCOPE_MEDIA_WRITE\x10\x04\x12\x14\n\x10\x41PI_KEY_SCOPE_AI\x10\x05\x12\x18\n\x14\x41PI_KEY_SCOPE_EVENTS\x10\x06\x12\x17\n\x13\x41PI_KEY_SCOPE_ADMIN\x10\x07\x32\xbd\x04\n\rApiKeyService\x12\x8a\x01\n\x0c\x43reateApiKey\x12#.parley.user.v1.CreateApiKeyRequest\x1a$.parley.user.v1.CreateApiKeyResponse\"/\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02%\" /api/v1/{parent=users/*}/apiKeys:\x01*\x12\x84\x01\n\x0bListApiKeys\x12\".parley.user.v1.ListApiKeysRequest\x1a#.parley.user.v1.ListApiKeysResponse\",\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02\"\x12 /api/v1/{parent=users/*}/apiKeys\x12\x91\x01\n\x0cRevokeApiKey\x12#.parley.user.v1.RevokeApiKeyRequest\x1a$.parley.user.v1.RevokeApiKeyResponse\"6\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02,\"\'/api/v1/{name=users/*/apiKeys/*}:revoke:\x01*\x12\x83\x01\n\x0e\x45xchangeApiKey\x12%.parley.user.v1.ExchangeApiKeyRequest\x1a&.parley.user.v1.ExchangeApiKeyResponse\"\"\xe0\xe0\x18\x01\x82\xd3\xe4\x93\x02\x18\"\x13/api/v1/auth/apiKey:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -50,6 +50,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREATEAPIKEYREQUEST'].fields_by_name['parent']._serialized_options = b'\342A\001\002\272H:r826^users/(me|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$'
   _globals['_CREATEAPIKEYREQUEST'].fields_by_name['api_key']._loaded_options = None
   _globals['_CREATEAPIKEYREQUEST'].fields_by_name['api_key']._serialized_options = b'\342A\001\002\272H\003\310\001\001'
+  _globals['_CREATEAPIKEYREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_CREATEAPIKEYREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\010r\003\260\001\001\330\001\001'
   _globals['_LISTAPIKEYSREQUEST'].fields_by_name['parent']._loaded_options = None
   _globals['_LISTAPIKEYSREQUEST'].fields_by_name['parent']._serialized_options = b'\342A\001\002\272H:r826^users/(me|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$'
   _globals['_LISTAPIKEYSREQUEST'].fields_by_name['page_size']._loaded_options = None
@@ -68,26 +70,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_APIKEYSERVICE'].methods_by_name['RevokeApiKey']._serialized_options = b'\340\340\030\002\202\323\344\223\002,\"\'/api/v1/{name=users/*/apiKeys/*}:revoke:\001*'
   _globals['_APIKEYSERVICE'].methods_by_name['ExchangeApiKey']._loaded_options = None
   _globals['_APIKEYSERVICE'].methods_by_name['ExchangeApiKey']._serialized_options = b'\340\340\030\001\202\323\344\223\002\030\"\023/api/v1/auth/apiKey:\001*'
-  _globals['_APIKEYSCOPE']._serialized_start=1438
-  _globals['_APIKEYSCOPE']._serialized_end=1683
+  _globals['_APIKEYSCOPE']._serialized_start=1482
+  _globals['_APIKEYSCOPE']._serialized_end=1727
   _globals['_APIKEY']._serialized_start=207
   _globals['_APIKEY']._serialized_end=569
   _globals['_CREATEAPIKEYREQUEST']._serialized_start=572
-  _globals['_CREATEAPIKEYREQUEST']._serialized_end=745
-  _globals['_CREATEAPIKEYRESPONSE']._serialized_start=747
-  _globals['_CREATEAPIKEYRESPONSE']._serialized_end=842
-  _globals['_LISTAPIKEYSREQUEST']._serialized_start=845
-  _globals['_LISTAPIKEYSREQUEST']._serialized_end=1037
-  _globals['_LISTAPIKEYSRESPONSE']._serialized_start=1039
-  _globals['_LISTAPIKEYSRESPONSE']._serialized_end=1151
-  _globals['_REVOKEAPIKEYREQUEST']._serialized_start=1153
-  _globals['_REVOKEAPIKEYREQUEST']._serialized_end=1255
-  _globals['_REVOKEAPIKEYRESPONSE']._serialized_start=1257
-  _globals['_REVOKEAPIKEYRESPONSE']._serialized_end=1279
-  _globals['_EXCHANGEAPIKEYREQUEST']._serialized_start=1281
-  _globals['_EXCHANGEAPIKEYREQUEST']._serialized_end=1343
-  _globals['_EXCHANGEAPIKEYRESPONSE']._serialized_start=1345
-  _globals['_EXCHANGEAPIKEYRESPONSE']._serialized_end=1435
-  _globals['_APIKEYSERVICE']._serialized_start=1686
-  _globals['_APIKEYSERVICE']._serialized_end=2259
+  _globals['_CREATEAPIKEYREQUEST']._serialized_end=789
+  _globals['_CREATEAPIKEYRESPONSE']._serialized_start=791
+  _globals['_CREATEAPIKEYRESPONSE']._serialized_end=886
+  _globals['_LISTAPIKEYSREQUEST']._serialized_start=889
+  _globals['_LISTAPIKEYSREQUEST']._serialized_end=1081
+  _globals['_LISTAPIKEYSRESPONSE']._serialized_start=1083
+  _globals['_LISTAPIKEYSRESPONSE']._serialized_end=1195
+  _globals['_REVOKEAPIKEYREQUEST']._serialized_start=1197
+  _globals['_REVOKEAPIKEYREQUEST']._serialized_end=1299
+  _globals['_REVOKEAPIKEYRESPONSE']._serialized_start=1301
+  _globals['_REVOKEAPIKEYRESPONSE']._serialized_end=1323
+  _globals['_EXCHANGEAPIKEYREQUEST']._serialized_start=1325
+  _globals['_EXCHANGEAPIKEYREQUEST']._serialized_end=1387
+  _globals['_EXCHANGEAPIKEYRESPONSE']._serialized_start=1389
+  _globals['_EXCHANGEAPIKEYRESPONSE']._serialized_end=1479
+  _globals['_APIKEYSERVICE']._serialized_start=1730
+  _globals['_APIKEYSERVICE']._serialized_end=2303
 # @@protoc_insertion_point(module_scope)

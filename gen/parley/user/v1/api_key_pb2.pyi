@@ -122,8 +122,11 @@ class CreateApiKeyRequest(_message.Message):
 
     PARENT_FIELD_NUMBER: _builtins.int
     API_KEY_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
     """`users/{id}` or `users/me`."""
+    request_id: _builtins.str
+    """UUID made by the client; repeating the call with it returns the first answer."""
     @_builtins.property
     def api_key(self) -> Global___ApiKey:
         """The key."""
@@ -133,10 +136,11 @@ class CreateApiKeyRequest(_message.Message):
         *,
         parent: _builtins.str = ...,
         api_key: Global___ApiKey | None = ...,
+        request_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["api_key", b"api_key"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["api_key", b"api_key", "parent", b"parent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["api_key", b"api_key", "parent", b"parent", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -89,7 +89,8 @@ class ApiKeyServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ExchangeApiKey(self, request, context):
-        """Trades an API key for an access token, as programs do before they call anything else.
+        """Trades an API key for an access token, as programs do before they call anything else. The token lives for less than
+        a minute and does what the key's scopes say; other methods answer PERMISSION_DENIED (SCOPE_MISSING).
 
         Errors: UNAUTHENTICATED (API_KEY_INVALID).
         """

@@ -49,7 +49,8 @@ class ApiKeyServiceStub:
     Errors: NOT_FOUND (API_KEY_NOT_FOUND), PERMISSION_DENIED (NOT_YOURS).
     """
     ExchangeApiKey: _grpc.UnaryUnaryMultiCallable[_api_key_pb2.ExchangeApiKeyRequest, _api_key_pb2.ExchangeApiKeyResponse]
-    """Trades an API key for an access token, as programs do before they call anything else.
+    """Trades an API key for an access token, as programs do before they call anything else. The token lives for less than
+    a minute and does what the key's scopes say; other methods answer PERMISSION_DENIED (SCOPE_MISSING).
 
     Errors: UNAUTHENTICATED (API_KEY_INVALID).
     """
@@ -75,7 +76,8 @@ class ApiKeyServiceAsyncStub(ApiKeyServiceStub):
     Errors: NOT_FOUND (API_KEY_NOT_FOUND), PERMISSION_DENIED (NOT_YOURS).
     """
     ExchangeApiKey: _aio.UnaryUnaryMultiCallable[_api_key_pb2.ExchangeApiKeyRequest, _api_key_pb2.ExchangeApiKeyResponse]  # type: ignore[assignment]
-    """Trades an API key for an access token, as programs do before they call anything else.
+    """Trades an API key for an access token, as programs do before they call anything else. The token lives for less than
+    a minute and does what the key's scopes say; other methods answer PERMISSION_DENIED (SCOPE_MISSING).
 
     Errors: UNAUTHENTICATED (API_KEY_INVALID).
     """
@@ -118,7 +120,8 @@ class ApiKeyServiceServicer:
         request: _api_key_pb2.ExchangeApiKeyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_api_key_pb2.ExchangeApiKeyResponse, _abc.Awaitable[_api_key_pb2.ExchangeApiKeyResponse]]:
-        """Trades an API key for an access token, as programs do before they call anything else.
+        """Trades an API key for an access token, as programs do before they call anything else. The token lives for less than
+        a minute and does what the key's scopes say; other methods answer PERMISSION_DENIED (SCOPE_MISSING).
 
         Errors: UNAUTHENTICATED (API_KEY_INVALID).
         """

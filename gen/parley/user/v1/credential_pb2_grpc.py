@@ -89,14 +89,18 @@ class CredentialServiceServicer:
     def ChangePassword(self, request, context):
         """Changes the caller's own password and ends every other session.
 
-        Errors: UNAUTHENTICATED (WRONG_CREDENTIALS), PERMISSION_DENIED (NOT_YOURS).
+        Errors: UNAUTHENTICATED (WRONG_CREDENTIALS), PERMISSION_DENIED (NOT_YOURS),
+        RESOURCE_EXHAUSTED (TOO_MANY_SIGN_INS).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RequestPasswordReset(self, request, context):
-        """Sends a link to set a new password. Answers alike whether or not the address belongs to an account.
+        """Sends a link to set a new password. Answers alike whether or not the address belongs to an account; one with several
+        links that are good still gets no more.
+
+        Errors: RESOURCE_EXHAUSTED (TOO_MANY_SIGN_INS).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -114,7 +118,8 @@ class CredentialServiceServicer:
     def RequestEmailVerification(self, request, context):
         """Sends a link that proves the caller's e-mail address.
 
-        Errors: PERMISSION_DENIED (NOT_YOURS), FAILED_PRECONDITION (EMAIL_VERIFIED).
+        Errors: PERMISSION_DENIED (NOT_YOURS), FAILED_PRECONDITION (EMAIL_VERIFIED),
+        RESOURCE_EXHAUSTED (TOO_MANY_MAILS).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -150,7 +155,8 @@ class CredentialServiceServicer:
     def DisableTotp(self, request, context):
         """Turns the second factor off.
 
-        Errors: UNAUTHENTICATED (WRONG_CREDENTIALS, WRONG_CODE), PERMISSION_DENIED (NOT_YOURS).
+        Errors: UNAUTHENTICATED (WRONG_CREDENTIALS, WRONG_CODE), FAILED_PRECONDITION (TOTP_DISABLED),
+        PERMISSION_DENIED (NOT_YOURS), RESOURCE_EXHAUSTED (TOO_MANY_SIGN_INS).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

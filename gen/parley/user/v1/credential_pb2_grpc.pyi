@@ -36,10 +36,15 @@ class CredentialServiceStub:
     ChangePassword: _grpc.UnaryUnaryMultiCallable[_credential_pb2.ChangePasswordRequest, _credential_pb2.ChangePasswordResponse]
     """Changes the caller's own password and ends every other session.
 
-    Errors: UNAUTHENTICATED (WRONG_CREDENTIALS), PERMISSION_DENIED (NOT_YOURS).
+    Errors: UNAUTHENTICATED (WRONG_CREDENTIALS), PERMISSION_DENIED (NOT_YOURS),
+    RESOURCE_EXHAUSTED (TOO_MANY_SIGN_INS).
     """
     RequestPasswordReset: _grpc.UnaryUnaryMultiCallable[_credential_pb2.RequestPasswordResetRequest, _credential_pb2.RequestPasswordResetResponse]
-    """Sends a link to set a new password. Answers alike whether or not the address belongs to an account."""
+    """Sends a link to set a new password. Answers alike whether or not the address belongs to an account; one with several
+    links that are good still gets no more.
+
+    Errors: RESOURCE_EXHAUSTED (TOO_MANY_SIGN_INS).
+    """
     ResetPassword: _grpc.UnaryUnaryMultiCallable[_credential_pb2.ResetPasswordRequest, _credential_pb2.ResetPasswordResponse]
     """Sets a new password by the token of a link that was sent, and ends every session. A token works once.
 
@@ -48,7 +53,8 @@ class CredentialServiceStub:
     RequestEmailVerification: _grpc.UnaryUnaryMultiCallable[_credential_pb2.RequestEmailVerificationRequest, _credential_pb2.RequestEmailVerificationResponse]
     """Sends a link that proves the caller's e-mail address.
 
-    Errors: PERMISSION_DENIED (NOT_YOURS), FAILED_PRECONDITION (EMAIL_VERIFIED).
+    Errors: PERMISSION_DENIED (NOT_YOURS), FAILED_PRECONDITION (EMAIL_VERIFIED),
+    RESOURCE_EXHAUSTED (TOO_MANY_MAILS).
     """
     VerifyEmail: _grpc.UnaryUnaryMultiCallable[_credential_pb2.VerifyEmailRequest, _credential_pb2.VerifyEmailResponse]
     """Proves an e-mail address by the token of a link that was sent. A token works once.
@@ -68,7 +74,8 @@ class CredentialServiceStub:
     DisableTotp: _grpc.UnaryUnaryMultiCallable[_credential_pb2.DisableTotpRequest, _credential_pb2.DisableTotpResponse]
     """Turns the second factor off.
 
-    Errors: UNAUTHENTICATED (WRONG_CREDENTIALS, WRONG_CODE), PERMISSION_DENIED (NOT_YOURS).
+    Errors: UNAUTHENTICATED (WRONG_CREDENTIALS, WRONG_CODE), FAILED_PRECONDITION (TOTP_DISABLED),
+    PERMISSION_DENIED (NOT_YOURS), RESOURCE_EXHAUSTED (TOO_MANY_SIGN_INS).
     """
     ReplaceRecoveryCodes: _grpc.UnaryUnaryMultiCallable[_credential_pb2.ReplaceRecoveryCodesRequest, _credential_pb2.ReplaceRecoveryCodesResponse]
     """Replaces the recovery codes; the old ones stop working.
@@ -85,10 +92,15 @@ class CredentialServiceAsyncStub(CredentialServiceStub):
     ChangePassword: _aio.UnaryUnaryMultiCallable[_credential_pb2.ChangePasswordRequest, _credential_pb2.ChangePasswordResponse]  # type: ignore[assignment]
     """Changes the caller's own password and ends every other session.
 
-    Errors: UNAUTHENTICATED (WRONG_CREDENTIALS), PERMISSION_DENIED (NOT_YOURS).
+    Errors: UNAUTHENTICATED (WRONG_CREDENTIALS), PERMISSION_DENIED (NOT_YOURS),
+    RESOURCE_EXHAUSTED (TOO_MANY_SIGN_INS).
     """
     RequestPasswordReset: _aio.UnaryUnaryMultiCallable[_credential_pb2.RequestPasswordResetRequest, _credential_pb2.RequestPasswordResetResponse]  # type: ignore[assignment]
-    """Sends a link to set a new password. Answers alike whether or not the address belongs to an account."""
+    """Sends a link to set a new password. Answers alike whether or not the address belongs to an account; one with several
+    links that are good still gets no more.
+
+    Errors: RESOURCE_EXHAUSTED (TOO_MANY_SIGN_INS).
+    """
     ResetPassword: _aio.UnaryUnaryMultiCallable[_credential_pb2.ResetPasswordRequest, _credential_pb2.ResetPasswordResponse]  # type: ignore[assignment]
     """Sets a new password by the token of a link that was sent, and ends every session. A token works once.
 
@@ -97,7 +109,8 @@ class CredentialServiceAsyncStub(CredentialServiceStub):
     RequestEmailVerification: _aio.UnaryUnaryMultiCallable[_credential_pb2.RequestEmailVerificationRequest, _credential_pb2.RequestEmailVerificationResponse]  # type: ignore[assignment]
     """Sends a link that proves the caller's e-mail address.
 
-    Errors: PERMISSION_DENIED (NOT_YOURS), FAILED_PRECONDITION (EMAIL_VERIFIED).
+    Errors: PERMISSION_DENIED (NOT_YOURS), FAILED_PRECONDITION (EMAIL_VERIFIED),
+    RESOURCE_EXHAUSTED (TOO_MANY_MAILS).
     """
     VerifyEmail: _aio.UnaryUnaryMultiCallable[_credential_pb2.VerifyEmailRequest, _credential_pb2.VerifyEmailResponse]  # type: ignore[assignment]
     """Proves an e-mail address by the token of a link that was sent. A token works once.
@@ -117,7 +130,8 @@ class CredentialServiceAsyncStub(CredentialServiceStub):
     DisableTotp: _aio.UnaryUnaryMultiCallable[_credential_pb2.DisableTotpRequest, _credential_pb2.DisableTotpResponse]  # type: ignore[assignment]
     """Turns the second factor off.
 
-    Errors: UNAUTHENTICATED (WRONG_CREDENTIALS, WRONG_CODE), PERMISSION_DENIED (NOT_YOURS).
+    Errors: UNAUTHENTICATED (WRONG_CREDENTIALS, WRONG_CODE), FAILED_PRECONDITION (TOTP_DISABLED),
+    PERMISSION_DENIED (NOT_YOURS), RESOURCE_EXHAUSTED (TOO_MANY_SIGN_INS).
     """
     ReplaceRecoveryCodes: _aio.UnaryUnaryMultiCallable[_credential_pb2.ReplaceRecoveryCodesRequest, _credential_pb2.ReplaceRecoveryCodesResponse]  # type: ignore[assignment]
     """Replaces the recovery codes; the old ones stop working.
@@ -136,7 +150,8 @@ class CredentialServiceServicer:
     ) -> _typing.Union[_credential_pb2.ChangePasswordResponse, _abc.Awaitable[_credential_pb2.ChangePasswordResponse]]:
         """Changes the caller's own password and ends every other session.
 
-        Errors: UNAUTHENTICATED (WRONG_CREDENTIALS), PERMISSION_DENIED (NOT_YOURS).
+        Errors: UNAUTHENTICATED (WRONG_CREDENTIALS), PERMISSION_DENIED (NOT_YOURS),
+        RESOURCE_EXHAUSTED (TOO_MANY_SIGN_INS).
         """
 
     def RequestPasswordReset(
@@ -144,7 +159,11 @@ class CredentialServiceServicer:
         request: _credential_pb2.RequestPasswordResetRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_credential_pb2.RequestPasswordResetResponse, _abc.Awaitable[_credential_pb2.RequestPasswordResetResponse]]:
-        """Sends a link to set a new password. Answers alike whether or not the address belongs to an account."""
+        """Sends a link to set a new password. Answers alike whether or not the address belongs to an account; one with several
+        links that are good still gets no more.
+
+        Errors: RESOURCE_EXHAUSTED (TOO_MANY_SIGN_INS).
+        """
 
     def ResetPassword(
         self,
@@ -163,7 +182,8 @@ class CredentialServiceServicer:
     ) -> _typing.Union[_credential_pb2.RequestEmailVerificationResponse, _abc.Awaitable[_credential_pb2.RequestEmailVerificationResponse]]:
         """Sends a link that proves the caller's e-mail address.
 
-        Errors: PERMISSION_DENIED (NOT_YOURS), FAILED_PRECONDITION (EMAIL_VERIFIED).
+        Errors: PERMISSION_DENIED (NOT_YOURS), FAILED_PRECONDITION (EMAIL_VERIFIED),
+        RESOURCE_EXHAUSTED (TOO_MANY_MAILS).
         """
 
     def VerifyEmail(
@@ -203,7 +223,8 @@ class CredentialServiceServicer:
     ) -> _typing.Union[_credential_pb2.DisableTotpResponse, _abc.Awaitable[_credential_pb2.DisableTotpResponse]]:
         """Turns the second factor off.
 
-        Errors: UNAUTHENTICATED (WRONG_CREDENTIALS, WRONG_CODE), PERMISSION_DENIED (NOT_YOURS).
+        Errors: UNAUTHENTICATED (WRONG_CREDENTIALS, WRONG_CODE), FAILED_PRECONDITION (TOTP_DISABLED),
+        PERMISSION_DENIED (NOT_YOURS), RESOURCE_EXHAUSTED (TOO_MANY_SIGN_INS).
         """
 
     def ReplaceRecoveryCodes(

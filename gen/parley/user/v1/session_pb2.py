@@ -29,7 +29,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from parley.options.v1 import options_pb2 as parley_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cparley/user/v1/session.proto\x12\x0eparley.user.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fparley/options/v1/options.proto\"\xd3\x02\n\x07Session\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08R\x04name\x12#\n\nuser_agent\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03R\tuserAgent\x12\x1e\n\x07\x61\x64\x64ress\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03R\x07\x61\x64\x64ress\x12\x1e\n\x07\x63urrent\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x03R\x07\x63urrent\x12\x41\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\ncreateTime\x12\x43\n\x0crefresh_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\x0brefreshTime\x12\x41\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\nexpireTime\"\xc1\x01\n\x13ListSessionsRequest\x12Y\n\x06parent\x18\x01 \x01(\tBA\xe2\x41\x01\x02\xbaH:r826^users/(me|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$R\x06parent\x12&\n\tpage_size\x18\x02 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00R\x08pageSize\x12\'\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"s\n\x14ListSessionsResponse\x12\x33\n\x08sessions\x18\x01 \x03(\x0b\x32\x17.parley.user.v1.SessionR\x08sessions\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"e\n\x11\x45ndSessionRequest\x12P\n\x04name\x18\x01 \x01(\tB<\xe2\x41\x01\x02\xbaH5r321^users/(me|[0-9a-f-]{36})/sessions/[0-9a-f-]{36}$R\x04name\"\x14\n\x12\x45ndSessionResponse\"\x95\x01\n\x15\x45ndAllSessionsRequest\x12Y\n\x06parent\x18\x01 \x01(\tBA\xe2\x41\x01\x02\xbaH:r826^users/(me|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$R\x06parent\x12!\n\x0ckeep_current\x18\x02 \x01(\x08R\x0bkeepCurrent\"9\n\x16\x45ndAllSessionsResponse\x12\x1f\n\x0b\x65nded_count\x18\x01 \x01(\x05R\nendedCount2\xc2\x03\n\x0eSessionService\x12\x88\x01\n\x0cListSessions\x12#.parley.user.v1.ListSessionsRequest\x1a$.parley.user.v1.ListSessionsResponse\"-\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02#\x12!/api/v1/{parent=users/*}/sessions\x12\x89\x01\n\nEndSession\x12!.parley.user.v1.EndSessionRequest\x1a\".parley.user.v1.EndSessionResponse\"4\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02*\"%/api/v1/{name=users/*/sessions/*}:end:\x01*\x12\x98\x01\n\x0e\x45ndAllSessions\x12%.parley.user.v1.EndAllSessionsRequest\x1a&.parley.user.v1.EndAllSessionsResponse\"7\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02-\"(/api/v1/{parent=users/*}/sessions:endAll:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cparley/user/v1/session.proto\x12\x0eparley.user.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fparley/options/v1/options.proto\"\xd3\x02\n\x07Session\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08R\x04name\x12#\n\nuser_agent\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03R\tuserAgent\x12\x1e\n\x07\x61\x64\x64ress\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03R\x07\x61\x64\x64ress\x12\x1e\n\x07\x63urrent\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x03R\x07\x63urrent\x12\x41\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\ncreateTime\x12\x43\n\x0crefresh_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\x0brefreshTime\x12\x41\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\nexpireTime\"\xc1\x01\n\x13ListSessionsRequest\x12Y\n\x06parent\x18\x01 \x01(\tBA\xe2\x41\x01\x02\xbaH:r826^users/(me|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$R\x06parent\x12&\n\tpage_size\x18\x02 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00R\x08pageSize\x12\'\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"s\n\x14ListSessionsResponse\x12\x33\n\x08sessions\x18\x01 \x03(\x0b\x32\x17.parley.user.v1.SessionR\x08sessions\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"e\n\x11\x45ndSessionRequest\x12P\n\x04name\x18\x01 \x01(\tB<\xe2\x41\x01\x02\xbaH5r321^users/(me|[0-9a-f-]{36})/sessions/[0-9a-f-]{36}$R\x04name\"\x14\n\x12\x45ndSessionResponse\"\xc1\x01\n\x15\x45ndAllSessionsRequest\x12Y\n\x06parent\x18\x01 \x01(\tBA\xe2\x41\x01\x02\xbaH:r826^users/(me|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$R\x06parent\x12!\n\x0ckeep_current\x18\x02 \x01(\x08R\x0bkeepCurrent\x12*\n\nrequest_id\x18\x03 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01R\trequestId\"9\n\x16\x45ndAllSessionsResponse\x12\x1f\n\x0b\x65nded_count\x18\x01 \x01(\x05R\nendedCount\"j\n\x0c\x45ndedSession\x12\x1d\n\nsession_id\x18\x01 \x01(\tR\tsessionId\x12;\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\"l\n\x18ListEndedSessionsRequest\x12\'\n\tpage_size\x18\x01 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x88\'(\x00R\x08pageSize\x12\'\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"\x9c\x01\n\x19ListEndedSessionsResponse\x12\x43\n\x0e\x65nded_sessions\x18\x01 \x03(\x0b\x32\x1c.parley.user.v1.EndedSessionR\rendedSessions\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x12\n\x04more\x18\x03 \x01(\x08R\x04more2\xc2\x03\n\x0eSessionService\x12\x88\x01\n\x0cListSessions\x12#.parley.user.v1.ListSessionsRequest\x1a$.parley.user.v1.ListSessionsResponse\"-\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02#\x12!/api/v1/{parent=users/*}/sessions\x12\x89\x01\n\nEndSession\x12!.parley.user.v1.EndSessionRequest\x1a\".parley.user.v1.EndSessionResponse\"4\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02*\"%/api/v1/{name=users/*/sessions/*}:end:\x01*\x12\x98\x01\n\x0e\x45ndAllSessions\x12%.parley.user.v1.EndAllSessionsRequest\x1a&.parley.user.v1.EndAllSessionsResponse\"7\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02-\"(/api/v1/{parent=users/*}/sessions:endAll:\x01*2\x83\x01\n\x11RevocationService\x12n\n\x11ListEndedSessions\x12(.parley.user.v1.ListEndedSessionsRequest\x1a).parley.user.v1.ListEndedSessionsResponse\"\x04\xe0\xe0\x18\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -60,12 +60,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ENDSESSIONREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\272H5r321^users/(me|[0-9a-f-]{36})/sessions/[0-9a-f-]{36}$'
   _globals['_ENDALLSESSIONSREQUEST'].fields_by_name['parent']._loaded_options = None
   _globals['_ENDALLSESSIONSREQUEST'].fields_by_name['parent']._serialized_options = b'\342A\001\002\272H:r826^users/(me|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$'
+  _globals['_ENDALLSESSIONSREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_ENDALLSESSIONSREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\010r\003\260\001\001\330\001\001'
+  _globals['_LISTENDEDSESSIONSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTENDEDSESSIONSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\007\032\005\030\210\'(\000'
+  _globals['_LISTENDEDSESSIONSREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTENDEDSESSIONSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\004'
   _globals['_SESSIONSERVICE'].methods_by_name['ListSessions']._loaded_options = None
   _globals['_SESSIONSERVICE'].methods_by_name['ListSessions']._serialized_options = b'\340\340\030\002\202\323\344\223\002#\022!/api/v1/{parent=users/*}/sessions'
   _globals['_SESSIONSERVICE'].methods_by_name['EndSession']._loaded_options = None
   _globals['_SESSIONSERVICE'].methods_by_name['EndSession']._serialized_options = b'\340\340\030\002\202\323\344\223\002*\"%/api/v1/{name=users/*/sessions/*}:end:\001*'
   _globals['_SESSIONSERVICE'].methods_by_name['EndAllSessions']._loaded_options = None
   _globals['_SESSIONSERVICE'].methods_by_name['EndAllSessions']._serialized_options = b'\340\340\030\002\202\323\344\223\002-\"(/api/v1/{parent=users/*}/sessions:endAll:\001*'
+  _globals['_REVOCATIONSERVICE'].methods_by_name['ListEndedSessions']._loaded_options = None
+  _globals['_REVOCATIONSERVICE'].methods_by_name['ListEndedSessions']._serialized_options = b'\340\340\030\004'
   _globals['_SESSION']._serialized_start=207
   _globals['_SESSION']._serialized_end=546
   _globals['_LISTSESSIONSREQUEST']._serialized_start=549
@@ -77,9 +85,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ENDSESSIONRESPONSE']._serialized_start=964
   _globals['_ENDSESSIONRESPONSE']._serialized_end=984
   _globals['_ENDALLSESSIONSREQUEST']._serialized_start=987
-  _globals['_ENDALLSESSIONSREQUEST']._serialized_end=1136
-  _globals['_ENDALLSESSIONSRESPONSE']._serialized_start=1138
-  _globals['_ENDALLSESSIONSRESPONSE']._serialized_end=1195
-  _globals['_SESSIONSERVICE']._serialized_start=1198
-  _globals['_SESSIONSERVICE']._serialized_end=1648
+  _globals['_ENDALLSESSIONSREQUEST']._serialized_end=1180
+  _globals['_ENDALLSESSIONSRESPONSE']._serialized_start=1182
+  _globals['_ENDALLSESSIONSRESPONSE']._serialized_end=1239
+  _globals['_ENDEDSESSION']._serialized_start=1241
+  _globals['_ENDEDSESSION']._serialized_end=1347
+  _globals['_LISTENDEDSESSIONSREQUEST']._serialized_start=1349
+  _globals['_LISTENDEDSESSIONSREQUEST']._serialized_end=1457
+  _globals['_LISTENDEDSESSIONSRESPONSE']._serialized_start=1460
+  _globals['_LISTENDEDSESSIONSRESPONSE']._serialized_end=1616
+  _globals['_SESSIONSERVICE']._serialized_start=1619
+  _globals['_SESSIONSERVICE']._serialized_end=2069
+  _globals['_REVOCATIONSERVICE']._serialized_start=2072
+  _globals['_REVOCATIONSERVICE']._serialized_end=2203
 # @@protoc_insertion_point(module_scope)

@@ -176,19 +176,23 @@ class EndAllSessionsRequest(_message.Message):
 
     PARENT_FIELD_NUMBER: _builtins.int
     KEEP_CURRENT_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
     """`users/{id}` or `users/me`."""
     keep_current: _builtins.bool
     """Whether the session that asks goes on. Default false."""
+    request_id: _builtins.str
+    """UUID made by the client; repeating the call with it returns the first answer."""
     def __init__(
         self,
         *,
         parent: _builtins.str = ...,
         keep_current: _builtins.bool = ...,
+        request_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["keep_current", b"keep_current", "parent", b"parent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["keep_current", b"keep_current", "parent", b"parent", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -215,3 +219,89 @@ class EndAllSessionsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___EndAllSessionsResponse: _TypeAlias = EndAllSessionsResponse  # noqa: Y015
+
+@_typing.final
+class EndedSession(_message.Message):
+    """A session that has ended."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    session_id: _builtins.str
+    """The session's id, as access tokens have it in `sid`."""
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When the last of its access tokens expires: from then on nobody needs to know."""
+
+    def __init__(
+        self,
+        *,
+        session_id: _builtins.str = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "session_id", b"session_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EndedSession: _TypeAlias = EndedSession  # noqa: Y015
+
+@_typing.final
+class ListEndedSessionsRequest(_message.Message):
+    """Asks which sessions have ended."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """At most this many, 1 to 5,000; default 5,000."""
+    page_token: _builtins.str
+    """`next_page_token` of the answer before, however long ago; empty from the beginning."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListEndedSessionsRequest: _TypeAlias = ListEndedSessionsRequest  # noqa: Y015
+
+@_typing.final
+class ListEndedSessionsResponse(_message.Message):
+    """Sessions that have ended."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENDED_SESSIONS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    MORE_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """For the next time; never empty."""
+    more: _builtins.bool
+    """Whether there are more now."""
+    @_builtins.property
+    def ended_sessions(self) -> _containers.RepeatedCompositeFieldContainer[Global___EndedSession]:
+        """Those that ended since the answer before; some may have been in it already."""
+
+    def __init__(
+        self,
+        *,
+        ended_sessions: _abc.Iterable[Global___EndedSession] | None = ...,
+        next_page_token: _builtins.str = ...,
+        more: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ended_sessions", b"ended_sessions", "more", b"more", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListEndedSessionsResponse: _TypeAlias = ListEndedSessionsResponse  # noqa: Y015

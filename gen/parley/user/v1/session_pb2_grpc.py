@@ -66,7 +66,7 @@ class SessionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def EndSession(self, request, context):
-        """Ends one session: its refresh token stops working at once, its access token when it expires. Repeatable.
+        """Ends one session: its refresh token stops working at once, its access tokens within five seconds. Repeatable.
 
         Errors: NOT_FOUND (SESSION_NOT_FOUND), PERMISSION_DENIED (NOT_YOURS).
         """
@@ -184,6 +184,85 @@ class SessionService:
             '/parley.user.v1.SessionService/EndAllSessions',
             parley_dot_user_dot_v1_dot_session__pb2.EndAllSessionsRequest.SerializeToString,
             parley_dot_user_dot_v1_dot_session__pb2.EndAllSessionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+
+class RevocationServiceStub:
+    """How the other services learn which access tokens are good no longer; never routed at the edge.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.ListEndedSessions = channel.unary_unary(
+                '/parley.user.v1.RevocationService/ListEndedSessions',
+                request_serializer=parley_dot_user_dot_v1_dot_session__pb2.ListEndedSessionsRequest.SerializeToString,
+                response_deserializer=parley_dot_user_dot_v1_dot_session__pb2.ListEndedSessionsResponse.FromString,
+                _registered_method=True)
+
+
+class RevocationServiceServicer:
+    """How the other services learn which access tokens are good no longer; never routed at the edge.
+    """
+
+    def ListEndedSessions(self, request, context):
+        """Lists the sessions that have ended and whose access tokens have not expired yet, in the order in which they ended.
+        Whoever verifies access tokens asks again every other second, from where the last answer ended.
+
+        Errors: INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_RevocationServiceServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'ListEndedSessions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListEndedSessions,
+                    request_deserializer=parley_dot_user_dot_v1_dot_session__pb2.ListEndedSessionsRequest.FromString,
+                    response_serializer=parley_dot_user_dot_v1_dot_session__pb2.ListEndedSessionsResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'parley.user.v1.RevocationService', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('parley.user.v1.RevocationService', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class RevocationService:
+    """How the other services learn which access tokens are good no longer; never routed at the edge.
+    """
+
+    @staticmethod
+    def ListEndedSessions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/parley.user.v1.RevocationService/ListEndedSessions',
+            parley_dot_user_dot_v1_dot_session__pb2.ListEndedSessionsRequest.SerializeToString,
+            parley_dot_user_dot_v1_dot_session__pb2.ListEndedSessionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -39,7 +39,7 @@ class SessionServiceStub:
     Errors: PERMISSION_DENIED (NOT_YOURS), INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
     """
     EndSession: _grpc.UnaryUnaryMultiCallable[_session_pb2.EndSessionRequest, _session_pb2.EndSessionResponse]
-    """Ends one session: its refresh token stops working at once, its access token when it expires. Repeatable.
+    """Ends one session: its refresh token stops working at once, its access tokens within five seconds. Repeatable.
 
     Errors: NOT_FOUND (SESSION_NOT_FOUND), PERMISSION_DENIED (NOT_YOURS).
     """
@@ -60,7 +60,7 @@ class SessionServiceAsyncStub(SessionServiceStub):
     Errors: PERMISSION_DENIED (NOT_YOURS), INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
     """
     EndSession: _aio.UnaryUnaryMultiCallable[_session_pb2.EndSessionRequest, _session_pb2.EndSessionResponse]  # type: ignore[assignment]
-    """Ends one session: its refresh token stops working at once, its access token when it expires. Repeatable.
+    """Ends one session: its refresh token stops working at once, its access tokens within five seconds. Repeatable.
 
     Errors: NOT_FOUND (SESSION_NOT_FOUND), PERMISSION_DENIED (NOT_YOURS).
     """
@@ -88,7 +88,7 @@ class SessionServiceServicer:
         request: _session_pb2.EndSessionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_session_pb2.EndSessionResponse, _abc.Awaitable[_session_pb2.EndSessionResponse]]:
-        """Ends one session: its refresh token stops working at once, its access token when it expires. Repeatable.
+        """Ends one session: its refresh token stops working at once, its access tokens within five seconds. Repeatable.
 
         Errors: NOT_FOUND (SESSION_NOT_FOUND), PERMISSION_DENIED (NOT_YOURS).
         """
@@ -104,3 +104,45 @@ class SessionServiceServicer:
         """
 
 def add_SessionServiceServicer_to_server(servicer: SessionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+
+class RevocationServiceStub:
+    """How the other services learn which access tokens are good no longer; never routed at the edge."""
+
+    @_typing.overload
+    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
+    @_typing.overload
+    def __new__(cls, channel: _aio.Channel) -> RevocationServiceAsyncStub: ...
+    ListEndedSessions: _grpc.UnaryUnaryMultiCallable[_session_pb2.ListEndedSessionsRequest, _session_pb2.ListEndedSessionsResponse]
+    """Lists the sessions that have ended and whose access tokens have not expired yet, in the order in which they ended.
+    Whoever verifies access tokens asks again every other second, from where the last answer ended.
+
+    Errors: INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
+    """
+
+@_typing.type_check_only
+class RevocationServiceAsyncStub(RevocationServiceStub):
+    """How the other services learn which access tokens are good no longer; never routed at the edge."""
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    ListEndedSessions: _aio.UnaryUnaryMultiCallable[_session_pb2.ListEndedSessionsRequest, _session_pb2.ListEndedSessionsResponse]  # type: ignore[assignment]
+    """Lists the sessions that have ended and whose access tokens have not expired yet, in the order in which they ended.
+    Whoever verifies access tokens asks again every other second, from where the last answer ended.
+
+    Errors: INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
+    """
+
+class RevocationServiceServicer:
+    """How the other services learn which access tokens are good no longer; never routed at the edge."""
+
+    def ListEndedSessions(
+        self,
+        request: _session_pb2.ListEndedSessionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_session_pb2.ListEndedSessionsResponse, _abc.Awaitable[_session_pb2.ListEndedSessionsResponse]]:
+        """Lists the sessions that have ended and whose access tokens have not expired yet, in the order in which they ended.
+        Whoever verifies access tokens asks again every other second, from where the last answer ended.
+
+        Errors: INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
+        """
+
+def add_RevocationServiceServicer_to_server(servicer: RevocationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -79,9 +79,11 @@ class SignInServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CompleteSignIn(self, request, context):
-        """Completes a sign-in with what the provider sent back; makes the account at the first one.
+        """Completes a sign-in with what the provider sent back; makes the account at the first one, or links the one that has
+        the same e-mail address, if the provider and this server both have proof of it.
 
-        Errors: UNAUTHENTICATED (SIGN_IN_INVALID), ALREADY_EXISTS (EMAIL_TAKEN), UNAVAILABLE (IDENTITY_PROVIDER_AWAY).
+        Errors: UNAUTHENTICATED (SIGN_IN_INVALID), ALREADY_EXISTS (EMAIL_TAKEN), PERMISSION_DENIED (ACCOUNT_BANNED),
+        NOT_FOUND (IDENTITY_PROVIDER_NOT_FOUND), UNAVAILABLE (IDENTITY_PROVIDER_AWAY).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

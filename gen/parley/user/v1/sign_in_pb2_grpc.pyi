@@ -42,9 +42,11 @@ class SignInServiceStub:
     Errors: NOT_FOUND (IDENTITY_PROVIDER_NOT_FOUND), UNAVAILABLE (IDENTITY_PROVIDER_AWAY).
     """
     CompleteSignIn: _grpc.UnaryUnaryMultiCallable[_sign_in_pb2.CompleteSignInRequest, _user_pb2.LoginResponse]
-    """Completes a sign-in with what the provider sent back; makes the account at the first one.
+    """Completes a sign-in with what the provider sent back; makes the account at the first one, or links the one that has
+    the same e-mail address, if the provider and this server both have proof of it.
 
-    Errors: UNAUTHENTICATED (SIGN_IN_INVALID), ALREADY_EXISTS (EMAIL_TAKEN), UNAVAILABLE (IDENTITY_PROVIDER_AWAY).
+    Errors: UNAUTHENTICATED (SIGN_IN_INVALID), ALREADY_EXISTS (EMAIL_TAKEN), PERMISSION_DENIED (ACCOUNT_BANNED),
+    NOT_FOUND (IDENTITY_PROVIDER_NOT_FOUND), UNAVAILABLE (IDENTITY_PROVIDER_AWAY).
     """
     CreateGuestSession: _grpc.UnaryUnaryMultiCallable[_sign_in_pb2.CreateGuestSessionRequest, _sign_in_pb2.CreateGuestSessionResponse]
     """Gives a guest a session that is good for one meeting, where that meeting lets guests in. It cannot be refreshed.
@@ -65,9 +67,11 @@ class SignInServiceAsyncStub(SignInServiceStub):
     Errors: NOT_FOUND (IDENTITY_PROVIDER_NOT_FOUND), UNAVAILABLE (IDENTITY_PROVIDER_AWAY).
     """
     CompleteSignIn: _aio.UnaryUnaryMultiCallable[_sign_in_pb2.CompleteSignInRequest, _user_pb2.LoginResponse]  # type: ignore[assignment]
-    """Completes a sign-in with what the provider sent back; makes the account at the first one.
+    """Completes a sign-in with what the provider sent back; makes the account at the first one, or links the one that has
+    the same e-mail address, if the provider and this server both have proof of it.
 
-    Errors: UNAUTHENTICATED (SIGN_IN_INVALID), ALREADY_EXISTS (EMAIL_TAKEN), UNAVAILABLE (IDENTITY_PROVIDER_AWAY).
+    Errors: UNAUTHENTICATED (SIGN_IN_INVALID), ALREADY_EXISTS (EMAIL_TAKEN), PERMISSION_DENIED (ACCOUNT_BANNED),
+    NOT_FOUND (IDENTITY_PROVIDER_NOT_FOUND), UNAVAILABLE (IDENTITY_PROVIDER_AWAY).
     """
     CreateGuestSession: _aio.UnaryUnaryMultiCallable[_sign_in_pb2.CreateGuestSessionRequest, _sign_in_pb2.CreateGuestSessionResponse]  # type: ignore[assignment]
     """Gives a guest a session that is good for one meeting, where that meeting lets guests in. It cannot be refreshed.
@@ -100,9 +104,11 @@ class SignInServiceServicer:
         request: _sign_in_pb2.CompleteSignInRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_user_pb2.LoginResponse, _abc.Awaitable[_user_pb2.LoginResponse]]:
-        """Completes a sign-in with what the provider sent back; makes the account at the first one.
+        """Completes a sign-in with what the provider sent back; makes the account at the first one, or links the one that has
+        the same e-mail address, if the provider and this server both have proof of it.
 
-        Errors: UNAUTHENTICATED (SIGN_IN_INVALID), ALREADY_EXISTS (EMAIL_TAKEN), UNAVAILABLE (IDENTITY_PROVIDER_AWAY).
+        Errors: UNAUTHENTICATED (SIGN_IN_INVALID), ALREADY_EXISTS (EMAIL_TAKEN), PERMISSION_DENIED (ACCOUNT_BANNED),
+        NOT_FOUND (IDENTITY_PROVIDER_NOT_FOUND), UNAVAILABLE (IDENTITY_PROVIDER_AWAY).
         """
 
     def CreateGuestSession(

@@ -30,7 +30,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from parley.options.v1 import options_pb2 as parley_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19parley/user/v1/user.proto\x12\x0eparley.user.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fparley/options/v1/options.proto\"\xdd\x02\n\x04User\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08R\x04name\x12 \n\x08username\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03R\x08username\x12#\n\x05\x65mail\x18\x03 \x01(\tB\r\xbaH\nr\x05\x18\xfe\x01`\x01\xd8\x01\x01R\x05\x65mail\x12*\n\x0c\x64isplay_name\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x0b\x64isplayName\x12.\n\x04role\x18\x05 \x01(\x0e\x32\x14.parley.user.v1.RoleB\x04\xe2\x41\x01\x03R\x04role\x12\x41\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\ncreateTime\x12\x41\n\x0bupdate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\nupdateTime\x12\x12\n\x04\x65tag\x18\x08 \x01(\tR\x04\x65tag\"\xd9\x01\n\x0fRegisterRequest\x12H\n\x08username\x18\x01 \x01(\tB,\xe2\x41\x01\x02\xbaH%r#2!^[A-Za-z0-9][A-Za-z0-9_.-]{2,31}$R\x08username\x12$\n\x05\x65mail\x18\x02 \x01(\tB\x0e\xe2\x41\x01\x02\xbaH\x07r\x05\x18\xfe\x01`\x01R\x05\x65mail\x12*\n\x08password\x18\x03 \x01(\tB\x0e\xe2\x41\x01\x02\xbaH\x07r\x05\x10\x08\x18\x80\x01R\x08password\x12*\n\x0c\x64isplay_name\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x0b\x64isplayName\"\xa3\x01\n\x10RegisterResponse\x12(\n\x04user\x18\x01 \x01(\x0b\x32\x14.parley.user.v1.UserR\x04user\x12!\n\x0c\x61\x63\x63\x65ss_token\x18\x02 \x01(\tR\x0b\x61\x63\x63\x65ssToken\x12#\n\rrefresh_token\x18\x03 \x01(\tR\x0crefreshToken\x12\x1d\n\nexpires_in\x18\x04 \x01(\x05R\texpiresIn\"\xa3\x01\n\x0cLoginRequest\x12:\n\x11username_or_email\x18\x01 \x01(\tB\x0e\xe2\x41\x01\x02\xbaH\x07r\x05\x10\x01\x18\xfe\x01R\x0fusernameOrEmail\x12*\n\x08password\x18\x02 \x01(\tB\x0e\xe2\x41\x01\x02\xbaH\x07r\x05\x10\x01\x18\x80\x01R\x08password\x12+\n\rone_time_code\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18 R\x0boneTimeCode\"\xa0\x01\n\rLoginResponse\x12(\n\x04user\x18\x01 \x01(\x0b\x32\x14.parley.user.v1.UserR\x04user\x12!\n\x0c\x61\x63\x63\x65ss_token\x18\x02 \x01(\tR\x0b\x61\x63\x63\x65ssToken\x12#\n\rrefresh_token\x18\x03 \x01(\tR\x0crefreshToken\x12\x1d\n\nexpires_in\x18\x04 \x01(\x05R\texpiresIn\"E\n\x0eRefreshRequest\x12\x33\n\rrefresh_token\x18\x01 \x01(\tB\x0e\xe2\x41\x01\x02\xbaH\x07r\x05\x10\x01\x18\x80\x02R\x0crefreshToken\"x\n\x0fRefreshResponse\x12!\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\tR\x0b\x61\x63\x63\x65ssToken\x12#\n\rrefresh_token\x18\x02 \x01(\tR\x0crefreshToken\x12\x1d\n\nexpires_in\x18\x03 \x01(\x05R\texpiresIn\"D\n\rLogoutRequest\x12\x33\n\rrefresh_token\x18\x01 \x01(\tB\x0e\xe2\x41\x01\x02\xbaH\x07r\x05\x10\x01\x18\x80\x02R\x0crefreshToken\"\x10\n\x0eLogoutResponse\"\x19\n\x17GetJsonWebKeySetRequest\"?\n\rJsonWebKeySet\x12.\n\x04keys\x18\x01 \x03(\x0b\x32\x1a.parley.user.v1.JsonWebKeyR\x04keys\"t\n\nJsonWebKey\x12\x10\n\x03kty\x18\x01 \x01(\tR\x03kty\x12\x10\n\x03\x63rv\x18\x02 \x01(\tR\x03\x63rv\x12\x0c\n\x01x\x18\x03 \x01(\tR\x01x\x12\x10\n\x03kid\x18\x04 \x01(\tR\x03kid\x12\x10\n\x03\x61lg\x18\x05 \x01(\tR\x03\x61lg\x12\x10\n\x03use\x18\x06 \x01(\tR\x03use\"g\n\x0eGetUserRequest\x12U\n\x04name\x18\x01 \x01(\tBA\xe2\x41\x01\x02\xbaH:r826^users/(me|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$R\x04name\"\x86\x01\n\x11UpdateUserRequest\x12\x34\n\x04user\x18\x01 \x01(\x0b\x32\x14.parley.user.v1.UserB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01R\x04user\x12;\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskR\nupdateMask*_\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\r\n\tROLE_USER\x10\x01\x12\x12\n\x0eROLE_MODERATOR\x10\x02\x12\x0e\n\nROLE_ADMIN\x10\x03\x12\x0e\n\nROLE_GUEST\x10\x04\x32\xc9\x04\n\x0b\x41uthService\x12s\n\x08Register\x12\x1f.parley.user.v1.RegisterRequest\x1a .parley.user.v1.RegisterResponse\"$\xe0\xe0\x18\x01\x82\xd3\xe4\x93\x02\x1a\"\x15/api/v1/auth/register:\x01*\x12g\n\x05Login\x12\x1c.parley.user.v1.LoginRequest\x1a\x1d.parley.user.v1.LoginResponse\"!\xe0\xe0\x18\x01\x82\xd3\xe4\x93\x02\x17\"\x12/api/v1/auth/login:\x01*\x12o\n\x07Refresh\x12\x1e.parley.user.v1.RefreshRequest\x1a\x1f.parley.user.v1.RefreshResponse\"#\xe0\xe0\x18\x01\x82\xd3\xe4\x93\x02\x19\"\x14/api/v1/auth/refresh:\x01*\x12k\n\x06Logout\x12\x1d.parley.user.v1.LogoutRequest\x1a\x1e.parley.user.v1.LogoutResponse\"\"\xe0\xe0\x18\x01\x82\xd3\xe4\x93\x02\x18\"\x13/api/v1/auth/logout:\x01*\x12~\n\x10GetJsonWebKeySet\x12\'.parley.user.v1.GetJsonWebKeySetRequest\x1a\x1d.parley.user.v1.JsonWebKeySet\"\"\xe0\xe0\x18\x01\x82\xd3\xe4\x93\x02\x18\x12\x16/.well-known/jwks.json2\xe8\x01\n\x0bUserService\x12\x63\n\x07GetUser\x12\x1e.parley.user.v1.GetUserRequest\x1a\x14.parley.user.v1.User\"\"\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02\x18\x12\x16/api/v1/{name=users/*}\x12t\n\nUpdateUser\x12!.parley.user.v1.UpdateUserRequest\x1a\x14.parley.user.v1.User\"-\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02#2\x1b/api/v1/{user.name=users/*}:\x04userb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19parley/user/v1/user.proto\x12\x0eparley.user.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fparley/options/v1/options.proto\"\xdd\x02\n\x04User\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08R\x04name\x12 \n\x08username\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03R\x08username\x12#\n\x05\x65mail\x18\x03 \x01(\tB\r\xbaH\nr\x05\x18\xfe\x01`\x01\xd8\x01\x01R\x05\x65mail\x12*\n\x0c\x64isplay_name\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x0b\x64isplayName\x12.\n\x04role\x18\x05 \x01(\x0e\x32\x14.parley.user.v1.RoleB\x04\xe2\x41\x01\x03R\x04role\x12\x41\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\ncreateTime\x12\x41\n\x0bupdate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\nupdateTime\x12\x12\n\x04\x65tag\x18\x08 \x01(\tR\x04\x65tag\"\x85\x02\n\x0fRegisterRequest\x12H\n\x08username\x18\x01 \x01(\tB,\xe2\x41\x01\x02\xbaH%r#2!^[A-Za-z0-9][A-Za-z0-9_.-]{2,31}$R\x08username\x12$\n\x05\x65mail\x18\x02 \x01(\tB\x0e\xe2\x41\x01\x02\xbaH\x07r\x05\x18\xfe\x01`\x01R\x05\x65mail\x12*\n\x08password\x18\x03 \x01(\tB\x0e\xe2\x41\x01\x02\xbaH\x07r\x05\x10\x08\x18\x80\x01R\x08password\x12*\n\x0c\x64isplay_name\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x0b\x64isplayName\x12*\n\nrequest_id\x18\x05 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01R\trequestId\"\xa3\x01\n\x10RegisterResponse\x12(\n\x04user\x18\x01 \x01(\x0b\x32\x14.parley.user.v1.UserR\x04user\x12!\n\x0c\x61\x63\x63\x65ss_token\x18\x02 \x01(\tR\x0b\x61\x63\x63\x65ssToken\x12#\n\rrefresh_token\x18\x03 \x01(\tR\x0crefreshToken\x12\x1d\n\nexpires_in\x18\x04 \x01(\x05R\texpiresIn\"\xcf\x01\n\x0cLoginRequest\x12:\n\x11username_or_email\x18\x01 \x01(\tB\x0e\xe2\x41\x01\x02\xbaH\x07r\x05\x10\x01\x18\xfe\x01R\x0fusernameOrEmail\x12*\n\x08password\x18\x02 \x01(\tB\x0e\xe2\x41\x01\x02\xbaH\x07r\x05\x10\x01\x18\x80\x01R\x08password\x12+\n\rone_time_code\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18 R\x0boneTimeCode\x12*\n\nrequest_id\x18\x04 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01R\trequestId\"\xa0\x01\n\rLoginResponse\x12(\n\x04user\x18\x01 \x01(\x0b\x32\x14.parley.user.v1.UserR\x04user\x12!\n\x0c\x61\x63\x63\x65ss_token\x18\x02 \x01(\tR\x0b\x61\x63\x63\x65ssToken\x12#\n\rrefresh_token\x18\x03 \x01(\tR\x0crefreshToken\x12\x1d\n\nexpires_in\x18\x04 \x01(\x05R\texpiresIn\"q\n\x0eRefreshRequest\x12\x33\n\rrefresh_token\x18\x01 \x01(\tB\x0e\xe2\x41\x01\x02\xbaH\x07r\x05\x10\x01\x18\x80\x02R\x0crefreshToken\x12*\n\nrequest_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01R\trequestId\"x\n\x0fRefreshResponse\x12!\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\tR\x0b\x61\x63\x63\x65ssToken\x12#\n\rrefresh_token\x18\x02 \x01(\tR\x0crefreshToken\x12\x1d\n\nexpires_in\x18\x03 \x01(\x05R\texpiresIn\"D\n\rLogoutRequest\x12\x33\n\rrefresh_token\x18\x01 \x01(\tB\x0e\xe2\x41\x01\x02\xbaH\x07r\x05\x10\x01\x18\x80\x02R\x0crefreshToken\"\x10\n\x0eLogoutResponse\"\x19\n\x17GetJsonWebKeySetRequest\"?\n\rJsonWebKeySet\x12.\n\x04keys\x18\x01 \x03(\x0b\x32\x1a.parley.user.v1.JsonWebKeyR\x04keys\"t\n\nJsonWebKey\x12\x10\n\x03kty\x18\x01 \x01(\tR\x03kty\x12\x10\n\x03\x63rv\x18\x02 \x01(\tR\x03\x63rv\x12\x0c\n\x01x\x18\x03 \x01(\tR\x01x\x12\x10\n\x03kid\x18\x04 \x01(\tR\x03kid\x12\x10\n\x03\x61lg\x18\x05 \x01(\tR\x03\x61lg\x12\x10\n\x03use\x18\x06 \x01(\tR\x03use\"g\n\x0eGetUserRequest\x12U\n\x04name\x18\x01 \x01(\tBA\xe2\x41\x01\x02\xbaH:r826^users/(me|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$R\x04name\"\xb2\x01\n\x11UpdateUserRequest\x12\x34\n\x04user\x18\x01 \x01(\x0b\x32\x14.parley.user.v1.UserB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01R\x04user\x12;\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskR\nupdateMask\x12*\n\nrequest_id\x18\x03 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01R\trequestId*_\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\r\n\tROLE_USER\x10\x01\x12\x12\n\x0eROLE_MODERATOR\x10\x02\x12\x0e\n\nROLE_ADMIN\x10\x03\x12\x0e\n\nROLE_GUEST\x10\x04\x32\xc9\x04\n\x0b\x41uthService\x12s\n\x08Register\x12\x1f.parley.user.v1.RegisterRequest\x1a .parley.user.v1.RegisterResponse\"$\xe0\xe0\x18\x01\x82\xd3\xe4\x93\x02\x1a\"\x15/api/v1/auth/register:\x01*\x12g\n\x05Login\x12\x1c.parley.user.v1.LoginRequest\x1a\x1d.parley.user.v1.LoginResponse\"!\xe0\xe0\x18\x01\x82\xd3\xe4\x93\x02\x17\"\x12/api/v1/auth/login:\x01*\x12o\n\x07Refresh\x12\x1e.parley.user.v1.RefreshRequest\x1a\x1f.parley.user.v1.RefreshResponse\"#\xe0\xe0\x18\x01\x82\xd3\xe4\x93\x02\x19\"\x14/api/v1/auth/refresh:\x01*\x12k\n\x06Logout\x12\x1d.parley.user.v1.LogoutRequest\x1a\x1e.parley.user.v1.LogoutResponse\"\"\xe0\xe0\x18\x01\x82\xd3\xe4\x93\x02\x18\"\x13/api/v1/auth/logout:\x01*\x12~\n\x10GetJsonWebKeySet\x12\'.parley.user.v1.GetJsonWebKeySetRequest\x1a\x1d.parley.user.v1.JsonWebKeySet\"\"\xe0\xe0\x18\x01\x82\xd3\xe4\x93\x02\x18\x12\x16/.well-known/jwks.json2\xe8\x01\n\x0bUserService\x12\x63\n\x07GetUser\x12\x1e.parley.user.v1.GetUserRequest\x1a\x14.parley.user.v1.User\"\"\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02\x18\x12\x16/api/v1/{name=users/*}\x12t\n\nUpdateUser\x12!.parley.user.v1.UpdateUserRequest\x1a\x14.parley.user.v1.User\"-\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02#2\x1b/api/v1/{user.name=users/*}:\x04userb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -59,20 +59,28 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REGISTERREQUEST'].fields_by_name['password']._serialized_options = b'\342A\001\002\272H\007r\005\020\010\030\200\001'
   _globals['_REGISTERREQUEST'].fields_by_name['display_name']._loaded_options = None
   _globals['_REGISTERREQUEST'].fields_by_name['display_name']._serialized_options = b'\272H\004r\002\030@'
+  _globals['_REGISTERREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_REGISTERREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\010r\003\260\001\001\330\001\001'
   _globals['_LOGINREQUEST'].fields_by_name['username_or_email']._loaded_options = None
   _globals['_LOGINREQUEST'].fields_by_name['username_or_email']._serialized_options = b'\342A\001\002\272H\007r\005\020\001\030\376\001'
   _globals['_LOGINREQUEST'].fields_by_name['password']._loaded_options = None
   _globals['_LOGINREQUEST'].fields_by_name['password']._serialized_options = b'\342A\001\002\272H\007r\005\020\001\030\200\001'
   _globals['_LOGINREQUEST'].fields_by_name['one_time_code']._loaded_options = None
   _globals['_LOGINREQUEST'].fields_by_name['one_time_code']._serialized_options = b'\272H\004r\002\030 '
+  _globals['_LOGINREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_LOGINREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\010r\003\260\001\001\330\001\001'
   _globals['_REFRESHREQUEST'].fields_by_name['refresh_token']._loaded_options = None
   _globals['_REFRESHREQUEST'].fields_by_name['refresh_token']._serialized_options = b'\342A\001\002\272H\007r\005\020\001\030\200\002'
+  _globals['_REFRESHREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_REFRESHREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\010r\003\260\001\001\330\001\001'
   _globals['_LOGOUTREQUEST'].fields_by_name['refresh_token']._loaded_options = None
   _globals['_LOGOUTREQUEST'].fields_by_name['refresh_token']._serialized_options = b'\342A\001\002\272H\007r\005\020\001\030\200\002'
   _globals['_GETUSERREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_GETUSERREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\272H:r826^users/(me|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$'
   _globals['_UPDATEUSERREQUEST'].fields_by_name['user']._loaded_options = None
   _globals['_UPDATEUSERREQUEST'].fields_by_name['user']._serialized_options = b'\342A\001\002\272H\003\310\001\001'
+  _globals['_UPDATEUSERREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_UPDATEUSERREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\010r\003\260\001\001\330\001\001'
   _globals['_AUTHSERVICE'].methods_by_name['Register']._loaded_options = None
   _globals['_AUTHSERVICE'].methods_by_name['Register']._serialized_options = b'\340\340\030\001\202\323\344\223\002\032\"\025/api/v1/auth/register:\001*'
   _globals['_AUTHSERVICE'].methods_by_name['Login']._loaded_options = None
@@ -87,38 +95,38 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_USERSERVICE'].methods_by_name['GetUser']._serialized_options = b'\340\340\030\002\202\323\344\223\002\030\022\026/api/v1/{name=users/*}'
   _globals['_USERSERVICE'].methods_by_name['UpdateUser']._loaded_options = None
   _globals['_USERSERVICE'].methods_by_name['UpdateUser']._serialized_options = b'\340\340\030\002\202\323\344\223\002#2\033/api/v1/{user.name=users/*}:\004user'
-  _globals['_ROLE']._serialized_start=2037
-  _globals['_ROLE']._serialized_end=2132
+  _globals['_ROLE']._serialized_start=2213
+  _globals['_ROLE']._serialized_end=2308
   _globals['_USER']._serialized_start=238
   _globals['_USER']._serialized_end=587
   _globals['_REGISTERREQUEST']._serialized_start=590
-  _globals['_REGISTERREQUEST']._serialized_end=807
-  _globals['_REGISTERRESPONSE']._serialized_start=810
-  _globals['_REGISTERRESPONSE']._serialized_end=973
-  _globals['_LOGINREQUEST']._serialized_start=976
-  _globals['_LOGINREQUEST']._serialized_end=1139
-  _globals['_LOGINRESPONSE']._serialized_start=1142
-  _globals['_LOGINRESPONSE']._serialized_end=1302
-  _globals['_REFRESHREQUEST']._serialized_start=1304
-  _globals['_REFRESHREQUEST']._serialized_end=1373
-  _globals['_REFRESHRESPONSE']._serialized_start=1375
-  _globals['_REFRESHRESPONSE']._serialized_end=1495
-  _globals['_LOGOUTREQUEST']._serialized_start=1497
-  _globals['_LOGOUTREQUEST']._serialized_end=1565
-  _globals['_LOGOUTRESPONSE']._serialized_start=1567
-  _globals['_LOGOUTRESPONSE']._serialized_end=1583
-  _globals['_GETJSONWEBKEYSETREQUEST']._serialized_start=1585
-  _globals['_GETJSONWEBKEYSETREQUEST']._serialized_end=1610
-  _globals['_JSONWEBKEYSET']._serialized_start=1612
-  _globals['_JSONWEBKEYSET']._serialized_end=1675
-  _globals['_JSONWEBKEY']._serialized_start=1677
-  _globals['_JSONWEBKEY']._serialized_end=1793
-  _globals['_GETUSERREQUEST']._serialized_start=1795
-  _globals['_GETUSERREQUEST']._serialized_end=1898
-  _globals['_UPDATEUSERREQUEST']._serialized_start=1901
-  _globals['_UPDATEUSERREQUEST']._serialized_end=2035
-  _globals['_AUTHSERVICE']._serialized_start=2135
-  _globals['_AUTHSERVICE']._serialized_end=2720
-  _globals['_USERSERVICE']._serialized_start=2723
-  _globals['_USERSERVICE']._serialized_end=2955
+  _globals['_REGISTERREQUEST']._serialized_end=851
+  _globals['_REGISTERRESPONSE']._serialized_start=854
+  _globals['_REGISTERRESPONSE']._serialized_end=1017
+  _globals['_LOGINREQUEST']._serialized_start=1020
+  _globals['_LOGINREQUEST']._serialized_end=1227
+  _globals['_LOGINRESPONSE']._serialized_start=1230
+  _globals['_LOGINRESPONSE']._serialized_end=1390
+  _globals['_REFRESHREQUEST']._serialized_start=1392
+  _globals['_REFRESHREQUEST']._serialized_end=1505
+  _globals['_REFRESHRESPONSE']._serialized_start=1507
+  _globals['_REFRESHRESPONSE']._serialized_end=1627
+  _globals['_LOGOUTREQUEST']._serialized_start=1629
+  _globals['_LOGOUTREQUEST']._serialized_end=1697
+  _globals['_LOGOUTRESPONSE']._serialized_start=1699
+  _globals['_LOGOUTRESPONSE']._serialized_end=1715
+  _globals['_GETJSONWEBKEYSETREQUEST']._serialized_start=1717
+  _globals['_GETJSONWEBKEYSETREQUEST']._serialized_end=1742
+  _globals['_JSONWEBKEYSET']._serialized_start=1744
+  _globals['_JSONWEBKEYSET']._serialized_end=1807
+  _globals['_JSONWEBKEY']._serialized_start=1809
+  _globals['_JSONWEBKEY']._serialized_end=1925
+  _globals['_GETUSERREQUEST']._serialized_start=1927
+  _globals['_GETUSERREQUEST']._serialized_end=2030
+  _globals['_UPDATEUSERREQUEST']._serialized_start=2033
+  _globals['_UPDATEUSERREQUEST']._serialized_end=2211
+  _globals['_AUTHSERVICE']._serialized_start=2311
+  _globals['_AUTHSERVICE']._serialized_end=2896
+  _globals['_USERSERVICE']._serialized_start=2899
+  _globals['_USERSERVICE']._serialized_end=3131
 # @@protoc_insertion_point(module_scope)

@@ -117,6 +117,7 @@ class RegisterRequest(_message.Message):
     EMAIL_FIELD_NUMBER: _builtins.int
     PASSWORD_FIELD_NUMBER: _builtins.int
     DISPLAY_NAME_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
     username: _builtins.str
     """Unique sign-in name: 3 to 32 letters, digits, `_`, `.`, `-`, first a letter or digit; case is ignored."""
     email: _builtins.str
@@ -125,6 +126,8 @@ class RegisterRequest(_message.Message):
     """Password, 8 to 128 characters."""
     display_name: _builtins.str
     """The name that others see, at most 64 characters; default: the username."""
+    request_id: _builtins.str
+    """UUID made by the client; repeating the call with it returns the first answer."""
     def __init__(
         self,
         *,
@@ -132,10 +135,11 @@ class RegisterRequest(_message.Message):
         email: _builtins.str = ...,
         password: _builtins.str = ...,
         display_name: _builtins.str = ...,
+        request_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["display_name", b"display_name", "email", b"email", "password", b"password", "username", b"username"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["display_name", b"display_name", "email", b"email", "password", b"password", "request_id", b"request_id", "username", b"username"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -143,7 +147,7 @@ Global___RegisterRequest: _TypeAlias = RegisterRequest  # noqa: Y015
 
 @_typing.final
 class RegisterResponse(_message.Message):
-    """The new account, signed in."""
+    """The new account, signed in unless its e-mail address is to be proven first."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -186,22 +190,26 @@ class LoginRequest(_message.Message):
     USERNAME_OR_EMAIL_FIELD_NUMBER: _builtins.int
     PASSWORD_FIELD_NUMBER: _builtins.int
     ONE_TIME_CODE_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
     username_or_email: _builtins.str
     """Username or e-mail address; case is ignored."""
     password: _builtins.str
     """The password."""
     one_time_code: _builtins.str
     """What the authenticator app shows, or a recovery code, for accounts with a second factor; others ignore it."""
+    request_id: _builtins.str
+    """UUID made by the client; repeating the call with it returns the first answer."""
     def __init__(
         self,
         *,
         username_or_email: _builtins.str = ...,
         password: _builtins.str = ...,
         one_time_code: _builtins.str = ...,
+        request_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["one_time_code", b"one_time_code", "password", b"password", "username_or_email", b"username_or_email"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["one_time_code", b"one_time_code", "password", b"password", "request_id", b"request_id", "username_or_email", b"username_or_email"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -250,16 +258,20 @@ class RefreshRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     REFRESH_TOKEN_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
     refresh_token: _builtins.str
     """The newest refresh token of the session."""
+    request_id: _builtins.str
+    """UUID made by the client; repeating the call with it returns the first answer."""
     def __init__(
         self,
         *,
         refresh_token: _builtins.str = ...,
+        request_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["refresh_token", b"refresh_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["refresh_token", b"refresh_token", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -447,6 +459,9 @@ class UpdateUserRequest(_message.Message):
 
     USER_FIELD_NUMBER: _builtins.int
     UPDATE_MASK_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """UUID made by the client; repeating the call with it returns the first answer."""
     @_builtins.property
     def user(self) -> Global___User:
         """The new values; `name` says which user, a non-empty `etag` is compared."""
@@ -460,10 +475,11 @@ class UpdateUserRequest(_message.Message):
         *,
         user: Global___User | None = ...,
         update_mask: _field_mask_pb2.FieldMask | None = ...,
+        request_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["update_mask", b"update_mask", "user", b"user"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["update_mask", b"update_mask", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id", "update_mask", b"update_mask", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

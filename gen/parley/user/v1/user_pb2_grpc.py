@@ -73,16 +73,21 @@ class AuthServiceServicer:
     def Register(self, request, context):
         """Creates an account and signs it in.
 
-        Errors: ALREADY_EXISTS (USERNAME_TAKEN, EMAIL_TAKEN), INVALID_ARGUMENT, RESOURCE_EXHAUSTED (TOO_MANY_SIGN_INS).
+        Where the operator wants e-mail addresses proven first, a link is sent and there are no tokens in the answer.
+
+        Errors: ALREADY_EXISTS (USERNAME_TAKEN, EMAIL_TAKEN, REQUEST_ID_REUSED), INVALID_ARGUMENT,
+        RESOURCE_EXHAUSTED (TOO_MANY_SIGN_INS).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Login(self, request, context):
-        """Signs in with a password. Answers alike, and takes alike long, whether or not the account exists.
+        """Signs in with a password. Answers alike, and takes alike long, whether or not the account exists. After wrong
+        passwords one has to wait before the next try, longer and longer, as RetryInfo says.
 
-        Errors: UNAUTHENTICATED (WRONG_CREDENTIALS), INVALID_ARGUMENT, RESOURCE_EXHAUSTED (TOO_MANY_SIGN_INS).
+        Errors: UNAUTHENTICATED (WRONG_CREDENTIALS, CODE_REQUIRED, WRONG_CODE), FAILED_PRECONDITION (EMAIL_NOT_VERIFIED: a
+        link was sent), PERMISSION_DENIED (ACCOUNT_BANNED), INVALID_ARGUMENT, RESOURCE_EXHAUSTED (TOO_MANY_SIGN_INS).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -39,12 +39,17 @@ class AuthServiceStub:
     Register: _grpc.UnaryUnaryMultiCallable[_user_pb2.RegisterRequest, _user_pb2.RegisterResponse]
     """Creates an account and signs it in.
 
-    Errors: ALREADY_EXISTS (USERNAME_TAKEN, EMAIL_TAKEN), INVALID_ARGUMENT, RESOURCE_EXHAUSTED (TOO_MANY_SIGN_INS).
+    Where the operator wants e-mail addresses proven first, a link is sent and there are no tokens in the answer.
+
+    Errors: ALREADY_EXISTS (USERNAME_TAKEN, EMAIL_TAKEN, REQUEST_ID_REUSED), INVALID_ARGUMENT,
+    RESOURCE_EXHAUSTED (TOO_MANY_SIGN_INS).
     """
     Login: _grpc.UnaryUnaryMultiCallable[_user_pb2.LoginRequest, _user_pb2.LoginResponse]
-    """Signs in with a password. Answers alike, and takes alike long, whether or not the account exists.
+    """Signs in with a password. Answers alike, and takes alike long, whether or not the account exists. After wrong
+    passwords one has to wait before the next try, longer and longer, as RetryInfo says.
 
-    Errors: UNAUTHENTICATED (WRONG_CREDENTIALS), INVALID_ARGUMENT, RESOURCE_EXHAUSTED (TOO_MANY_SIGN_INS).
+    Errors: UNAUTHENTICATED (WRONG_CREDENTIALS, CODE_REQUIRED, WRONG_CODE), FAILED_PRECONDITION (EMAIL_NOT_VERIFIED: a
+    link was sent), PERMISSION_DENIED (ACCOUNT_BANNED), INVALID_ARGUMENT, RESOURCE_EXHAUSTED (TOO_MANY_SIGN_INS).
     """
     Refresh: _grpc.UnaryUnaryMultiCallable[_user_pb2.RefreshRequest, _user_pb2.RefreshResponse]
     """Trades a refresh token for a new pair. Each refresh token works once: using one a second time ends its session.
@@ -67,12 +72,17 @@ class AuthServiceAsyncStub(AuthServiceStub):
     Register: _aio.UnaryUnaryMultiCallable[_user_pb2.RegisterRequest, _user_pb2.RegisterResponse]  # type: ignore[assignment]
     """Creates an account and signs it in.
 
-    Errors: ALREADY_EXISTS (USERNAME_TAKEN, EMAIL_TAKEN), INVALID_ARGUMENT, RESOURCE_EXHAUSTED (TOO_MANY_SIGN_INS).
+    Where the operator wants e-mail addresses proven first, a link is sent and there are no tokens in the answer.
+
+    Errors: ALREADY_EXISTS (USERNAME_TAKEN, EMAIL_TAKEN, REQUEST_ID_REUSED), INVALID_ARGUMENT,
+    RESOURCE_EXHAUSTED (TOO_MANY_SIGN_INS).
     """
     Login: _aio.UnaryUnaryMultiCallable[_user_pb2.LoginRequest, _user_pb2.LoginResponse]  # type: ignore[assignment]
-    """Signs in with a password. Answers alike, and takes alike long, whether or not the account exists.
+    """Signs in with a password. Answers alike, and takes alike long, whether or not the account exists. After wrong
+    passwords one has to wait before the next try, longer and longer, as RetryInfo says.
 
-    Errors: UNAUTHENTICATED (WRONG_CREDENTIALS), INVALID_ARGUMENT, RESOURCE_EXHAUSTED (TOO_MANY_SIGN_INS).
+    Errors: UNAUTHENTICATED (WRONG_CREDENTIALS, CODE_REQUIRED, WRONG_CODE), FAILED_PRECONDITION (EMAIL_NOT_VERIFIED: a
+    link was sent), PERMISSION_DENIED (ACCOUNT_BANNED), INVALID_ARGUMENT, RESOURCE_EXHAUSTED (TOO_MANY_SIGN_INS).
     """
     Refresh: _aio.UnaryUnaryMultiCallable[_user_pb2.RefreshRequest, _user_pb2.RefreshResponse]  # type: ignore[assignment]
     """Trades a refresh token for a new pair. Each refresh token works once: using one a second time ends its session.
@@ -97,7 +107,10 @@ class AuthServiceServicer:
     ) -> _typing.Union[_user_pb2.RegisterResponse, _abc.Awaitable[_user_pb2.RegisterResponse]]:
         """Creates an account and signs it in.
 
-        Errors: ALREADY_EXISTS (USERNAME_TAKEN, EMAIL_TAKEN), INVALID_ARGUMENT, RESOURCE_EXHAUSTED (TOO_MANY_SIGN_INS).
+        Where the operator wants e-mail addresses proven first, a link is sent and there are no tokens in the answer.
+
+        Errors: ALREADY_EXISTS (USERNAME_TAKEN, EMAIL_TAKEN, REQUEST_ID_REUSED), INVALID_ARGUMENT,
+        RESOURCE_EXHAUSTED (TOO_MANY_SIGN_INS).
         """
 
     def Login(
@@ -105,9 +118,11 @@ class AuthServiceServicer:
         request: _user_pb2.LoginRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_user_pb2.LoginResponse, _abc.Awaitable[_user_pb2.LoginResponse]]:
-        """Signs in with a password. Answers alike, and takes alike long, whether or not the account exists.
+        """Signs in with a password. Answers alike, and takes alike long, whether or not the account exists. After wrong
+        passwords one has to wait before the next try, longer and longer, as RetryInfo says.
 
-        Errors: UNAUTHENTICATED (WRONG_CREDENTIALS), INVALID_ARGUMENT, RESOURCE_EXHAUSTED (TOO_MANY_SIGN_INS).
+        Errors: UNAUTHENTICATED (WRONG_CREDENTIALS, CODE_REQUIRED, WRONG_CODE), FAILED_PRECONDITION (EMAIL_NOT_VERIFIED: a
+        link was sent), PERMISSION_DENIED (ACCOUNT_BANNED), INVALID_ARGUMENT, RESOURCE_EXHAUSTED (TOO_MANY_SIGN_INS).
         """
 
     def Refresh(

@@ -1,0 +1,133 @@
+"""The other services, as the user service speaks to them: in somebody's name, with a token for what has to be done.
+
+A person's token would not do: who exports much outlives it, and who is deleted has none any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import grpc
+from google.protobuf.message import Message
+from parley.media.v1 import library_pb2, library_pb2_grpc
+from parley.meeting.v1 import meeting_pb2, meeting_pb2_grpc, settings_pb2, settings_pb2_grpc
+
+from chassis import scopes
+from chassis.channels import relayed
+from chassis.clock import Clock
+from services.user.domain import Role
+from services.user.tokens import AccessTokens
+
+PAGE_SIZE = 100
+LIFETIME = timedelta(minutes=1)
+
+Metadata = Sequence[tuple[str, str]]
+
+
+class Neighbours:
+    """The meeting and media services. Its methods raise what those answer."""
+
+    def __init__(self, mesh: grpc.aio.Channel, tokens: AccessTokens, clock: Clock) -> None:
+        self._meetings = meeting_pb2_grpc.MeetingServiceStub(mesh)
+        self._settings = settings_pb2_grpc.SettingsServiceStub(mesh)
+        self._library = library_pb2_grpc.LibraryServiceStub(mesh)
+        self._tokens = tokens
+        self._clock = clock
+
+    async def lets_guests_in(self, meeting: str, guest_token: str) -> bool:
+        """Ask, as a guest of the meeting, whether it lets guests in."""
+        request = settings_pb2.GetSettingsRequest(name=f"{meeting}/settings")
+        settings = await _answer(self._settings.GetSettings, request, _bearer(guest_token))
+        return bool(settings.guests_allowed)
+
+    async def meetings(self, user_id: UUID) -> AsyncIterator[meeting_pb2.Meeting]:
+        """List the meetings that a user hosts or has joined."""
+        token = ""
+        while True:
+            request = meeting_pb2.ListMeetingsRequest(page_size=PAGE_SIZE, page_token=token)
+            credentials = self._credentials(user_id, scopes.MEETINGS_READ)
+            page = await _answer(self._meetings.ListMeetings, request, credentials)
+            for meeting in page.meetings:
+                yield meeting
+            if not (token := page.next_page_token):
+                return
+
+    async def media(self, user_id: UUID) -> AsyncIterator[library_pb2.Media]:
+        """List a user's files."""
+        token = ""
+        while True:
+            request = library_pb2.ListMediaRequest(page_size=PAGE_SIZE, page_token=token)
+            credentials = self._credentials(user_id, scopes.MEDIA_READ)
+            page = await _answer(self._library.ListMedia, request, credentials)
+            for media in page.media:
+                yield media
+            if not (token := page.next_page_token):
+                return
+
+    async def download(self, user_id: UUID, name: str) -> AsyncIterator[bytes]:
+        """Read a user's file."""
+        request = library_pb2.DownloadMediaRequest(name=name)
+        credentials = self._credentials(user_id, scopes.MEDIA_READ)
+        try:
+            async for piece in self._library.DownloadMedia(request, metadata=credentials):
+                yield piece.data
+        except grpc.aio.AioRpcError as error:
+            raise relayed(error) from error
+
+    async def leave(self, user_id: UUID) -> None:
+        """Take a user out of the meetings that they are in."""
+        active = meeting_pb2.MEETING_STATE_ACTIVE
+        for name in [each.name async for each in self.meetings(user_id) if each.state == active]:
+            request = meeting_pb2.LeaveMeetingRequest(name=name)
+            credentials = self._credentials(user_id, scopes.MEETINGS_WRITE)
+            await _gone(self._meetings.LeaveMeeting, request, credentials)
+
+    async def forget(self, user_id: UUID) -> None:
+        """Delete a user's files and the meetings that they host."""
+        for media in [each async for each in self.media(user_id)]:
+            deletion = library_pb2.DeleteMediaRequest(name=media.name)
+            credentials = self._credentials(user_id, scopes.MEDIA_WRITE)
+            await _gone(self._library.DeleteMedia, deletion, credentials)
+        hosted = [each async for each in self.meetings(user_id) if each.host == f"users/{user_id}"]
+        for meeting in hosted:
+            credentials = self._credentials(user_id, scopes.MEETINGS_WRITE)
+            end = meeting_pb2.EndMeetingRequest(name=meeting.name)
+            await _gone(self._meetings.EndMeeting, end, credentials)
+            delete = meeting_pb2.DeleteMeetingRequest(name=meeting.name)
+            await _gone(self._meetings.DeleteMeeting, delete, credentials)
+
+    def _credentials(self, user_id: UUID, *allowed: str) -> Metadata:
+        claims = {
+            "sub": f"users/{user_id}",
+            "sid": "",
+            "role": Role.USER.value,
+            "name": "",
+            "scope": " ".join(allowed),
+        }
+        return _bearer(self._tokens.sign(claims, self._clock.now(), LIFETIME))
+
+
+def _bearer(token: str) -> Metadata:
+    return (("authorization", f"Bearer {token}"),)
+
+
+async def _answer(method: Any, request: Message, credentials: Metadata) -> Any:
+    try:
+        return await method(request, metadata=credentials)
+    except grpc.aio.AioRpcError as error:
+        raise relayed(error) from error
+
+
+async def _gone(method: Any, request: Message, credentials: Metadata) -> None:
+    """Have something done that may be done already, or that this server does not have."""
+    try:
+        await method(request, metadata=credentials)
+    except grpc.aio.AioRpcError as error:
+        if error.code() not in (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.UNIMPLEMENTED):
+            raise relayed(error) from error
+
+
+__all__ = ["Neighbours"]
