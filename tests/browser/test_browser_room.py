@@ -106,6 +106,41 @@ async def test_people_write_to_all_and_to_one_and_change_what_they_wrote(
         await expect(message(bob, "Many thanks")).to_have_count(0)
 
 
+async def test_panels_are_opened_and_closed_by_keys(browser: Browser, stack: RunningStack) -> None:
+    async with call(browser, stack) as (ann, _):
+        keys = ann.page.keyboard
+        await ann.button("Chat").focus()
+        await keys.press("Enter")
+        box = panel(ann, "Chat").get_by_label("Message", exact=True)
+        await write(ann, "Hello")
+        await keys.press("Shift+Tab")  # to whom
+        await keys.press("Shift+Tab")
+        await expect(message(ann, "Hello").get_by_role("button", name="Delete")).to_be_focused()
+        await keys.press("Shift+Tab")
+        await keys.press("Enter")  # edit
+        await expect(box).to_have_value("Hello")
+        await keys.press("Escape")
+        await expect(box).to_have_value("")
+        await box.press("Escape")
+        await expect(panel(ann, "Chat")).to_have_count(0)
+        await expect(ann.button("Chat")).to_be_focused()
+
+        await keys.press("p")
+        await keys.press("e")
+        await expect(ann.page.get_by_role("textbox", name="Shared notes")).to_be_focused()
+        await keys.press("Escape")
+        await expect(panel(ann, "Shared notes")).to_have_count(0)
+        await expect(panel(ann, "2 in the meeting")).to_be_visible()
+        await keys.press("r")
+        await keys.press("Escape")
+        await expect(ann.page.get_by_role("group", name="React")).to_have_count(0)
+        await expect(panel(ann, "2 in the meeting")).to_be_visible()
+        await ann.page.set_viewport_size({"width": 390, "height": 844})
+        await keys.press("q")
+        await expect(panel(ann, "Polls")).to_be_visible()
+        await expect(panel(ann, "2 in the meeting")).to_have_count(0)
+
+
 async def test_a_private_message_is_seen_by_its_two_alone(
     browser: Browser, stack: RunningStack
 ) -> None:

@@ -49,6 +49,7 @@ export const en = {
   copied: "Copied",
   people: "{count} in the meeting",
   you: "you",
+  youFirst: "You",
   alone: "You are the only one here. Share the link to invite others.",
   muted: "muted",
   speaking: "speaking",

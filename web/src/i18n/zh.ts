@@ -51,6 +51,7 @@ export const zh: Texts = {
   copied: "已复制",
   people: "{count} 人在会议中",
   you: "我",
+  youFirst: "我",
   alone: "会议中只有你。分享链接邀请其他人。",
   muted: "已静音",
   speaking: "正在发言",

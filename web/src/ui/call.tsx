@@ -19,6 +19,7 @@ import { Icon } from "./icons";
 import { Listening, Questions } from "./listening";
 import { NotesPanel } from "./notes";
 import { Announcer, Banner, Lock, Sharing } from "./notices";
+import { usePanels } from "./panels";
 import { People } from "./people";
 import { Confirm, ControlButton, Problem } from "./parts";
 import { PollNotice, PollsPanel, usePolls } from "./polls";
@@ -30,9 +31,6 @@ import { Sounds } from "./sounds";
 import { Stage } from "./stage";
 import { Statistics } from "./statistics";
 import { Transcript } from "./transcript";
-
-/** What is open beside the stage, one at a time. */
-type Side = "chat" | "polls" | "notes";
 
 interface CallViewProps {
   call: Call;
@@ -49,16 +47,13 @@ export function CallView({ call, meeting, isHost, audio, video }: CallViewProps)
   const [problem, setProblem] = useState("");
   const [copied, setCopied] = useState(false);
   const [isEnding, setEnding] = useState(false);
-  const [isListed, setListed] = useState(false);
-  const [isCounted, setCounted] = useState(false);
-  const [isRead, setRead] = useState(false);
   const [isSetting, setSetting] = useState(false);
   const [isReacting, setReacting] = useState(false);
-  const [side, setSide] = useState<Side>();
+  const { isOpen, toggle, closeLast } = usePanels();
   const taste = useTaste();
   const consent = useConsent(state.me, state.settings?.captions === true);
   const screen = useScreenShare(call);
-  const chat = useChat(call, meeting.name, state.me, side === "chat");
+  const chat = useChat(call, meeting.name, state.me, isOpen("chat"));
   const { unread } = useSyncExternalStore(chat.subscribe, chat.snapshot);
   /** What was wrong before the call has been said there. */
   const [known] = useState([audio.problem, video.problem]);
@@ -102,10 +97,12 @@ export function CallView({ call, meeting, isHost, audio, video }: CallViewProps)
     attempt(settings.updateSettings({ settings: wanted, updateMask: { paths: ["captions"] } }).then(call.learn));
   };
   const kinds = listening(state.settings, meeting.voiceActivity !== false && !call.isEncrypted);
-  const toggleTranscript = () => setRead(!isRead);
-  const toggleList = () => setListed(!isListed);
-  const toggleStatistics = () => setCounted(!isCounted);
-  const toggleSide = (which: Side) => setSide(side === which ? undefined : which);
+  const toggleTranscript = () => toggle("transcript");
+  const toggleList = () => toggle("people");
+  const toggleStatistics = () => toggle("statistics");
+  const toggleChat = () => toggle("chat");
+  const togglePolls = () => toggle("polls");
+  const toggleNotes = () => toggle("notes");
   const isRaised = state.hands.includes(state.me);
   const toggleHand = () => attempt(call.setHand(!isRaised));
   const react = (emoji: string) => attempt(call.react(emoji));
@@ -123,11 +120,12 @@ export function CallView({ call, meeting, isHost, audio, video }: CallViewProps)
     n: toggleStatistics,
     c: () => taste.setOn(!taste.on),
     t: toggleTranscript,
-    w: () => toggleSide("chat"),
-    e: () => toggleSide("notes"),
-    q: () => toggleSide("polls"),
+    w: toggleChat,
+    e: toggleNotes,
+    q: togglePolls,
     h: toggleHand,
     r: () => setReacting(!isReacting),
+    escape: closeLast,
     "shift+l": leave,
   });
 
@@ -164,7 +162,7 @@ export function CallView({ call, meeting, isHost, audio, video }: CallViewProps)
         )}
       </Listening>
       <Questions settings={state.settings} consent={consent} answer={answer} problem={problem} />
-      <PollNotice polls={polls} isShown={side === "polls"} show={() => setSide("polls")} />
+      <PollNotice polls={polls} isShown={isOpen("polls")} show={togglePolls} />
       <Banner state={state} rebuild={() => void call.buildMedia()} />
       <Problem text={problem} />
       {trouble !== undefined && <Problem text={t(`media.${trouble.problem}.${trouble.kind}`)} />}
@@ -176,8 +174,8 @@ export function CallView({ call, meeting, isHost, audio, video }: CallViewProps)
           {taste.on && state.settings?.captions === true && <Captions call={call} state={state} taste={taste} />}
         </div>
         <Sounds state={state} />
-        {isCounted && <Statistics call={call} state={state} close={toggleStatistics} />}
-        {isRead && (
+        {isOpen("statistics") && <Statistics call={call} state={state} close={toggleStatistics} />}
+        {isOpen("transcript") && (
           <Transcript
             call={call}
             state={state}
@@ -187,14 +185,10 @@ export function CallView({ call, meeting, isHost, audio, video }: CallViewProps)
             close={toggleTranscript}
           />
         )}
-        {side === "chat" && (
-          <ChatPanel chat={chat} state={state} isEncrypted={call.isEncrypted} close={() => setSide(undefined)} />
-        )}
-        {side === "polls" && (
-          <PollsPanel polls={polls} state={state} presents={mayChange} close={() => setSide(undefined)} />
-        )}
-        <NotesPanel call={call} meeting={meeting.name} isOpen={side === "notes"} close={() => setSide(undefined)} />
-        {isListed && (
+        {isOpen("chat") && <ChatPanel chat={chat} state={state} isEncrypted={call.isEncrypted} close={toggleChat} />}
+        {isOpen("polls") && <PollsPanel polls={polls} state={state} presents={mayChange} close={togglePolls} />}
+        <NotesPanel call={call} meeting={meeting.name} isOpen={isOpen("notes")} close={toggleNotes} />
+        {isOpen("people") && (
           <People
             state={state}
             ownMuted={muted}
@@ -247,7 +241,7 @@ export function CallView({ call, meeting, isHost, audio, video }: CallViewProps)
             icon="transcript"
             label={t("transcript")}
             shortcut="T"
-            expanded={isRead}
+            expanded={isOpen("transcript")}
             onClick={toggleTranscript}
           />
           <ControlButton
@@ -255,8 +249,8 @@ export function CallView({ call, meeting, isHost, audio, video }: CallViewProps)
             label={unread === 0 ? t("chat") : t("chatUnread", { count: unread })}
             badge={unread === 0 ? undefined : unread}
             shortcut="W"
-            expanded={side === "chat"}
-            onClick={() => toggleSide("chat")}
+            expanded={isOpen("chat")}
+            onClick={toggleChat}
           />
           <ControlButton
             icon="hand"
@@ -271,15 +265,15 @@ export function CallView({ call, meeting, isHost, audio, video }: CallViewProps)
             label={waiting === 0 ? t("polls") : t("pollsUnanswered", { count: waiting })}
             badge={waiting === 0 ? undefined : waiting}
             shortcut="Q"
-            expanded={side === "polls"}
-            onClick={() => toggleSide("polls")}
+            expanded={isOpen("polls")}
+            onClick={togglePolls}
           />
           <ControlButton
             icon="notes"
             label={t("notes")}
             shortcut="E"
-            expanded={side === "notes"}
-            onClick={() => toggleSide("notes")}
+            expanded={isOpen("notes")}
+            onClick={toggleNotes}
           />
           <ControlButton icon="link" label={copied ? t("copied") : t("copyLink")} onClick={() => attempt(invite())} />
           <ControlButton
@@ -287,7 +281,7 @@ export function CallView({ call, meeting, isHost, audio, video }: CallViewProps)
             label={t("people", { count: state.participants.length })}
             badge={state.participants.length}
             shortcut="P"
-            expanded={isListed}
+            expanded={isOpen("people")}
             onClick={toggleList}
           />
           <ControlButton icon="leave" label={t("leave")} shortcut="Shift+L" danger onClick={leave} />
@@ -297,7 +291,7 @@ export function CallView({ call, meeting, isHost, audio, video }: CallViewProps)
             type="button"
             className="quiet"
             aria-label={t("statistics")}
-            aria-expanded={isCounted}
+            aria-expanded={isOpen("statistics")}
             aria-keyshortcuts="N"
             title={`${t("statistics")} (N)`}
             onClick={toggleStatistics}

@@ -9,7 +9,7 @@ import { useI18n } from "../i18n";
 import { type Aim, Composer } from "./composer";
 import { useFollowing } from "./following";
 import { Message } from "./message";
-import { Confirm, Problem } from "./parts";
+import { Confirm, Panel, Problem } from "./parts";
 
 /** The chat of the meeting that one is in, from the moment in which one is let in. */
 export function useChat(call: Call, meeting: string, me: string, isShown: boolean): Chat {
@@ -52,13 +52,7 @@ export function ChatPanel({ chat, state, isEncrypted, close }: ChatProps) {
     if (sure && deleting !== undefined) attempt(chat.delete(deleting.name));
   };
   return (
-    <aside className="transcript chat card" aria-label={t("chat")}>
-      <h2 className="titled">
-        {t("chat")}
-        <button type="button" className="quiet" onClick={close}>
-          {t("close")}
-        </button>
-      </h2>
+    <Panel kind="transcript chat" label={t("chat")} close={close}>
       {isEncrypted && <p className="faint">{t("chatNotEncrypted")}</p>}
       <Messages
         list={list}
@@ -90,7 +84,7 @@ export function ChatPanel({ chat, state, isEncrypted, close }: ChatProps) {
         sent={follow}
       />
       {deleting !== undefined && <Confirm text={t("chatDeleteSure")} action={t("delete")} done={deleteSurely} />}
-    </aside>
+    </Panel>
   );
 }
 

@@ -75,7 +75,10 @@ export function Composer({ draft, chat, state, openness, recipient: chosen, setR
     if (event.key === "Enter" && !event.shiftKey) {
       event.preventDefault();
       void send();
-    } else if (event.key === "Escape") stop();
+    } else if (event.key === "Escape" && (edited !== undefined || replyTo !== undefined)) {
+      event.preventDefault();
+      stop();
+    }
   };
   return (
     <form

@@ -25,7 +25,7 @@ export function Message({ message, me, nameOf, original, reply, edit, remove }: 
   return (
     <li className={recipient === "" ? "message" : "message private"}>
       <p className="from">
-        <strong className="cut">{sender === me ? t("you") : senderDisplayName}</strong>
+        <strong className="cut">{sender === me ? t("youFirst") : senderDisplayName}</strong>
         {recipient !== "" && <span className="to">{t("chatPrivateTo", { name: to })}</span>}
         {time !== undefined && (
           <time className="faint" dateTime={time.toISOString()}>

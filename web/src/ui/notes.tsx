@@ -5,7 +5,7 @@ import type { Call } from "../call/call";
 import { type Delta, moved } from "../call/edits";
 import type { Notes } from "../call/notes";
 import { useI18n } from "../i18n";
-import { Problem } from "./parts";
+import { Panel, Problem } from "./parts";
 import { save } from "./save";
 
 const NOTHING = () => () => undefined;
@@ -53,13 +53,7 @@ export function NotesPanel({ call, meeting, isOpen, close }: NotesProps) {
     if (notes !== undefined) save(new Blob([notes.text], { type: "text/plain" }), `${meeting.replace("meetings/", "")}-notes.txt`);
   };
   return (
-    <aside className="transcript notes card" aria-label={t("notes")}>
-      <h2 className="titled">
-        {t("notes")}
-        <button type="button" className="quiet" onClick={close}>
-          {t("close")}
-        </button>
-      </h2>
+    <Panel kind="transcript notes" label={t("notes")} close={close}>
       <p className="faint">{t(call.isEncrypted ? "notesNotEncrypted" : "notesHint")}</p>
       {state?.error !== undefined && <Problem text={explain(state.error)} />}
       {state?.error !== undefined && !state.isReady && (
@@ -82,7 +76,7 @@ export function NotesPanel({ call, meeting, isOpen, close }: NotesProps) {
       ) : (
         state?.error === undefined && <p className="faint">{t("loading")}</p>
       )}
-    </aside>
+    </Panel>
   );
 }
 

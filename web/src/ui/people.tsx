@@ -4,6 +4,7 @@ import { trackOf } from "../call/room";
 import { ParticipantRole } from "../gen/parley/meeting/v1/meeting_pb";
 import { useI18n } from "../i18n";
 import { Icon } from "./icons";
+import { Panel } from "./parts";
 import { Bars } from "./quality";
 
 interface PeopleProps {
@@ -21,13 +22,7 @@ export function People({ state, ownMuted, lower, download, close }: PeopleProps)
   const isMuted = (name: string): boolean =>
     name === state.me ? ownMuted : (trackOf(state, name, "microphone")?.muted ?? true);
   return (
-    <aside className="people card" aria-label={t("people", { count: state.participants.length })}>
-      <h2>
-        {t("people", { count: state.participants.length })}
-        <button type="button" className="quiet" onClick={close}>
-          {t("close")}
-        </button>
-      </h2>
+    <Panel kind="people" label={t("people", { count: state.participants.length })} close={close}>
       <Hands state={state} lower={lower} />
       <ul>
         {state.participants.map(({ name, displayName, role }) => (
@@ -58,7 +53,7 @@ export function People({ state, ownMuted, lower, download, close }: PeopleProps)
           {t("attendance")}
         </button>
       )}
-    </aside>
+    </Panel>
   );
 }
 

@@ -6,7 +6,7 @@ import { isOpen, Polls, share, showsCounts } from "../call/polls";
 import type { Poll } from "../gen/parley/meeting/v1/poll_pb";
 import { useI18n } from "../i18n";
 import { Asking } from "./asking";
-import { Problem } from "./parts";
+import { Panel, Problem } from "./parts";
 
 /** The polls of the meeting that one is in, from the moment in which one is let in. */
 export function usePolls(call: Call, meeting: string, me: string, seesVoters: boolean): Polls {
@@ -32,13 +32,7 @@ export function PollsPanel({ polls, state, presents, close }: PollsProps) {
   const { polls: all, isLoading, error } = useSyncExternalStore(polls.subscribe, polls.snapshot);
   const [isAsking, setAsking] = useState(false);
   return (
-    <aside className="transcript polls card" aria-label={t("polls")}>
-      <h2 className="titled">
-        {t("polls")}
-        <button type="button" className="quiet" onClick={close}>
-          {t("close")}
-        </button>
-      </h2>
+    <Panel kind="transcript polls" label={t("polls")} close={close}>
       {presents && !isAsking && (
         <button type="button" className="primary" onClick={() => setAsking(true)}>
           {t("pollAsk")}
@@ -68,7 +62,7 @@ export function PollsPanel({ polls, state, presents, close }: PollsProps) {
           />
         ))}
       </div>
-    </aside>
+    </Panel>
   );
 }
 

@@ -18,7 +18,7 @@ export function Floating({ call, state }: { call: Call; state: CallState }) {
         {shown.map(({ key, participant, emoji }) => (
           <li key={key} className={`lane-${key % LANES}`}>
             <span className="emoji">{emoji}</span>
-            <span className="cut">{participant === state.me ? t("you") : nameOf(participant)}</span>
+            <span className="cut">{participant === state.me ? t("youFirst") : nameOf(participant)}</span>
           </li>
         ))}
       </ul>

@@ -10,7 +10,7 @@ import { useI18n } from "../i18n";
 import { Downloads, Entries, MadeByMachine, Points, type Target } from "./entries";
 import { useFollowing } from "./following";
 import { useKept } from "./kept";
-import { Problem } from "./parts";
+import { Panel, Problem } from "./parts";
 
 const RECENT_MS = 600_000;
 
@@ -44,13 +44,7 @@ export function Transcript({ call, state, meeting, start, language, close }: Tra
     setTarget({ key, count: (target?.count ?? 0) + 1 });
   };
   return (
-    <aside className="transcript card" aria-label={t("transcript")}>
-      <h2 className="titled">
-        {t("transcript")}
-        <button type="button" className="quiet" onClick={close}>
-          {t("close")}
-        </button>
-      </h2>
+    <Panel kind="transcript" label={t("transcript")} close={close}>
       <CatchUp meeting={meeting} entries={all} start={begin} goTo={goTo} />
       <Search query={query} setQuery={setQuery} count={query.trim() === "" ? undefined : entries.length} />
       <Problem text={kept.error === undefined ? problem : explain(kept.error)} />
@@ -69,7 +63,7 @@ export function Transcript({ call, state, meeting, start, language, close }: Tra
       ) : (
         all.length > 0 && <p className="faint">{t("transcriptNotKept")}</p>
       )}
-    </aside>
+    </Panel>
   );
 }
 
