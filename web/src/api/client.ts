@@ -36,10 +36,13 @@ const authorize: Interceptor = (next) => async (request) => {
 
 const signedIn = createGrpcWebTransport({ baseUrl, defaultTimeoutMs: TIMEOUT_MS, interceptors: [authorize] });
 const streaming = createGrpcWebTransport({ baseUrl });
+const streamingSignedIn = createGrpcWebTransport({ baseUrl, interceptors: [authorize] });
 
 export const users = createClient(UserService, signedIn);
 export const meetings = createClient(MeetingService, signedIn);
 export const participants = createClient(ParticipantService, signedIn);
+/** For streams that go on for as long as one waits. */
+export const lobby = createClient(ParticipantService, streamingSignedIn);
 export const chats = createClient(ChatService, signedIn);
 export const polls = createClient(PollService, signedIn);
 export const reports = createClient(ReportService, signedIn);

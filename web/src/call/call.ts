@@ -4,15 +4,16 @@
  */
 import { durationMs } from "@bufbuild/protobuf/wkt";
 import type { Client, ConnectError } from "@connectrpc/connect";
-import type { JoinMeetingResponse } from "../gen/parley/meeting/v1/meeting_pb";
-import { DisconnectReason, type SignalingService } from "../gen/parley/signaling/v1/signaling_pb";
+import type { JoinMeetingResponse, Participant } from "../gen/parley/meeting/v1/meeting_pb";
+import { DisconnectReason, type SignalingService, type Track } from "../gen/parley/signaling/v1/signaling_pb";
 import type { Settings } from "../gen/parley/meeting/v1/settings_pb";
 import type { Encryption } from "./e2ee/encryption";
 import { Heard } from "./heard";
 import { watchNetwork } from "./network";
 import { type MediaState, Plane, type PlaneListener } from "./plane";
 import { Reactions } from "./reactions";
-import { changes, EMPTY, entered, isMoved, newest, type Room } from "./room";
+import { grantedTo } from "./roles";
+import { changes, EMPTY, entered, isMoved, newest, ownOf, type Room } from "./room";
 import type { Content } from "./screen";
 import { type Said, Signaling } from "./signaling";
 import { kindOf, type OwnMedia, type Source, SOURCES, sourceOf } from "./sources";
@@ -34,6 +35,13 @@ export interface CallState extends Room {
   readonly arrived: ReadonlySet<string>;
   /** Whose streams can't be decrypted, in an encrypted call: by `streamName` of their tracks. */
   readonly undecryptable: ReadonlySet<string>;
+  readonly silenced: Silenced | undefined;
+}
+
+/** Somebody else has muted a source of ours; `count` tells one time from the next. */
+export interface Silenced {
+  readonly source: Source;
+  readonly count: number;
 }
 
 const ENDINGS: Partial<Record<DisconnectReason, Ending>> = {
@@ -53,6 +61,7 @@ export class Call {
     received: new Map(),
     arrived: new Set(),
     undecryptable: new Set(),
+    silenced: undefined,
   };
   readonly wishes: Wishes;
   readonly heard = new Heard();
@@ -112,6 +121,7 @@ export class Call {
   async start(): Promise<void> {
     const joined = await this.#signaling.join(this.admission.ticket);
     this.#change({ phase: "live", ...entered(joined) });
+    await this.#plane.grant(grantedTo(ownOf(this.state)));
     await this.buildMedia();
   }
 
@@ -155,6 +165,11 @@ export class Call {
     this.#change({ settings });
   };
 
+  /** Take in who waits in the lobby, as asked for when we came; what changes then is told. */
+  readonly learnWaiting = (waiting: readonly Participant[]): void => {
+    this.#change({ waiting });
+  };
+
   leave(): void {
     if (this.state.phase === "over") return;
     this.#change({ ending: "left" });
@@ -183,16 +198,20 @@ export class Call {
     for (const listener of [...this.#overhearing]) listener(message);
     switch (message.case) {
       case "joined": // in answer to our resume: nothing that we knew is to be relied on
-        this.#change({ ...EMPTY, settings: this.state.settings, ...entered(message.value) });
+        this.#change({ ...EMPTY, settings: this.state.settings, meeting: this.state.meeting, ...entered(message.value) });
+        this.#grant();
         void this.buildMedia();
         break;
       case "participantJoined":
       case "participantLeft":
         this.encryption?.rotate();
         break;
+      case "participantUpdated":
+        if (message.value.participant?.name === this.state.me) this.#grant();
+        break;
       case "trackPublished":
       case "trackUpdated":
-        if (message.value.track !== undefined) this.encryption?.published(message.value.track);
+        if (message.value.track !== undefined) this.#tracked(message.value.track);
         break;
       case "subscribeOffer":
         this.#plane.offered(message.value);
@@ -215,6 +234,27 @@ export class Call {
       default:
         break;
     }
+  }
+
+  #tracked(track: Track): void {
+    this.encryption?.published(track);
+    if (track.participant !== this.state.me) return;
+    const source = this.#plane.heard(track.id, track.muted);
+    if (source !== undefined) this.#silence(source);
+  }
+
+  /** Send what we may, as the room knows it now. What was taken away is not sent by itself when it is given back. */
+  #grant(): void {
+    const granted = grantedTo(ownOf(this.state));
+    const taken = SOURCES.filter((source) => this.#plane.granted.has(source) && !granted.has(source));
+    this.#plane.grant(granted).catch((error: unknown) => console.warn("not published", error));
+    for (const source of taken) if (this.#plane.own[source]) this.#silence(source);
+  }
+
+  #silence(source: Source): void {
+    const own = this.#plane.own[source];
+    if (own) own.enabled = false;
+    this.#change({ silenced: { source, count: (this.state.silenced?.count ?? 0) + 1 } });
   }
 
   #over(error: ConnectError | undefined): void {

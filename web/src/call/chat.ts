@@ -37,7 +37,7 @@ export interface Draft {
 }
 
 /** What of the chat is open to somebody. */
-export type Openness = "open" | "public" | "hosts" | "off";
+export type Openness = "open" | "public" | "hosts" | "off" | "revoked";
 
 /** Tell what the meeting's policy leaves to somebody: all, all but private messages, or nothing, and for whose sake. */
 export function opennessTo(settings: Settings | undefined, role: ParticipantRole | undefined): Openness {

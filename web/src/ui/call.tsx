@@ -5,18 +5,22 @@ import { meetings, settings } from "../api/client";
 import type { Call } from "../call/call";
 import { listening, type Question } from "../call/listening";
 import { unanswered } from "../call/polls";
-import { isChair } from "../call/roles";
+import { grantedTo, runs } from "../call/roles";
+import { ownOf, trackOf } from "../call/room";
 import { canShare } from "../call/screen";
-import type { Meeting } from "../gen/parley/meeting/v1/meeting_pb";
+import type { Source } from "../call/sources";
+import { type Meeting, ParticipantRole } from "../gen/parley/meeting/v1/meeting_pb";
 import { useI18n } from "../i18n";
 import { downloadAttendance } from "./attendance";
 import { Captions, CaptionsMenu, useTaste } from "./captions";
 import { ChatAnnouncer, ChatPanel, useChat } from "./chat";
 import { useConsent } from "./consent";
+import { controlOf } from "./control";
 import type { Device } from "./devices";
 import { Mood, OwnEmotion } from "./emotions";
 import { Icon } from "./icons";
 import { Listening, Questions } from "./listening";
+import { LobbyNotice, useLobby } from "./lobby";
 import { NotesPanel } from "./notes";
 import { Announcer, Banner, Lock, Sharing } from "./notices";
 import { usePanels } from "./panels";
@@ -27,6 +31,7 @@ import { Floating, ReactionsMenu } from "./reactions";
 import { useScreenShare } from "./screens";
 import { SettingsDialog } from "./settings";
 import { useShortcuts } from "./shortcuts";
+import { SilencedNotice, UnmuteQuestion, useSilence } from "./silence";
 import { Sounds } from "./sounds";
 import { Stage } from "./stage";
 import { Statistics } from "./statistics";
@@ -35,12 +40,13 @@ import { Transcript } from "./transcript";
 interface CallViewProps {
   call: Call;
   meeting: Meeting;
-  isHost: boolean;
+  /** Whether the meeting is ours. */
+  isOwner: boolean;
   audio: Device;
   video: Device;
 }
 
-export function CallView({ call, meeting, isHost, audio, video }: CallViewProps) {
+export function CallView({ call, meeting, isOwner, audio, video }: CallViewProps) {
   const { t, explain } = useI18n();
   const state = useSyncExternalStore(call.subscribe, call.snapshot);
   const [silenced, setSilenced] = useState(false);
@@ -57,7 +63,12 @@ export function CallView({ call, meeting, isHost, audio, video }: CallViewProps)
   const { unread } = useSyncExternalStore(chat.subscribe, chat.snapshot);
   /** What was wrong before the call has been said there. */
   const [known] = useState([audio.problem, video.problem]);
-  const muted = silenced || !audio.on;
+  const own = ownOf(state);
+  const may = grantedTo(own);
+  const isHost = isOwner || own?.role === ParticipantRole.HOST;
+  const mayChange = isHost || runs(own);
+  const muted = silenced || !audio.on || !may.has("microphone");
+  const picture = may.has("camera") ? video.track : null;
 
   const attempt = useCallback(
     (work: Promise<unknown>) => {
@@ -77,19 +88,31 @@ export function CallView({ call, meeting, isHost, audio, video }: CallViewProps)
   useEffect(() => attempt(call.setOwn("camera", video.track)), [attempt, call, video.track]);
 
   const toggleMicrophone = () => {
+    if (!may.has("microphone")) return;
     if (audio.on) attempt(call.mute("microphone", !silenced));
     else void audio.turnOn();
     setSilenced(audio.on && !silenced);
   };
   const toggleCamera = () => {
+    if (!may.has("camera")) return;
     if (video.on) video.turnOff();
     else void video.turnOn();
   };
   const toggleScreen = () => {
-    if (canShare()) attempt(screen.toggle());
+    if (canShare() && may.has("screen")) attempt(screen.toggle());
   };
+  const sends = (source: Source) => trackOf(state, state.me, source)?.muted === false;
+  const unmute = (source: Source) => {
+    if (source === "camera" ? !video.on : source === "microphone" && muted) (source === "camera" ? toggleCamera : toggleMicrophone)();
+  };
+  useSilence(call, (source) => {
+    if (source === "microphone") setSilenced(true);
+    else if (source === "camera") video.turnOff();
+    else attempt(screen.stop());
+  });
   const answer = (question: Question, agrees: boolean) => attempt(consent.answer(question, agrees));
-  const mayChange = isHost || state.participants.some(({ name, role }) => name === state.me && isChair(role));
+  const control = controlOf(meeting.name, attempt);
+  useLobby(call, meeting.name, mayChange && state.me !== "");
   const polls = usePolls(call, meeting.name, state.me, mayChange);
   const waiting = unanswered(useSyncExternalStore(polls.subscribe, polls.snapshot).polls);
   const turnCaptionsOn = () => {
@@ -163,13 +186,16 @@ export function CallView({ call, meeting, isHost, audio, video }: CallViewProps)
       </Listening>
       <Questions settings={state.settings} consent={consent} answer={answer} problem={problem} />
       <PollNotice polls={polls} isShown={isOpen("polls")} show={togglePolls} />
+      {mayChange && <LobbyNotice state={state} control={control} show={isOpen("people") ? undefined : toggleList} />}
+      <SilencedNotice state={state} sends={sends} may={may} unmute={unmute} />
+      <UnmuteQuestion state={state} sends={sends} unmute={unmute} />
       <Banner state={state} rebuild={() => void call.buildMedia()} />
       <Problem text={problem} />
       {trouble !== undefined && <Problem text={t(`media.${trouble.problem}.${trouble.kind}`)} />}
       {screen.on && <Sharing screen={screen} stop={toggleScreen} />}
       <div className="middle">
         <div className="theatre">
-          <Stage state={state} wishes={call.wishes} own={video.track} ownMuted={muted} />
+          <Stage state={state} wishes={call.wishes} own={picture} ownMuted={muted} />
           <Floating call={call} state={state} />
           {taste.on && state.settings?.captions === true && <Captions call={call} state={state} taste={taste} />}
         </div>
@@ -192,6 +218,9 @@ export function CallView({ call, meeting, isHost, audio, video }: CallViewProps)
           <People
             state={state}
             ownMuted={muted}
+            isLocked={meeting.locked}
+            isHost={isHost}
+            control={mayChange ? control : undefined}
             lower={mayChange ? lower : undefined}
             download={isHost ? download : undefined}
             close={toggleList}
@@ -205,28 +234,32 @@ export function CallView({ call, meeting, isHost, audio, video }: CallViewProps)
         <span className="about">
           <strong>{meeting.title}</strong>
           {call.isEncrypted && <Lock />}
+          {meeting.locked && <span className="faint">{t("locked")}</span>}
           <span className="faint code">{meeting.name.replace("meetings/", "")}</span>
         </span>
         <div className="controls">
           <ControlButton
             icon={muted ? "micOff" : "mic"}
-            label={muted ? t("unmute") : t("mute")}
+            label={may.has("microphone") ? (muted ? t("unmute") : t("mute")) : t("microphoneTaken")}
             shortcut="M"
             off={muted}
+            disabled={!may.has("microphone")}
             onClick={toggleMicrophone}
           />
           <ControlButton
-            icon={video.on ? "camera" : "cameraOff"}
-            label={video.on ? t("turnOffCamera") : t("turnOnCamera")}
+            icon={picture === null ? "cameraOff" : "camera"}
+            label={may.has("camera") ? (video.on ? t("turnOffCamera") : t("turnOnCamera")) : t("cameraTaken")}
             shortcut="V"
-            off={!video.on}
+            off={picture === null}
+            disabled={!may.has("camera")}
             onClick={toggleCamera}
           />
           {canShare() && (
             <ControlButton
               icon={screen.on ? "screenOff" : "screen"}
-              label={screen.on ? t("stopSharing") : t("share")}
+              label={may.has("screen") ? (screen.on ? t("stopSharing") : t("share")) : t("screenTaken")}
               shortcut="S"
+              disabled={!may.has("screen")}
               pressed={screen.on}
               onClick={toggleScreen}
             />

@@ -4,6 +4,7 @@ import { chats } from "../api/client";
 import type { Call, CallState } from "../call/call";
 import { Chat, type ChatState, type Openness, opennessTo } from "../call/chat";
 import { isChair } from "../call/roles";
+import { ownOf } from "../call/room";
 import type { ChatMessage } from "../gen/parley/meeting/v1/chat_pb";
 import { useI18n } from "../i18n";
 import { type Aim, Composer } from "./composer";
@@ -40,8 +41,8 @@ export function ChatPanel({ chat, state, isEncrypted, close }: ChatProps) {
   const [problem, setProblem] = useState("");
   const list = useRef<HTMLDivElement>(null);
   const { isFollowing, follow } = useFollowing(list);
-  const role = state.participants.find(({ name }) => name === state.me)?.role;
-  const openness = opennessTo(state.settings, role);
+  const own = ownOf(state);
+  const openness = own?.grants?.chat === false ? "revoked" : opennessTo(state.settings, own?.role);
   const nameOf = namesIn(state, known);
   const attempt = (work: Promise<unknown>) => {
     setProblem("");

@@ -40,7 +40,7 @@ export function Composer({ draft, chat, state, openness, recipient: chosen, setR
   const [problem, setProblem] = useState("");
   const box = useRef<HTMLTextAreaElement>(null);
   useEffect(() => box.current?.focus(), [replyTo]);
-  if (openness === "off" || openness === "hosts") return <p className="faint">{t(`chatPolicy.${openness}`)}</p>;
+  if (openness === "off" || openness === "hosts" || openness === "revoked") return <p className="faint">{t(`chatPolicy.${openness}`)}</p>;
 
   // What was meant for one alone must never go to all: who is gone stays the recipient, and nothing is sent.
   const isGone = recipient !== "" && !state.participants.some(({ name }) => name === recipient);

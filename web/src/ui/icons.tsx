@@ -26,6 +26,7 @@ const PATHS = {
   reaction: "M11 20a8 8 0 1 1 8-9.5M8.5 9.5v.01M13.5 9.5v.01M7.8 13.5a4 4 0 0 0 6.4 0M18 14v6M15 17h6",
   poll: "M4 6h10M4 12h16M4 18h7",
   notes: "M5 4h14v10l-5 6H5zM14 20v-6h5M8 8h8M8 11.5h5",
+  more: "M5 12v.01M12 12v.01M19 12v.01",
   starved: "M3 9a14 14 0 0 1 18 0M6.5 12.5a9 9 0 0 1 11 0M10 16a4 4 0 0 1 4 0M4 20 20 4",
 } as const;
 
