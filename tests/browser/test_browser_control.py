@@ -124,4 +124,4 @@ async def test_a_host_hands_over(browser: Browser, stack: RunningStack) -> None:
         await bob.button("End for all").click()
         await expect(ann.button("End for all")).to_have_count(0)
         await bob.page.get_by_role("dialog").get_by_role("button", name="End for all").click()
-        await expect(ann.page.get_by_text("The meeting has ended.")).to_be_visible()
+        await expect(ann.page.get_by_text("The meeting was ended.")).to_be_visible()
