@@ -201,10 +201,11 @@ async def test_a_meeting_is_changed_by_mask_and_etag_found_and_deleted(stand: St
 async def test_of_a_deleted_meeting_nothing_is_kept(stand: Stand) -> None:
     host, guest = stand.person(), stand.person()
     meeting = await host.create()
-    await host.switch(meeting, transcript=True, summary=True)
+    await host.switch(meeting, captions=True, transcript=True, summary=True)
     await enter(stand, host, meeting)
     bob = await enter(stand, guest, meeting)
     await _ground(stand, host, meeting)
+    await guest.agree(bob, transcript=True)
     await stand.record(said(bob, "Nothing of this is kept.", after(0)))
     notes: Any = notes_pb2_grpc.NotesServiceStub(stand.channel)
     await notes.ApplyNotesUpdate(
