@@ -5,16 +5,29 @@ import type { Call, CallState } from "../call/call";
 import { useI18n } from "../i18n";
 import type { Control } from "./control";
 
+/** A lobby takes fewer. */
+const MOST_WAITING = 500;
+
 /** Who waits when we come, or begin to run the meeting; what changes then is told. */
 export function useLobby(call: Call, meeting: string, isAsked: boolean): void {
   useEffect(() => {
-    if (!isAsked) return;
-    meetings.listParticipants({ parent: meeting, showWaiting: true, pageSize: 500 }).then(
-      ({ participants }) => {
-        if (call.state.waiting.length === 0) call.learnWaiting(participants);
-      },
-      (error: unknown) => console.warn(error),
-    );
+    if (!isAsked) return undefined;
+    /** Counts what we were told: an answer that is older is no news. */
+    let told = 0;
+    const ask = () => {
+      const before = told;
+      meetings.listParticipants({ parent: meeting, showWaiting: true, pageSize: MOST_WAITING }).then(
+        ({ participants }) => {
+          if (told === before) call.learnWaiting(participants);
+        },
+        (error: unknown) => console.warn(error),
+      );
+    };
+    ask();
+    return call.overhear(({ case: what }) => {
+      if (what === "lobbyChanged") told++;
+      if (what === "joined") ask(); // a conversation that had to begin anew has missed something
+    });
   }, [call, meeting, isAsked]);
 }
 
@@ -28,9 +41,11 @@ export function WaitingRoom({ title, ahead, leave }: { title: string; ahead: num
         <p>{t("waiting")}</p>
         <p className="faint">{ahead === 0 ? t("waitingNext") : t("waitingAhead", { count: ahead })}</p>
       </div>
-      <button type="button" className="quiet" onClick={leave}>
-        {t("leave")}
-      </button>
+      <p className="actions">
+        <button type="button" className="quiet" onClick={leave}>
+          {t("leave")}
+        </button>
+      </p>
     </>
   );
 }
@@ -69,7 +84,7 @@ export function WaitingList({ state, control }: { state: CallState; control: Con
   const { waiting } = state;
   if (waiting.length === 0) return null;
   return (
-    <section className="hands">
+    <section className="hands queue">
       <h3>{t("lobby")}</h3>
       <ul aria-label={t("lobby")}>
         {waiting.map(({ name, displayName }) => (

@@ -22,7 +22,7 @@ export function Policies({ settings, changed }: { settings: Settings; changed: (
       .then(changed, (error: unknown) => setProblem(explain(error)));
   };
   return (
-    <>
+    <div className="policies">
       <Checkbox
         name="lobby"
         label={t("setLobby")}
@@ -51,6 +51,6 @@ export function Policies({ settings, changed }: { settings: Settings; changed: (
         </select>
       </label>
       <Problem text={problem} />
-    </>
+    </div>
   );
 }
