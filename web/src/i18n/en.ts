@@ -356,7 +356,7 @@ export const en = {
   tryAgain: "Try again",
   waiting: "You are asked to wait. The host has been told that you are here.",
   waitingNext: "You are next.",
-  waitingAhead: "There are {count} before you.",
+  waitingAhead: "Before you: {count}.",
   lobbyDenied: "You were not let in.",
   lobbyGone: "You have left the lobby.",
   lobby: "Waiting to be let in",
