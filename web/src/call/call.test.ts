@@ -158,6 +158,8 @@ test("what a host mutes is told and stays muted; what we mute ourselves is not",
   await call.mute("microphone", false);
   told(true); // what we have said ourselves comes back late
   told(false);
+  await vi.waitFor(() => expect(call.state.tracks).toMatchObject([{ muted: false }]));
+  expect(call.state.silenced).toBeUndefined();
   told(true);
   await vi.waitFor(() => expect(call.state.silenced).toEqual({ source: "microphone", count: 1 }));
   const before = asked.length;
