@@ -147,6 +147,43 @@ test("when the media node is lost, both connections are built anew, and what is 
   expect(FakeConnection.opened.map(({ connectionState }) => connectionState)).toEqual(["closed", "closed", "new", "new"]);
 });
 
+test("what a host mutes is told and stays muted; what we mute ourselves is not", async () => {
+  const { call, say, asked } = room();
+  await call.start();
+  const told = (muted: boolean) => {
+    const track = { id: "track 0", participant: call.state.me, source: TrackSource.MICROPHONE, muted };
+    say({ case: "trackUpdated", value: { track } as never });
+  };
+  await call.mute("microphone", true);
+  await call.mute("microphone", false);
+  told(true); // what we have said ourselves comes back late
+  told(false);
+  await vi.waitFor(() => expect(call.state.tracks).toMatchObject([{ muted: false }]));
+  expect(call.state.silenced).toBeUndefined();
+  told(true);
+  await vi.waitFor(() => expect(call.state.silenced).toEqual({ source: "microphone", count: 1 }));
+  const before = asked.length;
+  await call.mute("microphone", true);
+  expect(asked).toHaveLength(before); // the room knows
+  await call.mute("microphone", false);
+  expect(asked.at(-1)).toMatchObject({ case: "setTrackMuted", value: { muted: false } });
+});
+
+test("what a host takes away is published no more, and silent when it is given back", async () => {
+  const { call, say, asked } = room();
+  await call.start();
+  const granted = (publishAudio: boolean) => {
+    const grants = { publishAudio, publishVideo: true, publishScreen: true };
+    say({ case: "participantUpdated", value: { participant: { name: call.state.me, displayName: "Me", grants } } as never });
+  };
+  const offers = () => asked.flatMap((each) => (each.case === "publishOffer" ? [each.value.tracks.map(({ muted }) => muted)] : []));
+  granted(false);
+  await vi.waitFor(() => expect(offers()).toEqual([[false, false], [false]]));
+  expect(call.state.silenced).toMatchObject({ source: "microphone" });
+  granted(true);
+  await vi.waitFor(() => expect(offers()).toEqual([[false, false], [false], [false, true]]));
+});
+
 test("a path that breaks is shown as interrupted until it is back", async () => {
   const { call } = room();
   await call.start();
@@ -378,4 +415,18 @@ test("settings are known by asking, until the room is told of others", async () 
   expect(call.state.settings?.captions).toBe(true);
   say({ case: "settingsChanged", value: { settings: create(SettingsSchema, { captions: false }) } as never });
   await vi.waitFor(() => expect(call.state.settings?.captions).toBe(false));
+});
+
+test("hands are in the order of raising, and who raises one is told of, oneself excepted", async () => {
+  const { call, say, asked } = room();
+  await call.start();
+  const ann = { name: "meetings/m/participants/ann", displayName: "Ann" };
+  say({ case: "participantJoined", value: { participant: ann } as never });
+  say({ case: "handsChanged", value: { hands: [ann.name] } as never });
+  await vi.waitFor(() => expect(call.state.news).toMatchObject({ kind: "hand", displayName: "Ann", count: 2 }));
+  say({ case: "handsChanged", value: { hands: [ann.name, call.state.me] } as never });
+  await vi.waitFor(() => expect(call.state.hands).toEqual([ann.name, call.state.me]));
+  expect(call.state.news?.count).toBe(2);
+  await call.setHand(false, ann.name);
+  expect(asked.at(-1)).toMatchObject({ case: "setHandRaised", value: { raised: false, participant: ann.name } });
 });

@@ -4,14 +4,16 @@
  */
 import { durationMs } from "@bufbuild/protobuf/wkt";
 import type { Client, ConnectError } from "@connectrpc/connect";
-import type { JoinMeetingResponse } from "../gen/parley/meeting/v1/meeting_pb";
-import { DisconnectReason, type SignalingService } from "../gen/parley/signaling/v1/signaling_pb";
+import type { JoinMeetingResponse, Participant } from "../gen/parley/meeting/v1/meeting_pb";
+import { DisconnectReason, type SignalingService, type Track } from "../gen/parley/signaling/v1/signaling_pb";
 import type { Settings } from "../gen/parley/meeting/v1/settings_pb";
 import type { Encryption } from "./e2ee/encryption";
 import { Heard } from "./heard";
 import { watchNetwork } from "./network";
 import { type MediaState, Plane, type PlaneListener } from "./plane";
-import { changes, EMPTY, entered, isMoved, newest, type Room } from "./room";
+import { Reactions } from "./reactions";
+import { grantedTo } from "./roles";
+import { changes, EMPTY, entered, isMoved, newest, ownOf, type Room } from "./room";
 import type { Content } from "./screen";
 import { type Said, Signaling } from "./signaling";
 import { kindOf, type OwnMedia, type Source, SOURCES, sourceOf } from "./sources";
@@ -33,6 +35,13 @@ export interface CallState extends Room {
   readonly arrived: ReadonlySet<string>;
   /** Whose streams can't be decrypted, in an encrypted call: by `streamName` of their tracks. */
   readonly undecryptable: ReadonlySet<string>;
+  readonly silenced: Silenced | undefined;
+}
+
+/** Somebody else has muted a source of ours; `count` tells one time from the next. */
+export interface Silenced {
+  readonly source: Source;
+  readonly count: number;
 }
 
 const ENDINGS: Partial<Record<DisconnectReason, Ending>> = {
@@ -52,9 +61,12 @@ export class Call {
     received: new Map(),
     arrived: new Set(),
     undecryptable: new Set(),
+    silenced: undefined,
   };
   readonly wishes: Wishes;
   readonly heard = new Heard();
+  readonly reactions = new Reactions();
+  readonly #overhearing = new Set<(message: Said) => void>();
   readonly #listeners = new Set<() => void>();
   readonly #signaling: Signaling;
   readonly #plane: Plane;
@@ -100,9 +112,16 @@ export class Call {
   };
   readonly snapshot = (): CallState => this.state;
 
+  /** Have all that the server says told to somebody, until what is returned is called. */
+  readonly overhear = (listener: (message: Said) => void): (() => void) => {
+    this.#overhearing.add(listener);
+    return () => this.#overhearing.delete(listener);
+  };
+
   async start(): Promise<void> {
     const joined = await this.#signaling.join(this.admission.ticket);
     this.#change({ phase: "live", ...entered(joined) });
+    await this.#plane.grant(grantedTo(ownOf(this.state)));
     await this.buildMedia();
   }
 
@@ -123,9 +142,32 @@ export class Call {
     this.#plane.retune("screen");
   }
 
+  /** Raise or lower our own hand, or as a host lower another's. */
+  async setHand(raised: boolean, participant = ""): Promise<void> {
+    await this.#signaling.ask({
+      case: "setHandRaised",
+      value: { $typeName: "parley.signaling.v1.SetHandRaised", raised, participant },
+    });
+  }
+
+  /** Show a reaction to everyone, ourselves included. */
+  async react(emoji: string): Promise<void> {
+    await this.#signaling.ask({ case: "sendReaction", value: { $typeName: "parley.signaling.v1.SendReaction", emoji } });
+  }
+
+  /** Have everyone told of a change of the shared notes. */
+  readonly updateNotes = async (update: Uint8Array): Promise<void> => {
+    await this.#signaling.ask({ case: "updateNotes", value: { $typeName: "parley.signaling.v1.UpdateNotes", update } });
+  };
+
   /** Take in settings that the server answered with; what it tells in the conversation comes by itself. */
   readonly learn = (settings: Settings): void => {
     this.#change({ settings });
+  };
+
+  /** Take in who waits in the lobby, as asked for when we came; what changes then is told. */
+  readonly learnWaiting = (waiting: readonly Participant[]): void => {
+    this.#change({ waiting });
   };
 
   leave(): void {
@@ -152,18 +194,24 @@ export class Call {
   #said(message: Said, time: number): void {
     this.#change(changes(this.state, message));
     this.heard.said(message, time);
+    this.reactions.said(message);
+    for (const listener of [...this.#overhearing]) listener(message);
     switch (message.case) {
       case "joined": // in answer to our resume: nothing that we knew is to be relied on
-        this.#change({ ...EMPTY, settings: this.state.settings, ...entered(message.value) });
+        this.#change({ ...EMPTY, settings: this.state.settings, meeting: this.state.meeting, ...entered(message.value) });
+        this.#grant();
         void this.buildMedia();
         break;
       case "participantJoined":
       case "participantLeft":
         this.encryption?.rotate();
         break;
+      case "participantUpdated":
+        if (message.value.participant?.name === this.state.me) this.#grant();
+        break;
       case "trackPublished":
       case "trackUpdated":
-        if (message.value.track !== undefined) this.encryption?.published(message.value.track);
+        if (message.value.track !== undefined) this.#tracked(message.value.track);
         break;
       case "subscribeOffer":
         this.#plane.offered(message.value);
@@ -188,10 +236,32 @@ export class Call {
     }
   }
 
+  #tracked(track: Track): void {
+    this.encryption?.published(track);
+    if (track.participant !== this.state.me) return;
+    const source = this.#plane.heard(track.id, track.muted);
+    if (source !== undefined) this.#silence(source);
+  }
+
+  /** Send what we may, as the room knows it now. What was taken away is not sent by itself when it is given back. */
+  #grant(): void {
+    const granted = grantedTo(ownOf(this.state));
+    const taken = SOURCES.filter((source) => this.#plane.granted.has(source) && !granted.has(source));
+    this.#plane.grant(granted).catch((error: unknown) => console.warn("not published", error));
+    for (const source of taken) if (this.#plane.own[source]) this.#silence(source);
+  }
+
+  #silence(source: Source): void {
+    const own = this.#plane.own[source];
+    if (own) own.enabled = false;
+    this.#change({ silenced: { source, count: (this.state.silenced?.count ?? 0) + 1 } });
+  }
+
   #over(error: ConnectError | undefined): void {
     this.#unwatch();
     removeEventListener("pagehide", this.#leaving);
     this.wishes.stop();
+    this.reactions.stop();
     this.#plane.close();
     this.encryption?.close();
     this.#change({ phase: "over", error, ending: this.state.ending ?? (this.state.me === "" ? "failed" : "lost") });

@@ -7,7 +7,7 @@ import { reasonOf, retryMs } from "../api/errors";
 import type { SubscribeOffer } from "../gen/parley/signaling/v1/signaling_pb";
 import { Path, type Seams } from "./path";
 import type { Signaling } from "./signaling";
-import type { OwnMedia, Source } from "./sources";
+import { type OwnMedia, type Source, SOURCES } from "./sources";
 
 /**
  * Whether sound and pictures have a way: not yet, yes, not now, not for so long that nothing may get through, or none
@@ -23,6 +23,8 @@ const FINAL = "ROOM_FULL";
 const BLOCKED_MS = 15_000;
 /** How often a new path is asked what comes by it, until all that came by the old one does. */
 const POLL_MS = 200;
+/** The media node learns a little later than we do what we may send. */
+const NOT_YET = "NOT_GRANTED";
 /** The old path goes on for so long after that: others may be slower than we are, and see us by it. */
 const LINGER_MS = 3_000;
 
@@ -41,6 +43,7 @@ export class Plane {
   /** At most two; the last is the one to which the server listens. */
   #paths: Path[] = [];
   #arrived: ReadonlySet<string> = new Set();
+  #granted: ReadonlySet<Source> = new Set(SOURCES);
   #state: MediaState = "building";
   #refusal: ConnectError | undefined;
   #blocking: ReturnType<typeof setTimeout> | undefined;
@@ -92,7 +95,23 @@ export class Plane {
   async set(source: Source, track: MediaStreamTrack | null): Promise<void> {
     if (track === (this.own[source] ?? null)) return;
     this.own = { ...this.own, [source]: track };
-    await Promise.all(this.#paths.map(({ publisher }) => publisher.set(source, track)));
+    if (this.#granted.has(source)) await Promise.all(this.#paths.map(({ publisher }) => publisher.set(source, track)));
+  }
+
+  /** We may send these sources from now on, and no others. */
+  async grant(granted: ReadonlySet<Source>): Promise<void> {
+    const before = this.#granted;
+    this.#granted = granted;
+    for (const source of SOURCES)
+      if (before.has(source) && !granted.has(source))
+        await Promise.all(this.#paths.map(({ publisher }) => publisher.withdraw(source)));
+      else if (granted.has(source) && !before.has(source)) await this.#restore(source);
+  }
+
+  /** Take in what the room says of a track of ours. Returns its source if somebody else has muted it. */
+  heard(trackId: string, muted: boolean): Source | undefined {
+    const sources = this.#paths.map(({ publisher }) => publisher.heard(trackId, muted));
+    return sources.find((source) => source !== undefined);
   }
 
   async mute(source: Source, muted: boolean): Promise<void> {
@@ -130,6 +149,28 @@ export class Plane {
     this.#keep([]);
   }
 
+  /** What we may send. */
+  get granted(): ReadonlySet<Source> {
+    return this.#granted;
+  }
+
+  /** What of our own we may send. */
+  get #given(): OwnMedia {
+    return Object.fromEntries(Object.entries(this.own).filter(([source]) => this.#granted.has(source as Source)));
+  }
+
+  /** Send again what was taken away from us. */
+  async #restore(source: Source): Promise<void> {
+    for (let attempt = 0; this.#granted.has(source); attempt++)
+      try {
+        await Promise.all(this.#paths.map(({ publisher }) => publisher.set(source, this.own[source] ?? null)));
+        return;
+      } catch (error) {
+        if (reasonOf(error) !== NOT_YET || attempt + 1 >= TRIES) throw error;
+        await pause(RETRY_MS * 2 ** attempt);
+      }
+  }
+
   /** Open a path, again and again, no sooner than the server says; undefined when it can't be had, or is not wanted any more. */
   async #open(turn: number, deadline: number): Promise<Path | undefined> {
     const others = this.#paths;
@@ -142,7 +183,7 @@ export class Plane {
       });
       this.#paths = [...others, path];
       try {
-        await path.open(this.own);
+        await path.open(this.#given);
         this.#refusal = undefined;
         this.listener.opened();
         return path;

@@ -14,6 +14,8 @@ interface Sent {
   readonly source: Source;
   muted: boolean;
   told: boolean;
+  /** How often we have said that it is muted, and have not heard it from the room yet. */
+  echoes: number;
   trackId: string;
 }
 
@@ -80,6 +82,27 @@ export class Publisher {
     await this.#tell(sent);
   }
 
+  /** Publish a source no more: it was taken away from us. */
+  async withdraw(source: Source): Promise<void> {
+    const sent = this.#sent.get(source);
+    if (sent === undefined) return;
+    this.#remove(sent);
+    await this.#negotiate();
+  }
+
+  /** Take in what the room says of a track of ours. Returns its source if somebody else has muted it. */
+  heard(trackId: string, muted: boolean): Source | undefined {
+    const sent = [...this.#sent.values()].find((each) => each.trackId === trackId);
+    if (sent === undefined) return undefined;
+    if (!muted) sent.echoes = 0;
+    else if (sent.echoes > 0) sent.echoes--;
+    else if (!sent.told) {
+      sent.muted = sent.told = true;
+      return sent.source;
+    }
+    return undefined;
+  }
+
   /** Send the layers of a track that anybody watches, and no others (RTCRtpEncodingParameters.active). */
   watched(trackId: string, rids: readonly string[]): void {
     this.#watched.set(trackId, rids);
@@ -122,7 +145,7 @@ export class Publisher {
     });
     const codecs = RTCRtpSender.getCapabilities(kind)?.codecs ?? [];
     if (codecs.length > 0) transceiver.setCodecPreferences(preferred(kind, codecs));
-    this.#sent.set(source, { transceiver, source, muted: !track.enabled, told: !track.enabled, trackId: "" });
+    this.#sent.set(source, { transceiver, source, muted: !track.enabled, told: !track.enabled, echoes: 0, trackId: "" });
     this.listener.made?.(transceiver, TRACK_SOURCES[source]);
     return true;
   }
@@ -199,6 +222,7 @@ export class Publisher {
     const { trackId, muted, told } = sent;
     if (trackId === "" || muted === told || this.#isQuiet()) return;
     sent.told = muted;
+    if (muted) sent.echoes++;
     await this.signaling.ask({
       case: "setTrackMuted",
       value: { $typeName: "parley.signaling.v1.SetTrackMuted", trackId, muted },

@@ -1,5 +1,5 @@
 /** Who is in a room and what they send, and how each message of the server changes that. Pure: nothing is changed in place. */
-import type { Participant } from "../gen/parley/meeting/v1/meeting_pb";
+import type { Meeting, Participant } from "../gen/parley/meeting/v1/meeting_pb";
 import type { Settings } from "../gen/parley/meeting/v1/settings_pb";
 import {
   type ConnectionQuality,
@@ -8,12 +8,21 @@ import {
   type Track,
 } from "../gen/parley/signaling/v1/signaling_pb";
 import type { Said } from "./signaling";
-import { type Source, sourceOf } from "./sources";
+import { runs } from "./roles";
+import { NAMES, type Source, sourceOf } from "./sources";
 
-/** Somebody came, went or shows a screen; `count` tells one from the next. */
+/** Somebody came, went, shows a screen or has raised a hand; `count` tells one from the next. */
 export interface News {
-  readonly kind: "joined" | "left" | "presenting";
+  readonly kind: "joined" | "left" | "presenting" | "hand";
   readonly displayName: string;
+  readonly count: number;
+}
+
+/** A host asks us to unmute something; `count` tells one from the next. */
+export interface Asked {
+  /** What the host is called. */
+  readonly by: string;
+  readonly source: Source;
   readonly count: number;
 }
 
@@ -38,9 +47,16 @@ export interface Room {
   readonly qualities: ReadonlyMap<string, ConnectionQuality>;
   /** By track id. */
   readonly deliveries: ReadonlyMap<string, Delivery>;
+  /** Whose hands are raised, in the order of raising. */
+  readonly hands: readonly string[];
   readonly news: News | undefined;
   /** The meeting's settings; undefined as long as they are not known. */
   readonly settings: Settings | undefined;
+  /** The meeting since it was changed last; undefined as long as it is what it was when we came. */
+  readonly meeting: Meeting | undefined;
+  /** Who waits in the lobby, in order of coming; told to those who run the meeting. */
+  readonly waiting: readonly Participant[];
+  readonly asked: Asked | undefined;
 }
 
 export const EMPTY: Room = {
@@ -51,8 +67,12 @@ export const EMPTY: Room = {
   speakers: new Set(),
   qualities: new Map(),
   deliveries: new Map(),
+  hands: [],
   news: undefined,
   settings: undefined,
+  meeting: undefined,
+  waiting: [],
+  asked: undefined,
 };
 
 export function entered(joined: Joined): Partial<Room> {
@@ -61,6 +81,7 @@ export function entered(joined: Joined): Partial<Room> {
     participants: joined.participants,
     tracks: joined.tracks,
     speakers: new Set(joined.speakers),
+    hands: joined.hands,
   };
 }
 
@@ -76,7 +97,11 @@ export function changes(room: Room, message: Said): Partial<Room> {
     case "participantUpdated": {
       const { participant } = message.value;
       if (participant === undefined) return {};
-      return { participants: room.participants.map((each) => (each.name === participant.name ? participant : each)) };
+      return {
+        participants: room.participants.map((each) => (each.name === participant.name ? participant : each)),
+        // Who does not run the meeting any more is not told of the lobby either.
+        ...(participant.name === room.me && !runs(participant) ? { waiting: [] } : {}),
+      };
     }
     case "participantLeft":
       return left(room, message.value.participant);
@@ -96,6 +121,18 @@ export function changes(room: Room, message: Said): Partial<Room> {
       return { speakers: new Set(message.value.speakers) };
     case "qualityChanged":
       return { qualities: new Map(room.qualities).set(message.value.participant, message.value.quality) };
+    case "handsChanged":
+      return raised(room, message.value.hands);
+    case "meetingUpdated":
+      return message.value.meeting === undefined ? {} : { meeting: message.value.meeting };
+    case "lobbyChanged":
+      return { waiting: message.value.waiting };
+    case "unmuteRequested": {
+      const { requester, source } = message.value;
+      const wanted = NAMES[source];
+      if (wanted === undefined) return {};
+      return { asked: { by: nameOf(room, requester), source: wanted, count: (room.asked?.count ?? 0) + 1 } };
+    }
     case "settingsChanged":
       return message.value.settings === undefined ? {} : { settings: message.value.settings };
     case "mediaReset":
@@ -103,6 +140,11 @@ export function changes(room: Room, message: Said): Partial<Room> {
     default:
       return {};
   }
+}
+
+/** Ourselves, once we are in. */
+export function ownOf(room: Room): Participant | undefined {
+  return room.participants.find(({ name }) => name === room.me);
 }
 
 /** What a participant is called, or was while they were here. */
@@ -169,6 +211,11 @@ function published(room: Room, track: Track): Partial<Room> {
   const isShown = sourceOf(track) === "screen" && trackOf(room, track.participant, "screen") === undefined;
   const presenter = room.participants.find(({ name }) => name === track.participant);
   return { tracks: [...room.tracks, track], ...(isShown ? news(room, "presenting", presenter) : {}) };
+}
+
+function raised(room: Room, hands: readonly string[]): Partial<Room> {
+  const latest = hands.filter((hand) => !room.hands.includes(hand)).at(-1);
+  return { hands, ...news(room, "hand", room.participants.find(({ name }) => name === latest)) };
 }
 
 function news(room: Room, kind: News["kind"], who: Participant | undefined): Partial<Room> {

@@ -11,7 +11,7 @@ export const TRACK_SOURCES: Readonly<Record<Source, TrackSource>> = {
   screen: TrackSource.SCREEN,
   screenAudio: TrackSource.SCREEN_AUDIO,
 };
-const NAMES: Partial<Record<TrackSource, Source>> = {
+export const NAMES: Partial<Record<TrackSource, Source>> = {
   [TrackSource.MICROPHONE]: "microphone",
   [TrackSource.CAMERA]: "camera",
   [TrackSource.SCREEN]: "screen",

@@ -1,13 +1,14 @@
 /** A meeting, from the look in the mirror to the goodbye. */
-import { useEffect, useState } from "react";
-import { meetings, newRequestId, settings as service, signaling } from "../api/client";
-import { Complaint } from "../api/errors";
+import { useEffect, useRef, useState } from "react";
+import { lobby, meetings, newRequestId, settings as service, signaling } from "../api/client";
+import { Complaint, reasonOf } from "../api/errors";
 import { Call, type Ending } from "../call/call";
 import { canEncrypt, Encryption } from "../call/e2ee/encryption";
 import { pathTo, secretOf } from "../call/e2ee/secret";
 import { listening } from "../call/listening";
+import { awaitAdmission } from "../call/lobby";
 import { devices, meter } from "../call/media";
-import type { Meeting } from "../gen/parley/meeting/v1/meeting_pb";
+import { type JoinMeetingResponse, type Meeting, ParticipantState } from "../gen/parley/meeting/v1/meeting_pb";
 import type { Settings } from "../gen/parley/meeting/v1/settings_pb";
 import type { User } from "../gen/parley/user/v1/user_pb";
 import type { Texts } from "../i18n/en";
@@ -17,10 +18,16 @@ import { CallView } from "./call";
 import { type Device, useDevice } from "./devices";
 import { Icon } from "./icons";
 import { ListeningList } from "./listening";
+import { WaitingRoom } from "./lobby";
 import { ControlButton, Field, Form, Playing, Problem } from "./parts";
 import { Noise, SettingsDialog } from "./settings";
 
-const ENDINGS: Record<Ending, keyof Texts> = {
+/** How it ended; for some it never began. */
+type End = Ending | "denied" | "gone";
+
+const ENDINGS: Record<End, keyof Texts> = {
+  denied: "lobbyDenied",
+  gone: "lobbyGone",
   left: "callLeft",
   ended: "callEnded",
   replaced: "callReplaced",
@@ -40,7 +47,8 @@ export function MeetingPage({ code, user }: { code: string; user: User }) {
   const [isSetting, setSetting] = useState(false);
   const [problem, setProblem] = useState("");
   const [call, setCall] = useState<Call>();
-  const [ending, setEnding] = useState<{ how: Ending; text: string }>();
+  const [ending, setEnding] = useState<{ how: End; text: string }>();
+  const [waits, setWaits] = useState<{ participant: string; ahead: number }>();
 
   useEffect(() => {
     meetings
@@ -62,6 +70,11 @@ export function MeetingPage({ code, user }: { code: string; user: User }) {
       passcode: values.passcode ?? "",
       requestId: newRequestId(),
     });
+    const { participant } = admission;
+    if (participant?.state === ParticipantState.WAITING) setWaits({ participant: participant.name, ahead: 0 });
+    else await enter(admission);
+  };
+  const enter = async (admission: JoinMeetingResponse) => {
     // What the server says now holds for good; a meeting that is not what the link says is not entered.
     if (admission.meeting?.endToEndEncrypted !== (secret !== undefined)) {
       await meetings.leaveMeeting({ name, participant: admission.participant?.name ?? "" });
@@ -70,7 +83,8 @@ export function MeetingPage({ code, user }: { code: string; user: User }) {
     const encryption = secret === undefined ? undefined : new Encryption(secret, admission.participant?.name ?? "");
     const joining = new Call(signaling, admission, { microphone: audio.track, camera: video.track }, encryption);
     joining.subscribe(() => {
-      const { phase, ending: how, error, settings: told } = joining.state;
+      const { phase, ending: how, error, settings: told, meeting: changed } = joining.state;
+      if (changed !== undefined) setMeeting(changed);
       if (told !== undefined) setSettings(told);
       if (phase !== "over") return;
       audio.turnOff();
@@ -81,6 +95,32 @@ export function MeetingPage({ code, user }: { code: string; user: User }) {
     setMeeting(admission.meeting);
     setCall(joining);
     await joining.start();
+  };
+
+  const waiting = waits?.participant;
+  const onDecision = useRef(enter);
+  useEffect(() => {
+    onDecision.current = enter;
+  });
+  useEffect(() => {
+    if (waiting === undefined) return undefined;
+    const leaving = new AbortController();
+    awaitAdmission(lobby, waiting, (ahead) => setWaits({ participant: waiting, ahead }), leaving.signal)
+      .then(async (decision) => {
+        if (decision === "denied" || decision === "gone") setEnding({ how: decision, text: "" });
+        else await onDecision.current(decision);
+      })
+      .catch((error: unknown) => {
+        if (!leaving.signal.aborted) setEnding({ how: reasonOf(error) === "MEETING_ENDED" ? "ended" : "failed", text: explain(error) });
+      })
+      .finally(() => {
+        if (!leaving.signal.aborted) setWaits(undefined);
+      });
+    return () => leaving.abort();
+  }, [waiting, explain]);
+  const stopWaiting = () => {
+    setWaits(undefined);
+    meetings.leaveMeeting({ name, participant: waiting ?? "" }).catch((error: unknown) => console.warn(error));
   };
 
   const openLink = (values: Record<string, string>): Promise<void> => {
@@ -122,7 +162,16 @@ export function MeetingPage({ code, user }: { code: string; user: User }) {
       </section>
     );
   if (call !== undefined && meeting !== undefined)
-    return <CallView call={call} meeting={meeting} isHost={meeting.host === user.name} audio={audio} video={video} />;
+    return <CallView call={call} meeting={meeting} isOwner={meeting.host === user.name} audio={audio} video={video} />;
+  if (waits !== undefined)
+    return (
+      <section className="prejoin">
+        <Mirror video={video} audio={audio} />
+        <div className="card">
+          <WaitingRoom title={meeting?.title ?? ""} ahead={waits.ahead} leave={stopWaiting} />
+        </div>
+      </section>
+    );
   return (
     <section className="prejoin">
       <Mirror video={video} audio={audio} />

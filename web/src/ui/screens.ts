@@ -9,6 +9,8 @@ export interface ScreenShare {
   setContent(content: Content): void;
   /** Show one, or stop showing it. Rejects with MediaError, or with why it was not let be published. */
   toggle(): Promise<void>;
+  /** Stop showing it, if it is shown. */
+  stop(): Promise<void>;
 }
 
 export function useScreenShare(call: Call): ScreenShare {
@@ -48,5 +50,5 @@ export function useScreenShare(call: Call): ScreenShare {
     setChosen(chosen);
     call.setContent(chosen);
   };
-  return { on, content, setContent, toggle: on ? stop : start };
+  return { on, content, setContent, toggle: on ? stop : start, stop };
 }
