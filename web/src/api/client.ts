@@ -6,7 +6,14 @@ import { ParticipantService } from "../gen/parley/meeting/v1/participant_pb";
 import { SettingsService } from "../gen/parley/meeting/v1/settings_pb";
 import { TranscriptService } from "../gen/parley/meeting/v1/transcript_pb";
 import { SignalingService } from "../gen/parley/signaling/v1/signaling_pb";
+import { AccountService } from "../gen/parley/user/v1/account_pb";
+import { AdminService } from "../gen/parley/user/v1/admin_pb";
+import { ApiKeyService } from "../gen/parley/user/v1/api_key_pb";
+import { CredentialService } from "../gen/parley/user/v1/credential_pb";
+import { SessionService } from "../gen/parley/user/v1/session_pb";
+import { SignInService } from "../gen/parley/user/v1/sign_in_pb";
 import { UserService } from "../gen/parley/user/v1/user_pb";
+import { isOfTheToken } from "./errors";
 import { Session } from "./session";
 
 const baseUrl = location.origin;
@@ -24,7 +31,7 @@ const authorize: Interceptor = (next) => async (request) => {
   try {
     return await withToken();
   } catch (error) {
-    if (ConnectError.from(error).code !== Code.Unauthenticated || !(await session.refresh())) throw error;
+    if (!isOfTheToken(error) || !(await session.refresh())) throw error;
     return withToken();
   }
 };
@@ -33,6 +40,14 @@ const signedIn = createGrpcWebTransport({ baseUrl, defaultTimeoutMs: TIMEOUT_MS,
 const streaming = createGrpcWebTransport({ baseUrl });
 
 export const users = createClient(UserService, signedIn);
+export const accounts = createClient(AccountService, signedIn);
+export const credentials = createClient(CredentialService, signedIn);
+export const sessions = createClient(SessionService, signedIn);
+export const apiKeys = createClient(ApiKeyService, signedIn);
+export const admin = createClient(AdminService, signedIn);
+/** For those who can't sign in: what comes by mail. */
+export const mailed = createClient(CredentialService, open);
+export const signIns = createClient(SignInService, open);
 export const meetings = createClient(MeetingService, signedIn);
 export const participants = createClient(ParticipantService, signedIn);
 export const transcripts = createClient(TranscriptService, signedIn);

@@ -5,6 +5,7 @@ import { transcripts } from "../api/client";
 import { clock, type Entry, entryAt, pieces } from "../call/transcript";
 import { type SummaryPoint, TranscriptFormat } from "../gen/parley/meeting/v1/transcript_pb";
 import { useI18n } from "../i18n";
+import { save } from "./files";
 
 interface EntriesProps {
   entries: readonly Entry[];
@@ -113,12 +114,4 @@ export function Downloads({ meeting, failed }: { meeting: string; failed: (error
       ))}
     </span>
   );
-}
-
-function save(file: Blob, name: string): void {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(file);
-  link.download = name;
-  link.click();
-  URL.revokeObjectURL(link.href);
 }

@@ -17,6 +17,8 @@ interface FieldProps {
   minLength?: number;
   maxLength?: number;
   placeholder?: string;
+  /** For pages that ask for one thing. */
+  autoFocus?: boolean;
 }
 
 export function Field({ label, hint, value, ...input }: FieldProps) {
@@ -26,6 +28,23 @@ export function Field({ label, hint, value, ...input }: FieldProps) {
       <input {...input} title={hint} defaultValue={value} spellCheck={false} />
       {hint !== undefined && <small>{hint}</small>}
     </label>
+  );
+}
+
+/** A password that somebody makes up. */
+export function NewPassword({ label, name }: { label: string; name: string }) {
+  const { t } = useI18n();
+  return (
+    <Field
+      label={label}
+      name={name}
+      type="password"
+      autoComplete="new-password"
+      hint={t("passwordHint")}
+      required
+      minLength={8}
+      maxLength={128}
+    />
   );
 }
 
@@ -59,7 +78,7 @@ export function Form({
 }: {
   submit: (values: Record<string, string>) => Promise<void>;
   action: string;
-  children: ReactNode;
+  children?: ReactNode;
 }) {
   const { explain } = useI18n();
   const [error, setError] = useState("");
