@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from datetime import datetime
 from uuid import UUID
 
 from chassis.errors import InvalidArgument
 
+DIGITS = re.compile("[0-9]{1,9}")
 LIMIT = 512
 """Characters that a token may have."""
 
@@ -53,4 +55,13 @@ def moment_and_id(token: str) -> tuple[datetime, UUID] | None:
         raise PageTokenInvalid from None
 
 
-__all__ = ["LIMIT", "PageTokenInvalid", "decode", "encode", "moment_and_id"]
+def position(token: str) -> int | None:
+    """Read the token of a list whose sort key is a number; None of an empty one. Raises PageTokenInvalid."""
+    if not (values := decode(token)):
+        return None
+    if len(values) != 1 or not DIGITS.fullmatch(values[0]):
+        raise PageTokenInvalid
+    return int(values[0])
+
+
+__all__ = ["LIMIT", "PageTokenInvalid", "decode", "encode", "moment_and_id", "position"]

@@ -45,6 +45,7 @@ SIGN_IN = {
 }
 MEETING = {"meeting": {"title": "Load {{randomString 8}}", "capacity": 500}}
 JOIN = {"name": "{{env `LOAD_MEETING`}}"}
+JOIN_FIRST = {"name": "{{env `LOAD_NEW_MEETING`}}"}
 API_KEY = {
     "parent": "users/me",
     "api_key": {"display_name": "load", "scopes": ["API_KEY_SCOPE_MEETINGS_READ"]},
@@ -125,12 +126,16 @@ MAKERS: Sequence[Maker] = (
         {"LOAD_SESSION": "sessions.0.name"},
         stand_in="users/me/sessions/{{newUUID}}",
     ),
-    Maker(f"{MEETINGS}.MeetingService.CreateMeeting", MEETING, {"LOAD_MEETING": "name"}),
+    Maker(f"{MEETINGS}.MeetingService.CreateMeeting", MEETING, {"LOAD_NEW_MEETING": "name"}),
     Maker(f"{MEETINGS}.MeetingService.CreateMeeting", MEETING, {"LOAD_SPARE_MEETING": "name"}),
     Maker(
         f"{MEETINGS}.MeetingService.JoinMeeting",
-        JOIN,
-        {"LOAD_PARTICIPANT": "participant.name", "LOAD_TICKET": "ticket"},
+        JOIN_FIRST,
+        {
+            "LOAD_MEETING": "meeting.name",
+            "LOAD_PARTICIPANT": "participant.name",
+            "LOAD_TICKET": "ticket",
+        },
     ),
     Maker(f"{MEETINGS}.MeetingService.JoinMeeting", JOIN, {"LOAD_TICKETS": "ticket"}, pool=True),
     Maker(

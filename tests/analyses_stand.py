@@ -128,7 +128,9 @@ class Analyses(ai_pb2_grpc.AiServiceServicer, ai_pb2_grpc.TextServiceServicer):
                     coming.cancel()
                     raise Unavailable
                 if (request := coming.result()) is None:
-                    for answer in stream.finish() if stream is not None else ():
+                    while self.is_slow:  # noqa: ASYNC110  # the tests change it as they please
+                        await asyncio.sleep(0.01)
+                    for answer in [*stream.made, *stream.finish()] if stream is not None else ():
                         yield answer
                     return
                 if stream is None:

@@ -14,7 +14,7 @@ import grpc
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from parley.ai.v1 import ai_pb2, ai_pb2_grpc
-from parley.media.v1 import media_pb2, media_pb2_grpc
+from parley.media.v1 import library_pb2, library_pb2_grpc, media_pb2, media_pb2_grpc
 from parley.meeting.v1 import (
     meeting_pb2,
     meeting_pb2_grpc,
@@ -45,22 +45,33 @@ Summarise = Callable[[ai_pb2.SummarizeTextRequest], Awaitable[ai_pb2.SummarizeTe
 
 class Neighbours(
     ai_pb2_grpc.TextServiceServicer,
+    library_pb2_grpc.LibraryServiceServicer,
     media_pb2_grpc.RoomServiceServicer,
     signaling_pb2_grpc.EventServiceServicer,
     admin_pb2_grpc.AuditServiceServicer,
 ):
     """Media, signaling, user and ai, which keep what they are told.
 
-    `summarise` is what ai makes of what it is sent; it is away while there is none.
+    `summarise` is what ai makes of what it is sent; it is away while there is none. `signaling` says, call by call, how
+    signaling fails: `away` before it has taken the events, `lost` after it has. `published` is what it took, once.
     """
 
     def __init__(self) -> None:
         self.analyses: asyncio.Queue[media_pb2.SetAnalysisRequest] = asyncio.Queue()
         self.events: list[signaling_pb2.Event] = []
+        self.published: dict[str, signaling_pb2.PublishEventsRequest] = {}
         self.audited: asyncio.Queue[admin_pb2.AuditEvent] = asyncio.Queue()
         self.fails = 0
         self.summarise: Summarise | None = None
         self.to_summarise: list[ai_pb2.SummarizeTextRequest] = []
+        self.files: dict[str, str] = {}
+        """Whose each file is, `users/{id}`; all may read them."""
+        self.signaling: list[str] = []
+
+    async def GetMedia(self, request: Any, context: Any) -> library_pb2.Media:
+        if "authorization" not in dict(context.invocation_metadata()):
+            await context.abort(grpc.StatusCode.UNAUTHENTICATED, "Nobody asks.")
+        return library_pb2.Media(name=request.name, owner=self.files[request.name])
 
     async def SummarizeText(self, request: Any, context: Any) -> Any:
         self.to_summarise.append(request)
@@ -78,7 +89,12 @@ class Neighbours(
     async def PublishEvents(
         self, request: Any, context: Any
     ) -> signaling_pb2.PublishEventsResponse:
-        self.events.extend(request.events)
+        how = self.signaling.pop(0) if self.signaling else ""
+        if how != "away":
+            self.events.extend(request.events)
+            self.published.setdefault(request.request_id, request)
+        if how:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, how)
         return signaling_pb2.PublishEventsResponse()
 
     async def RecordAuditEvents(self, request: Any, context: Any) -> Any:
@@ -206,6 +222,7 @@ async def stand_with(
     user_pb2_grpc.add_AuthServiceServicer_to_server(Keys(key), mesh)
     ai_pb2_grpc.add_TextServiceServicer_to_server(neighbours, mesh)
     media_pb2_grpc.add_RoomServiceServicer_to_server(neighbours, mesh)
+    library_pb2_grpc.add_LibraryServiceServicer_to_server(neighbours, mesh)
     signaling_pb2_grpc.add_EventServiceServicer_to_server(neighbours, mesh)
     admin_pb2_grpc.add_AuditServiceServicer_to_server(neighbours, mesh)
     port = mesh.add_insecure_port("127.0.0.1:0")

@@ -17,7 +17,7 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from parley.media.v1 import media_pb2, media_pb2_grpc
-from parley.meeting.v1 import meeting_pb2, meeting_pb2_grpc
+from parley.meeting.v1 import meeting_pb2, meeting_pb2_grpc, notes_pb2, notes_pb2_grpc
 from parley.signaling.v1 import signaling_pb2, signaling_pb2_grpc
 from parley.signaling.v1.signaling_pb2 import ClientMessage, ServerMessage
 
@@ -35,10 +35,11 @@ LONG_SECONDS = 20.0
 
 
 @dataclass
-class Meeting(meeting_pb2_grpc.PresenceServiceServicer):
-    """Notes who came and left; answers with `error` where that is set."""
+class Meeting(meeting_pb2_grpc.PresenceServiceServicer, notes_pb2_grpc.NotesServiceServicer):
+    """Notes who came and left, and what they wrote; answers with `error` where that is set."""
 
     reports: list[tuple[str, int]] = field(default_factory=list)
+    written: list[tuple[str, bytes]] = field(default_factory=list)
     error: DomainError | None = None
 
     async def ReportPresence(
@@ -48,6 +49,14 @@ class Meeting(meeting_pb2_grpc.PresenceServiceServicer):
             raise self.error
         self.reports.append((request.participant, request.state))
         return meeting_pb2.ReportPresenceResponse()
+
+    async def ApplyNotesUpdate(
+        self, request: notes_pb2.ApplyNotesUpdateRequest, context: Any
+    ) -> notes_pb2.ApplyNotesUpdateResponse:
+        if self.error is not None:
+            raise self.error
+        self.written.append((request.participant, request.update))
+        return notes_pb2.ApplyNotesUpdateResponse()
 
     def left(self, participant: str) -> int:
         return self.reports.count((participant, meeting_pb2.PARTICIPANT_STATE_LEFT))
@@ -204,7 +213,12 @@ class Stand:
 
     async def start_apart(self) -> asyncio.subprocess.Process:
         """Start one more as an operating system process of its own, that can be killed."""
-        config = dataclasses.replace(self.config, listen=f"127.0.0.1:{free_port()}")
+        ports = free_port(), free_port()
+        config = dataclasses.replace(
+            self.config,
+            listen=f"127.0.0.1:{ports[0]}",
+            websocket_listen=f"127.0.0.1:{ports[1]}",
+        )
         values = {f"PARLEY_{k.upper()}": str(v) for k, v in dataclasses.asdict(config).items()}
         environment = {**os.environ, **values, "PYTHONPATH": os.pathsep.join(sys.path)}
         process = await asyncio.create_subprocess_exec(
@@ -215,7 +229,7 @@ class Stand:
             stdout=asyncio.subprocess.DEVNULL,
         )
         self.stack.push_async_callback(_reaped, process)
-        self.processes.append(Running(int(config.listen.rpartition(":")[2]), 0, 0))
+        self.processes.append(Running(ports[0], 0, ports[1]))
         await until_well(config.listen)
         return process
 
@@ -266,6 +280,7 @@ async def standing(
     peers = ServiceConfig(mesh="", service_key=identities / "meeting.key", **common)
     servicers = {
         meeting_pb2_grpc.add_PresenceServiceServicer_to_server: meeting,
+        notes_pb2_grpc.add_NotesServiceServicer_to_server: meeting,
         media_pb2_grpc.add_RoomServiceServicer_to_server: media,
     }
     async with AsyncExitStack() as stack:

@@ -58,7 +58,7 @@ class Captioner:
         while self._dictation.is_due() or not self._is_finished:
             await self._due.wait()
             if self._dictation.is_due():
-                async with self._desk.turn(self._room, self._dictation.has_ended):
+                async with self._desk.turn(self._room, self._dictation.urgency):
                     await self._do(self._dictation.next())
             self._look()
 

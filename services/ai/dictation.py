@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from services.ai.desk import Urgency
 from services.ai.speech import Memory, Understood, Word
 from services.ai.vad import CHUNK, SAMPLE_RATE, Samples, Step
 
@@ -127,9 +128,11 @@ class Dictation:
             self._close(self._open)
             self._open = None
 
-    def has_ended(self) -> bool:
-        """Tell whether a segment that has ended waits."""
-        return bool(self._closed)
+    def urgency(self) -> Urgency:
+        """Tell how urgent the next job is."""
+        if self._closed:
+            return Urgency.FINAL
+        return Urgency.NEXT if self._open is not None and self._open.asked else Urgency.FIRST
 
     def is_due(self) -> bool:
         """Tell whether there is a job."""

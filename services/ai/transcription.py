@@ -8,7 +8,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from services.ai.desk import Desk
+from services.ai.desk import Desk, Urgency
 from services.ai.dictation import Dictation, Hypothesis, Job
 from services.ai.recordings import PIECE_BYTES, pieces
 from services.ai.speech import Recogniser, Settings
@@ -52,7 +52,7 @@ class Transcriber:
     async def _understood(
         self, job: Job, room: str, settings: Settings, dictation: Dictation
     ) -> Hypothesis | None:
-        async with self.desk.turn(room, lambda: False):
+        async with self.desk.turn(room, lambda: Urgency.NEXT):
             understood = await self.desk.run(
                 lambda: self.recogniser.understand(
                     job.samples, settings, job.segment.memory, final=True

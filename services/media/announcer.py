@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+
 import grpc
 from parley.signaling.v1 import signaling_pb2, signaling_pb2_grpc
 
@@ -23,6 +25,7 @@ class Announcer(Backlog[signaling_pb2.Event]):
     def __init__(self, mesh: grpc.aio.Channel) -> None:
         super().__init__(self._publish, _dropped, WAITING)
         self._stub = signaling_pb2_grpc.EventServiceStub(mesh)
+        self._sending: tuple[list[signaling_pb2.Event], str] = ([], "")
 
     @property
     def is_behind(self) -> bool:
@@ -34,7 +37,12 @@ class Announcer(Backlog[signaling_pb2.Event]):
         self.put(room, signaling_pb2.Event(participant=participant, message=message))
 
     async def _publish(self, room: str, events: list[signaling_pb2.Event]) -> None:
-        request = signaling_pb2.PublishEventsRequest(meeting=room, events=events)
+        """Publish; what is tried again is the same list, and the same request."""
+        if self._sending[0] is not events:
+            self._sending = events, str(uuid.uuid4())
+        request = signaling_pb2.PublishEventsRequest(
+            meeting=room, events=events, request_id=self._sending[1]
+        )
         await self._stub.PublishEvents(request, timeout=TIMEOUT_SECONDS)
 
 

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from functools import partial
 
 from parley.ai.v1 import ai_pb2, ai_pb2_grpc
 from parley.ai.v1.ai_pb2 import FaceExpressions
@@ -47,7 +46,7 @@ class Senses:
     scribe: Scribe
     translator: Translator
     finishing: set[Tap] = field(default_factory=set)
-    """Taps of rooms that have moved on, which still tell what was said."""
+    """Taps that get no more sound, and still tell what was said."""
 
 
 @dataclass(slots=True, eq=False)
@@ -85,6 +84,7 @@ class Attention:
         self._by_ticket = Analysis()
         self._is_over = False
         self._taps: dict[str, tuple[PublishedTrack, Tap]] = {}
+        self._leaving: set[Tap] = set()
         self._gazes: dict[str, tuple[PublishedTrack, Gaze]] = {}
         self._mood = Mood()
         self._mood_at = 0.0
@@ -114,11 +114,10 @@ class Attention:
         """Attend to nothing any more, since the room is another worker's; tell what was being said, or not that either."""
         self._is_over = True
         if tells:
-            finishing = self._senses.finishing
             for _, tap in self._taps.values():
-                finishing.add(tap)
-                tap.finish(partial(finishing.discard, tap))
+                self._finish(tap)
             self._taps.clear()
+            self._leaving.clear()
         self._let_go()
 
     def hears(self, track: PublishedTrack) -> bool:
@@ -166,9 +165,9 @@ class Attention:
             self._mood.forget(track.participant)
 
     def forget(self, track: PublishedTrack) -> None:
-        """A track is gone."""
+        """A track is gone. What was being said is still told, if that is soon."""
         if (heard := self._taps.pop(track.id, None)) is not None:
-            heard[1].close()
+            self._finish(heard[1])
         if (seen := self._gazes.pop(track.id, None)) is not None:
             seen[1].close()
             self._mood.forget(track.participant)
@@ -197,13 +196,32 @@ class Attention:
     def _refresh(self) -> None:
         for track, tap in self._taps.values():
             tap.want(self._wanted(track))
+        if not self.analysis.captions:
+            self._drop_leaving()
         for track, _ in tuple(self._gazes.values()):
             if not self.sees(track):
                 _, gaze = self._gazes.pop(track.id)
                 gaze.close()
                 self._mood.forget(track.participant)
 
+    def _finish(self, tap: Tap) -> None:
+        """Have a tap tell what was being said, and then be gone."""
+        finishing, leaving = self._senses.finishing, self._leaving
+        finishing.add(tap)
+        leaving.add(tap)
+
+        def over() -> None:
+            finishing.discard(tap)
+            leaving.discard(tap)
+
+        tap.finish(over)
+
+    def _drop_leaving(self) -> None:
+        for tap in tuple(self._leaving):
+            tap.close()
+
     def _let_go(self) -> None:
+        self._drop_leaving()
         for _, tap in self._taps.values():
             tap.close()
         for _, gaze in self._gazes.values():
@@ -213,11 +231,15 @@ class Attention:
         self._mood.clear()
 
     def _tap(self, track: PublishedTrack) -> Tap:
-        ear = _Heard(track, self._on_speaking, self._said)
+        ear = _Heard(track, self._spoke, self._said)
         senses = self._senses
         tap = Tap(senses.ai, senses.hearing, track.participant, track.id, ear)
         tap.want(self._wanted(track))
         return tap
+
+    def _spoke(self, track: PublishedTrack, speaking: bool) -> None:  # as an Ear hears it
+        if track.id in self._taps:
+            self._on_speaking(track, speaking)
 
     def _said(self, track: PublishedTrack, hypothesis: Hypothesis) -> None:
         speech = hypothesis.speech

@@ -22,12 +22,14 @@ GAIN = 4.0
 MAX_DELTAS = 60
 THRESHOLD_START_MS = 12.5
 THRESHOLD_MS = (6.0, 600.0)
+NOISE = 1.0
+"""A rise is one when it is more than so many times what single delays stray from the line: jitter rises and falls again."""
 STANDING_MS = 120.0
 """So much more delay than the least of late is a queue that stands: one that is full grows no more."""
+PATIENCE_MS = 1000.0
+"""A queue shrinks where less is sent: what stands for so long is none, and the way a longer one."""
 LEAP_MS = 3000.0
 """No queue grows by so much from one burst to the next."""
-FORGOTTEN_MS = 20.0
-"""By so much a second the least delay is forgotten: the way may have become a longer one."""
 
 
 class Trend:
@@ -38,12 +40,13 @@ class Trend:
         self._before: tuple[float, float] | None = None
         self._burst: tuple[float, float] | None = None
         self._burst_began = 0.0
-        self._delay = self._smoothed = self._least = 0.0
+        self._delay = self._smoothed = self._least = self._noise = 0.0
         self._points: deque[tuple[float, float]] = deque(maxlen=WINDOW)
         self._count = 0
         self._threshold = THRESHOLD_START_MS
         self._slope = 0.0
         self._over_since: float | None = None
+        self._standing_since: float | None = None
 
     def receive(self, groups: Sequence[Group]) -> None:
         """Take groups, in the order of sending."""
@@ -79,26 +82,36 @@ class Trend:
         if self._count < MAX_DELTAS:
             self._count += 1
         delay = self._delay = self._delay + arrived - sent
-        least = self._least + FORGOTTEN_MS * arrived / 1000
-        self._least = delay if delay < least else least
+        self._least = min(self._least, delay)
         self._smoothed += (1 - SMOOTHING) * (delay - self._smoothed)
+        self._noise += (1 - SMOOTHING) * (abs(delay - self._smoothed) - self._noise)
         self._points.append((burst[1], self._smoothed))
 
-    @property
-    def _is_standing(self) -> bool:
+    def _is_standing(self, now_ms: float) -> bool:
         """Tell whether there is a queue that does not grow only because it is full."""
-        return self._smoothed - self._least > STANDING_MS
+        if self._smoothed - self._least <= STANDING_MS:
+            self._standing_since = None
+            return False
+        if self._standing_since is None:
+            self._standing_since = now_ms
+        if now_ms - self._standing_since <= PATIENCE_MS:
+            return True
+        self._standing_since, self._least = None, self._smoothed
+        return False
 
     def _detect(self, slope: float, sent_ms: float, now_ms: float) -> None:
         modified = self._count * slope * GAIN
         if modified > self._threshold:
             if self._over_since is None:  # one look alone may have been at a moment's jitter
                 self._over_since = now_ms
-            if now_ms - self._over_since > 10 and slope >= self._slope:
+            rise = slope * (now_ms - self._points[0][0])
+            is_rising = slope >= self._slope and rise > NOISE * self._noise
+            if now_ms - self._over_since > 10 and is_rising:
                 self.state = 1
         else:
             self._over_since = None
-            self.state = -1 if modified < -self._threshold else int(self._is_standing)
+            is_standing = self._is_standing(now_ms)
+            self.state = -1 if modified < -self._threshold else int(is_standing)
         self._slope = slope
         distance = abs(modified) - self._threshold
         if distance < 15:  # what is far off is a leap, not a trend (§5.4)

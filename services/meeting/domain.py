@@ -251,17 +251,20 @@ class Participant:
     join_time: datetime
     leave_time: datetime | None = None
     consent: Consent = field(default_factory=Consent)
+    connect_time: datetime | None = None
+    """When its ticket was first used."""
 
     @property
     def name(self) -> str:
         """The resource name, `meetings/{code}/participants/{id}`."""
         return f"meetings/{self.meeting_code}/participants/{self.id}"
 
-    def connected(self) -> Participant:
+    def connected(self, now: datetime) -> Participant:
         """Its ticket was used. Raises ParticipantGone."""
         if self.state is ParticipantState.LEFT:
             raise ParticipantGone(participant=self.name)
-        return replace(self, state=ParticipantState.CONNECTED)
+        came = self.connect_time or now
+        return replace(self, state=ParticipantState.CONNECTED, connect_time=came)
 
     def left(self, now: datetime) -> Participant:
         """It is gone; leaving twice changes nothing."""

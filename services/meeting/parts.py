@@ -9,8 +9,12 @@ from typing import Any
 
 import grpc
 from parley.meeting.v1 import (
+    chat_pb2_grpc,
     meeting_pb2_grpc,
+    notes_pb2_grpc,
     participant_pb2_grpc,
+    poll_pb2_grpc,
+    report_pb2_grpc,
     settings_pb2_grpc,
     transcript_pb2_grpc,
 )
@@ -19,11 +23,22 @@ from chassis.auth import ServiceIdentity
 from chassis.clock import Clock
 from chassis.db import Database
 from services.meeting.caption_servicer import CaptionServicer
+from services.meeting.chat_servicer import ChatServicer, SharingServicer
+from services.meeting.chat_store import ChatStore
 from services.meeting.config import Config
+from services.meeting.herald import Herald
+from services.meeting.notes_scribe import Scribe
+from services.meeting.notes_servicer import NotesServicer
+from services.meeting.notes_store import NotesStore
 from services.meeting.participant_servicer import ParticipantServicer
 from services.meeting.peers import Peers
+from services.meeting.poll_servicer import PollServicer
+from services.meeting.poll_store import PollStore
 from services.meeting.recap import Recaps
+from services.meeting.report_servicer import ReportServicer
+from services.meeting.report_store import ReportStore
 from services.meeting.retention import Retention
+from services.meeting.room_events import RoomEvents
 from services.meeting.servicer import MeetingServicer, PresenceServicer
 from services.meeting.settings_servicer import SettingsServicer
 from services.meeting.store import Store
@@ -65,7 +80,21 @@ def put_together(
     participants = ParticipantServicer(store, telling, clock, emotions_allowed=config.emotions)
     captions = CaptionServicer(store, transcripts, clock)
     records = TranscriptServicer(store, transcripts, summaries, recaps, clock)
+    chats, polls = ChatStore(database), PollStore(database)
+    notes, scribe = NotesStore(database), Scribe()
+    herald = Herald(RoomEvents(database), peers, clock)
     servicers = {
+        chat_pb2_grpc.add_ChatServiceServicer_to_server: ChatServicer(
+            store, chats, herald, peers, clock
+        ),
+        notes_pb2_grpc.add_NotesServiceServicer_to_server: NotesServicer(
+            store, notes, scribe, herald, clock
+        ),
+        report_pb2_grpc.add_ReportServiceServicer_to_server: ReportServicer(
+            store, ReportStore(database), notes, clock
+        ),
+        chat_pb2_grpc.add_SharingServiceServicer_to_server: SharingServicer(chats),
+        poll_pb2_grpc.add_PollServiceServicer_to_server: PollServicer(store, polls, herald, clock),
         meeting_pb2_grpc.add_MeetingServiceServicer_to_server: meetings,
         meeting_pb2_grpc.add_PresenceServiceServicer_to_server: PresenceServicer(store, clock),
         settings_pb2_grpc.add_SettingsServiceServicer_to_server: settings,
@@ -73,7 +102,8 @@ def put_together(
         transcript_pb2_grpc.add_CaptionServiceServicer_to_server: captions,
         transcript_pb2_grpc.add_TranscriptServiceServicer_to_server: records,
     }
-    return Parts(servicers, (telling.run, recaps.run, Retention(transcripts, clock).run))
+    retention = Retention(transcripts, chats, polls, clock)
+    return Parts(servicers, (telling.run, recaps.run, retention.run, herald.run, scribe.run))
 
 
 def _turn(config: Config) -> Turn | None:

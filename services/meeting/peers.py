@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from uuid import uuid4
 
 import grpc
 from parley.ai.v1 import ai_pb2, ai_pb2_grpc
-from parley.media.v1 import media_pb2, media_pb2_grpc
+from parley.media.v1 import library_pb2, library_pb2_grpc, media_pb2, media_pb2_grpc
 from parley.meeting.v1 import settings_pb2
 from parley.signaling.v1 import signaling_pb2, signaling_pb2_grpc
 from parley.user.v1 import admin_pb2, admin_pb2_grpc
@@ -19,6 +20,7 @@ from parley.user.v1 import admin_pb2, admin_pb2_grpc
 from chassis import logs
 from chassis.channels import relayed
 from services.meeting.audit import AuditEvent
+from services.meeting.room_events import Waiting
 
 ATTEMPTS = 3
 FIRST_DELAY_SECONDS = 0.2
@@ -34,6 +36,7 @@ class Peers:
         self._events = signaling_pb2_grpc.EventServiceStub(mesh)
         self._rooms = media_pb2_grpc.RoomServiceStub(mesh)
         self._texts = ai_pb2_grpc.TextServiceStub(mesh)
+        self._library = library_pb2_grpc.LibraryServiceStub(mesh)
         self._audit = admin_pb2_grpc.AuditServiceStub(mesh)
 
     async def meeting_ended(self, meeting: str) -> None:
@@ -72,6 +75,33 @@ class Peers:
         except grpc.aio.AioRpcError as error:
             raise relayed(error) from error
 
+    async def publish(self, waiting: Waiting) -> None:
+        """Tell a room what waits for it, once. Raises what signaling answers."""
+        events = [
+            signaling_pb2.Event(
+                participant=event.participant,
+                message=signaling_pb2.ServerMessage.FromString(event.payload),
+            )
+            for event in waiting.events
+        ]
+        request = signaling_pb2.PublishEventsRequest(
+            meeting=waiting.meeting, events=events, request_id=str(waiting.batch)
+        )
+        try:
+            await self._events.PublishEvents(request, timeout=TIMEOUT_SECONDS)
+        except grpc.aio.AioRpcError as error:
+            raise relayed(error) from error
+
+    async def owner_of(self, name: str, metadata: Iterable[tuple[str, str | bytes]]) -> str:
+        """Tell whose a file is, `users/{id}`, to who calls with this metadata. Raises what the library answers."""
+        token = tuple((key, value) for key, value in metadata if key == "authorization")
+        request = library_pb2.GetMediaRequest(name=name)
+        try:
+            media = await self._library.GetMedia(request, timeout=TIMEOUT_SECONDS, metadata=token)
+        except grpc.aio.AioRpcError as error:
+            raise relayed(error) from error
+        return media.owner
+
     async def summarise(
         self, lines: Iterable[ai_pb2.TextLine], language: str, seconds: float
     ) -> ai_pb2.SummarizeTextResponse:
@@ -83,7 +113,9 @@ class Peers:
             raise relayed(error) from error
 
     async def _publish(self, meeting: str, event: signaling_pb2.Event) -> None:
-        request = signaling_pb2.PublishEventsRequest(meeting=meeting, events=[event])
+        request = signaling_pb2.PublishEventsRequest(
+            meeting=meeting, events=[event], request_id=str(uuid4())
+        )
         await _told(lambda: self._events.PublishEvents(request, timeout=TIMEOUT_SECONDS))
 
 

@@ -10,20 +10,29 @@ import asyncio
 from chassis import logs, telemetry
 from chassis.clock import Clock
 from chassis.errors import DomainError
+from services.meeting.chat_store import ChatStore
+from services.meeting.poll_store import PollStore
 from services.meeting.transcript_store import TranscriptStore
 
 SWEEP_SECONDS = 60.0
 
 log = logs.get("meeting.retention")
 
+_written = telemetry.counter(
+    "meeting_chat_messages_expired", "Chat messages that had been kept long enough."
+)
 _gone = telemetry.counter("meeting_segments_expired", "Segments that had been kept long enough.")
 
 
 class Retention:
     """Deletes what is due."""
 
-    def __init__(self, transcripts: TranscriptStore, clock: Clock) -> None:
+    def __init__(
+        self, transcripts: TranscriptStore, chats: ChatStore, polls: PollStore, clock: Clock
+    ) -> None:
         self._transcripts = transcripts
+        self._chats = chats
+        self._polls = polls
         self._clock = clock
 
     async def run(self) -> None:
@@ -40,6 +49,11 @@ class Retention:
         while gone := await self._transcripts.let_go(self._clock.now()):
             _gone.inc(gone)
             log.info("segments expired", count=gone)
+        while gone := await self._chats.let_go(self._clock.now()):
+            _written.inc(gone)
+            log.info("chat messages expired", count=gone)
+        while forgotten := await self._polls.forget_voters(self._clock.now()):
+            log.info("voters forgotten", count=forgotten)
 
 
 __all__ = ["Retention"]

@@ -11,7 +11,6 @@ from parley.meeting.v1 import meeting_pb2, meeting_pb2_grpc
 from chassis import paging
 from chassis.auth import user_principal
 from chassis.clock import Clock
-from chassis.paging import PageTokenInvalid
 from services.meeting.domain import (
     DEFAULT_CAPACITY,
     Meeting,
@@ -108,7 +107,9 @@ class MeetingServicer(meeting_pb2_grpc.MeetingServiceServicer):
     ) -> meeting_pb2.ListMeetingsResponse:
         """List the caller's meetings, newest first."""
         size, caller = request.page_size or DEFAULT_MEETINGS, _caller()
-        found = await self._store.meetings_of(caller, _position(request.page_token), size + 1)
+        found = await self._store.meetings_of(
+            caller, paging.moment_and_id(request.page_token), size + 1
+        )
         token = (
             _token(found[size - 1][0].create_time, found[size - 1][0].id)
             if len(found) > size
@@ -175,7 +176,10 @@ class MeetingServicer(meeting_pb2_grpc.MeetingServiceServicer):
         meeting = await self._store.readable(_code(request.parent), _caller())
         size = request.page_size or DEFAULT_PARTICIPANTS
         found = await self._store.participants(
-            meeting.id, _position(request.page_token), size + 1, with_left=request.show_left
+            meeting.id,
+            paging.moment_and_id(request.page_token),
+            size + 1,
+            with_left=request.show_left,
         )
         token = _token(found[size - 1].join_time, found[size - 1].id) if len(found) > size else ""
         shown = [participant_proto(participant) for participant in found[:size]]
@@ -242,7 +246,7 @@ class PresenceServicer(meeting_pb2_grpc.PresenceServiceServicer):
                 await transaction.change(participant.left(now))
             else:
                 transaction.change_meeting(transaction.meeting.started(now))
-                await transaction.change(participant.connected())
+                await transaction.change(participant.connected(now))
             meeting = transaction.meeting
         _, count = await self._store.meeting(code)
         return meeting_pb2.ReportPresenceResponse(
@@ -312,13 +316,3 @@ def _request_id(text: str) -> UUID | None:
 
 def _token(time: datetime, identifier: UUID) -> str:
     return paging.encode((time.isoformat(), str(identifier)))
-
-
-def _position(token: str) -> tuple[datetime, UUID] | None:
-    if not (values := paging.decode(token)):
-        return None
-    try:
-        time, identifier = values
-        return datetime.fromisoformat(time), UUID(identifier)
-    except ValueError:
-        raise PageTokenInvalid from None

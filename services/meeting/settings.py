@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from enum import StrEnum
 from typing import Any
 
 from chassis.errors import FailedPrecondition, InvalidArgument
@@ -148,6 +149,15 @@ class LanguageNotSupported(InvalidArgument):
     message = "Speech in this language is not recognised."
 
 
+class ChatPolicy(StrEnum):
+    """Who may chat."""
+
+    EVERYONE = "everyone"
+    PUBLIC = "public"
+    HOSTS = "hosts"
+    OFF = "off"
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Whether guests may come, and what is done with what is said and shown in a meeting. Neither, at first."""
@@ -161,6 +171,8 @@ class Settings:
     language_code: str = ""
     translation_language_codes: tuple[str, ...] = ()
     vocabulary: tuple[str, ...] = ()
+    chat_policy: ChatPolicy = ChatPolicy.EVERYONE
+    chat_retention_seconds: int = RETENTION_SECONDS
 
     @property
     def listens(self) -> bool:
@@ -211,6 +223,8 @@ def settings_of(kept: Mapping[str, Any]) -> Settings:
     values: dict[str, Any] = {
         name: tuple(each) if isinstance(each, list) else each for name, each in known.items()
     }
+    if "chat_policy" in values:
+        values["chat_policy"] = ChatPolicy(values["chat_policy"])
     return Settings(**values)
 
 
@@ -228,6 +242,7 @@ __all__ = [
     "RETENTION_SECONDS",
     "SWITCHES",
     "CaptionsOff",
+    "ChatPolicy",
     "Consent",
     "EmotionsNotAllowed",
     "LanguageNotSupported",

@@ -18,7 +18,7 @@ from chassis.errors import InvalidArgument, Unimplemented
 from services.meeting import audit
 from services.meeting.domain import Meeting
 from services.meeting.peers import Peers
-from services.meeting.settings import RETENTION_SECONDS, SWITCHES, MeetingEncrypted
+from services.meeting.settings import RETENTION_SECONDS, SWITCHES, ChatPolicy, MeetingEncrypted
 from services.meeting.store import MeetingTransaction, Store
 from services.meeting.telling import Telling
 
@@ -33,12 +33,22 @@ STORED = frozenset(
         "language_code",
         "translation_language_codes",
         "vocabulary",
+        "chat_policy",
+        "chat_retention",
     }
 )
 """What is kept as settings; whether a meeting is encrypted is kept with it."""
 BUILT = STORED | {"end_to_end_encrypted"}
 
+CHAT_POLICIES = {
+    ChatPolicy.EVERYONE: settings_pb2.CHAT_POLICY_EVERYONE,
+    ChatPolicy.PUBLIC: settings_pb2.CHAT_POLICY_PUBLIC,
+    ChatPolicy.HOSTS: settings_pb2.CHAT_POLICY_HOSTS,
+    ChatPolicy.OFF: settings_pb2.CHAT_POLICY_OFF,
+}
+
 _IDENTITY = frozenset({"name", "etag"})
+_CHOSEN = {proto: policy for policy, proto in CHAT_POLICIES.items()}
 
 
 class SettingsServicer(settings_pb2_grpc.SettingsServiceServicer):
@@ -107,7 +117,7 @@ def settings_proto(meeting: Meeting) -> settings_pb2.Settings:
         etag=meeting.etag,
         screen_sharing_allowed=True,
         host_leave_policy=settings_pb2.HOST_LEAVE_POLICY_HAND_OVER,
-        chat_policy=settings_pb2.CHAT_POLICY_EVERYONE,
+        chat_policy=CHAT_POLICIES[kept.chat_policy],
         guests_allowed=kept.guests_allowed,
         captions=kept.captions,
         transcript=kept.transcript,
@@ -118,7 +128,7 @@ def settings_proto(meeting: Meeting) -> settings_pb2.Settings:
         vocabulary=kept.vocabulary,
         end_to_end_encrypted=meeting.end_to_end_encrypted,
     )
-    shown.chat_retention.seconds = RETENTION_SECONDS
+    shown.chat_retention.seconds = kept.chat_retention_seconds
     shown.transcript_retention.seconds = kept.transcript_retention_seconds
     return shown
 
@@ -128,9 +138,11 @@ def _values(wanted: settings_pb2.Settings, paths: Collection[str]) -> dict[str, 
     values: dict[str, Any] = {}
     for path in paths:
         value = getattr(wanted, path)
-        if path == "transcript_retention":
-            is_set = wanted.HasField("transcript_retention")
-            values["transcript_retention_seconds"] = value.seconds if is_set else RETENTION_SECONDS
+        if path in ("transcript_retention", "chat_retention"):
+            is_set = wanted.HasField(path)  # type: ignore[arg-type]  # one of the two
+            values[f"{path}_seconds"] = value.seconds if is_set else RETENTION_SECONDS
+        elif path == "chat_policy":
+            values[path] = _CHOSEN.get(value, ChatPolicy.EVERYONE)
         elif isinstance(value, bool | str):
             values[path] = value
         else:

@@ -12,7 +12,17 @@ from dataclasses import asdict, fields
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, ScalarSelect, String, bindparam, exists, func, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    ScalarSelect,
+    String,
+    bindparam,
+    case,
+    exists,
+    func,
+    select,
+    tuple_,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -47,6 +57,15 @@ class MeetingTransaction:
         self._session = session
         self._row = row
         self.meeting = to_meeting(row)
+
+    @property
+    def session(self) -> AsyncSession:
+        """The transaction, for what else is kept of the meeting."""
+        return self._session
+
+    async def latest_of(self, user_id: UUID) -> Participant | None:
+        """Find the participant that a user has here, or had last."""
+        return await _latest_of(self._session, self.meeting.id, user_id)
 
     async def present(self) -> list[Participant]:
         """Read those who are joining or connected."""
@@ -92,6 +111,7 @@ class MeetingTransaction:
         row = await self._session.get_one(ParticipantRow, participant.id)
         row.state, row.leave_time = participant.state.value, participant.leave_time
         row.consent = stored(participant.consent)
+        row.connect_time = participant.connect_time
 
     async def request_summary(self, now: datetime, due: datetime) -> None:
         """Have the meeting summarised, from `due` on."""
@@ -190,6 +210,11 @@ class Store:
             raise NotParticipant(meeting=meeting.name)
         return meeting
 
+    async def latest_of(self, meeting_id: UUID, user_id: UUID) -> Participant | None:
+        """Find the participant that a user has in a meeting, or had last."""
+        async with self._database.begin() as session:
+            return await _latest_of(session, meeting_id, user_id)
+
     async def has_joined(self, meeting_id: UUID, user_id: UUID) -> bool:
         """Tell whether a user has ever joined a meeting."""
         where = (ParticipantRow.meeting_id == meeting_id) & (ParticipantRow.user_id == user_id)
@@ -232,6 +257,19 @@ def _connected_count() -> ScalarSelect[int]:
         .correlate(MeetingRow)
         .scalar_subquery()
     )
+
+
+async def _latest_of(session: AsyncSession, meeting_id: UUID, user_id: UUID) -> Participant | None:
+    where = (ParticipantRow.meeting_id == meeting_id) & (ParticipantRow.user_id == user_id)
+    by_state = case(
+        {ParticipantState.CONNECTED.value: 0, ParticipantState.JOINING.value: 1},
+        value=ParticipantRow.state,
+        else_=2,
+    )
+    query = select(ParticipantRow).where(where)
+    query = query.order_by(by_state, ParticipantRow.join_time.desc()).limit(1)
+    row = (await session.execute(query)).scalar_one_or_none()
+    return None if row is None else to_participant(row)
 
 
 async def _participants(

@@ -70,6 +70,7 @@ class ParticipantRow(Base):
     leave_time: Mapped[datetime | None]
     request_id: Mapped[UUID | None]
     consent: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    connect_time: Mapped[datetime | None]
 
 
 class AuditRow(Base):
@@ -179,6 +180,7 @@ def participant_row(participant: Participant, request_id: UUID | None) -> Partic
         leave_time=participant.leave_time,
         request_id=request_id,
         consent=stored(participant.consent),
+        connect_time=participant.connect_time,
     )
 
 
@@ -195,6 +197,7 @@ def to_participant(row: ParticipantRow) -> Participant:
         join_time=row.join_time,
         leave_time=row.leave_time,
         consent=consent_of(row.consent),
+        connect_time=row.connect_time,
     )
 
 

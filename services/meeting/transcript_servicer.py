@@ -24,7 +24,7 @@ from services.meeting.store import Store
 from services.meeting.summary import Point
 from services.meeting.summary_store import SummaryStore
 from services.meeting.transcript import Entry, Form, Segment, one_line
-from services.meeting.transcript_store import Position, TranscriptStore
+from services.meeting.transcript_store import TranscriptStore
 
 DEFAULT_SEGMENTS = 100
 
@@ -60,7 +60,7 @@ class TranscriptServicer(transcript_pb2_grpc.TranscriptServiceServicer):
         """List what was said, in order of time."""
         meeting = await self._readable(request.parent)
         size = request.page_size or DEFAULT_SEGMENTS
-        after, since = _position(request.page_token), _time(request, "start_time")
+        after, since = paging.moment_and_id(request.page_token), _time(request, "start_time")
         found = await self._transcripts.page(
             meeting, size + 1, after, one_line(request.query), since
         )
@@ -210,16 +210,6 @@ def _time(request: Message, field: str) -> datetime | None:
 
 def _token(segment: Segment) -> str:
     return paging.encode((segment.start_time.isoformat(), str(segment.id)))
-
-
-def _position(token: str) -> Position | None:
-    if not (values := paging.decode(token)):
-        return None
-    try:
-        time, identifier = values
-        return datetime.fromisoformat(time), UUID(identifier)
-    except ValueError:
-        raise paging.PageTokenInvalid from None
 
 
 __all__ = ["TranscriptServicer", "segment_proto"]

@@ -9,6 +9,7 @@ from parley.signaling.v1.signaling_pb2 import ClientMessage, ServerMessage
 
 from chassis.errors import Unimplemented
 from services.signaling.domain import Session
+from services.signaling.gestures import Gestures
 from services.signaling.peers import Peers
 
 Handler = Callable[[Session, ClientMessage], Awaitable[ServerMessage]]
@@ -17,8 +18,9 @@ Handler = Callable[[Session, ClientMessage], Awaitable[ServerMessage]]
 class Answers:
     """Answers what clients ask once they are in."""
 
-    def __init__(self, peers: Peers) -> None:
+    def __init__(self, peers: Peers, gestures: Gestures) -> None:
         self._peers = peers
+        self._gestures = gestures
         self._handlers: dict[str, Handler] = {
             "ping": self._ping,
             "start_media": self._start_media,
@@ -28,6 +30,9 @@ class Answers:
             "set_track_muted": self._set_track_muted,
             "restart_ice": self._restart_ice,
             "set_subscriptions": self._set_subscriptions,
+            "send_reaction": self._send_reaction,
+            "set_hand_raised": self._set_hand_raised,
+            "update_notes": self._update_notes,
         }
 
     async def answer(self, session: Session, message: ClientMessage) -> ServerMessage:
@@ -63,6 +68,19 @@ class Answers:
 
     async def _set_subscriptions(self, session: Session, message: ClientMessage) -> ServerMessage:
         await self._peers.set_subscriptions(session.participant, message.set_subscriptions)
+        return ServerMessage(accepted=signaling_pb2.Accepted())
+
+    async def _send_reaction(self, session: Session, message: ClientMessage) -> ServerMessage:
+        await self._gestures.react(session, message.send_reaction.emoji)
+        return ServerMessage(accepted=signaling_pb2.Accepted())
+
+    async def _set_hand_raised(self, session: Session, message: ClientMessage) -> ServerMessage:
+        wanted = message.set_hand_raised
+        await self._gestures.set_hand(session, wanted.participant, raised=wanted.raised)
+        return ServerMessage(accepted=signaling_pb2.Accepted())
+
+    async def _update_notes(self, session: Session, message: ClientMessage) -> ServerMessage:
+        await self._peers.update_notes(session.participant, message.update_notes.update)
         return ServerMessage(accepted=signaling_pb2.Accepted())
 
     async def _restart_ice(self, session: Session, _message: ClientMessage) -> ServerMessage:

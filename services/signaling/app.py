@@ -44,7 +44,7 @@ async def running(config: Config, clock: Clock | None = None) -> AsyncIterator[R
         rooms = Rooms(redis, room_log)
         hall = Hall(
             config,
-            Sessions(redis, config.resume_seconds),
+            Sessions(redis, config.resume_seconds, config.presence_seconds),
             room_log,
             rooms,
             Peers(mesh),
@@ -56,7 +56,7 @@ async def running(config: Config, clock: Clock | None = None) -> AsyncIterator[R
             signaling_pb2_grpc.add_EventServiceServicer_to_server: EventServicer(hall),
         }
         async with (
-            _beside(rooms.run(), hall.run()),
+            _beside(rooms.run(), *hall.work()),
             websocket.listening(
                 hall,
                 config.websocket_listen,

@@ -1,16 +1,15 @@
 """A conversation: one live connection of a session, whatever transport carries it.
 
-It tells what the room's log has for it, and hears what the client says, at a bounded rate. It holds the session by
-renewing its lease; when another connection has taken the session, it ends.
+It tells what the room's log has for it, and hears what the client says, at a bounded rate. The keeper asks it now and then
+what is wrong with it, and cuts it.
 """
 
 from __future__ import annotations
 
-import asyncio
-import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Protocol
 
+import redis.exceptions
 from parley.signaling.v1 import signaling_pb2
 from parley.signaling.v1.signaling_pb2 import ClientMessage, ServerMessage
 
@@ -26,20 +25,23 @@ from services.signaling.domain import (
     ConnectionTooOld,
     RateLimited,
     Session,
-    SessionExpired,
+    Silent,
     TokenBucket,
     TooSlow,
 )
 from services.signaling.rooms import Subscription
-from services.signaling.sessions import Sessions
 
 IDLE_SECONDS = 15.0
 """Who has heard nothing for so long is told a `pong`, so that proxies stay content and its cursor moves."""
 STUCK_SECONDS = 30.0
 """How long a client may take to read one message."""
+SILENT_SECONDS = 25.0
+"""How long a client that has sent `ping` may say nothing: no TCP connection tells of a machine that has vanished."""
 LAST_MESSAGES = frozenset({"meeting_ended", "disconnected"})
 
 log = logs.get("signaling.conversation")
+
+REDIS_AWAY = (redis.exceptions.RedisError, OSError)
 
 _told = telemetry.counter("signaling_messages_out", "Server messages, by kind.", ("kind",))
 
@@ -54,8 +56,8 @@ class Listener(Protocol):
         """Do what a client says; its answer goes to the log."""
         ...
 
-    async def say(self, session: Session, message: ServerMessage) -> None:
-        """Append a message for one session."""
+    async def say(self, session: Session, message: ServerMessage, connection: str = "") -> None:
+        """Append a message for one session, or one connection of it."""
         ...
 
     async def refuse(self, session: Session, reply_to: str, error: DomainError) -> None:
@@ -64,23 +66,28 @@ class Listener(Protocol):
 
 
 class Conversation:
-    """Iterate `messages`; `listen` and `hold` run beside it, and end it by `cut`."""
+    """Iterate `messages`; `listen` runs beside it, and `cut` ends it."""
 
     def __init__(
         self,
         session: Session,
+        connection: str,
         subscription: Subscription,
         first: ServerMessage | None,
         listener: Listener,
         clock: Clock,
     ) -> None:
         self.session = session
+        self.connection = connection
+        self._answers_to = f"session:{session.id}"
         self._subscription = subscription
         self._first = first
         self._listener = listener
         self._clock = clock
         self._began = clock.monotonic()
         self._telling_since: float | None = None
+        self._heard = self._began
+        self._pings = False
         self._said = TokenBucket(MESSAGES_PER_SECOND, MESSAGE_BURST)
         self._faults = TokenBucket(FAULTS_PER_SECOND, FAULT_BURST)
         self.on_cut: Callable[[], object] | None = None
@@ -91,10 +98,13 @@ class Conversation:
             yield self._first
         async for entry in self._subscription.entries(IDLE_SECONDS):
             if entry is None:
-                await self._listener.say(self.session, ServerMessage(pong=signaling_pb2.Pong()))
+                await self._tell_that_we_are_here()
                 continue
             message = entry.message()
             kind = str(message.WhichOneof("message"))
+            if entry.to == self._answers_to:
+                self._heard = self._clock.monotonic()
+                self._pings = self._pings or kind == "pong"
             _told.labels(kind).inc()
             self._telling_since = self._clock.monotonic()
             yield message
@@ -106,9 +116,16 @@ class Conversation:
         """Do what a client says, in order, until it says no more; what goes wrong with that cuts the connection."""
         await self._or_cut(self._hear_all(frames))
 
-    async def hold(self, sessions: Sessions, connection: str, max_seconds: float) -> None:
-        """Renew the session's lease, and see that the connection gets neither stuck nor too old."""
-        await self._or_cut(self._hold(sessions, connection, max_seconds))
+    def fault(self, max_seconds: float) -> DomainError | None:
+        """Tell why the connection should be cut: it is too old, stuck, or its client has vanished."""
+        now = self._clock.monotonic()
+        if now - self._began > max_seconds:
+            return ConnectionTooOld(retry_after=0.1)
+        if self._telling_since is not None and now - self._telling_since > STUCK_SECONDS:
+            return TooSlow()
+        if self._pings and now - self._heard > SILENT_SECONDS:
+            return Silent(retry_after=0.1)
+        return None
 
     def cut(self, reason: DomainError) -> None:
         """End the connection; the session stays, to be resumed."""
@@ -116,8 +133,16 @@ class Conversation:
         if self.on_cut is not None:
             self.on_cut()
 
+    async def _tell_that_we_are_here(self) -> None:
+        pong = ServerMessage(pong=signaling_pb2.Pong())
+        try:
+            await self._listener.say(self.session, pong, self.connection)
+        except REDIS_AWAY as error:  # nobody can resume anywhere: the client may as well stay
+            log.warning("nothing can be said", error=type(error).__name__)
+
     async def _hear_all(self, frames: Frames) -> None:
         async for frame in frames:
+            self._heard = self._clock.monotonic()
             if isinstance(frame, DomainError):
                 await self._fault("", frame)
             elif not self._said.take(self._clock.monotonic()):
@@ -131,22 +156,6 @@ class Conversation:
             raise error
         await self._listener.refuse(self.session, reply_to, error)
 
-    async def _hold(self, sessions: Sessions, connection: str, max_seconds: float) -> None:
-        while True:
-            await asyncio.sleep(sessions.renew_seconds)
-            now = self._clock.monotonic()
-            if now - self._began > max_seconds:
-                raise ConnectionTooOld(retry_after=0.1)
-            if self._telling_since is not None and now - self._telling_since > STUCK_SECONDS:
-                raise TooSlow
-            try:
-                held = await sessions.renew(self.session, connection)
-            except Exception as exception:  # noqa: BLE001  # Redis away: the lease outlasts several renewals
-                log.warning("lease not renewed", error=type(exception).__name__)
-                continue
-            if not held:
-                raise SessionExpired
-
     async def _or_cut(self, work: Awaitable[None]) -> None:
         try:
             await work
@@ -157,9 +166,4 @@ class Conversation:
             self.cut(error)
 
 
-def new_connection() -> str:
-    """Make an id for a connection."""
-    return secrets.token_hex(8)
-
-
-__all__ = ["Conversation", "Frames", "Listener", "new_connection"]
+__all__ = ["REDIS_AWAY", "Conversation", "Frames", "Listener"]

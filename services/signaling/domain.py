@@ -13,6 +13,7 @@ from typing import Any
 from chassis.errors import (
     FailedPrecondition,
     InvalidArgument,
+    PermissionDenied,
     ResourceExhausted,
     Unauthenticated,
     Unavailable,
@@ -23,6 +24,10 @@ MESSAGE_BURST = 100.0
 FAULTS_PER_SECOND = 0.1
 FAULT_BURST = 10.0
 """Malformed or surplus messages that are answered; one more ends the connection."""
+
+
+HOSTS = frozenset({"host", "cohost"})
+"""Roles that may lower others' hands, and are told the room's mood."""
 
 
 class TicketInvalid(Unauthenticated):
@@ -67,6 +72,34 @@ class TooSlow(ResourceExhausted):
     message = "You read more slowly than the room speaks: resume."
 
 
+class StateLost(Unavailable):
+    """What you know of the room may be wrong. Resume at once: `joined` answers, and all is built anew from it."""
+
+    reason = "STATE_LOST"
+    message = "What you know of the room may be wrong: resume, and build it anew."
+
+
+class Silent(Unavailable):
+    """You have sent `ping` before, and then nothing for 25 seconds, or have hung up. Resume at once, if you are there."""
+
+    reason = "SILENT"
+    message = "Nothing was heard of you for too long: resume."
+
+
+class Simulated(Unavailable):
+    """You have asked for this failure by `simulate_scenario`. Resume at once."""
+
+    reason = "SIMULATED"
+    message = "The connection breaks, as you have asked: resume."
+
+
+class SimulationOff(FailedPrecondition):
+    """The operator allows no simulated failures. Test against a server that allows them."""
+
+    reason = "SIMULATION_OFF"
+    message = "This server simulates no failures."
+
+
 class RoomFull(ResourceExhausted):
     """The room holds as many participants as signaling carries in one. Try again when somebody has left."""
 
@@ -79,6 +112,20 @@ class TakenOver(FailedPrecondition):
 
     reason = "TAKEN_OVER"
     message = "The conversation goes on over another connection."
+
+
+class NotHost(PermissionDenied):
+    """Only hosts and co-hosts may do this to others."""
+
+    reason = "NOT_HOST"
+    message = "Only hosts may do this."
+
+
+class TooManyHands(ResourceExhausted):
+    """As many hands are raised in the room as it shows. Try again when some are lowered."""
+
+    reason = "TOO_MANY_HANDS"
+    message = "Too many hands are raised."
 
 
 class ConnectionTooOld(Unavailable):

@@ -1,18 +1,17 @@
-"""The hall: where conversations begin, and how a participant leaves.
+"""The hall: where conversations begin, and where what is said in them is done.
 
 Nothing here answers a client directly: every answer is appended to the room's log, and the client's connection, in
 this process or another, delivers it from there. Only `joined` is told by the connection itself, since it is the
-client's own `participant_joined` entry, seen from the inside: it has that entry's sequence.
+client's own `participant_joined` entry, seen from the inside: it has that entry's sequence. It also answers a `resume`
+that can't be exact: after a loss, after too long, or when the room already believes the participant gone.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 
-import grpc
-import redis.exceptions
 from google.protobuf.duration_pb2 import Duration
 from parley.meeting.v1 import meeting_pb2
 from parley.signaling.v1 import signaling_pb2
@@ -22,26 +21,31 @@ from chassis import logs, telemetry
 from chassis.auth import TokenInvalid, Trust
 from chassis.calls import check
 from chassis.clock import Clock
-from chassis.errors import DomainError, to_status
+from chassis.errors import DomainError, Unavailable, to_status
 from chassis.stopping import stop
 from services.signaling.answers import Answers
 from services.signaling.config import Config
-from services.signaling.conversation import Conversation, Frames, new_connection
+from services.signaling.conversation import REDIS_AWAY, Conversation, Frames
+from services.signaling.departures import Departures
 from services.signaling.domain import (
     Draining,
     JoinFirst,
     RoomFull,
     Session,
     SessionExpired,
+    SimulationOff,
     TicketInvalid,
     TooManyConnections,
     meeting_of,
     new_session,
 )
+from services.signaling.gestures import Gestures
+from services.signaling.keeper import Keeper
 from services.signaling.log import Event, RoomLog, Snapshot
 from services.signaling.peers import Peers
 from services.signaling.rooms import Rooms
-from services.signaling.sessions import Sessions
+from services.signaling.sessions import Sessions, Taken
+from services.signaling.simulation import Simulation
 
 TICKET_AUDIENCE = "parley-signaling"
 TICKET_ISSUER = "services/meeting"
@@ -49,11 +53,8 @@ ROLES = {
     "host": meeting_pb2.PARTICIPANT_ROLE_HOST,
     "participant": meeting_pb2.PARTICIPANT_ROLE_PARTICIPANT,
 }
-ALREADY_GONE = (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.FAILED_PRECONDITION)
 CUT_SECONDS = 5.0
 """How long a connection that was cut may take to say so to its client."""
-SWEEP_SECONDS = 1.0
-SWEPT_AT_ONCE = 32
 DRAIN_SECONDS = 1.0
 
 log = logs.get("signaling.hall")
@@ -87,10 +88,11 @@ class Hall:
         self._open = 0
         self._empty = asyncio.Event()
         self._empty.set()
-        self._conversations: set[Conversation] = set()
         self._draining = False
-        self._departures = asyncio.TaskGroup()
-        self._answers = Answers(peers)
+        self._keeper = Keeper(sessions, config.max_connection_seconds)
+        self._departures = Departures(sessions, room_log, peers)
+        self._answers = Answers(peers, Gestures(room_log, sessions))
+        self._simulation = Simulation(sessions, room_log, peers) if config.simulate else None
 
     @asynccontextmanager
     async def conversation(
@@ -111,8 +113,8 @@ class Hall:
         _live.labels(transport).inc()
         try:
             async with (
-                self._opened(first) as (conversation, connection),
-                self._kept(conversation, connection, frames),
+                self._opened(first) as conversation,
+                self._kept(conversation, frames),
             ):
                 yield conversation
         finally:
@@ -134,10 +136,13 @@ class Hall:
         try:
             check(message)
             if kind == "leave":
-                await self.depart(session, signaling_pb2.DISCONNECT_REASON_LEFT)
+                await self._departures.depart(session, signaling_pb2.DISCONNECT_REASON_LEFT)
                 return
             if kind in ("join", "resume"):
                 raise JoinFirst
+            if kind == "simulate_scenario":
+                await self._simulate(session, message)
+                return
             answer = await self._answers.answer(session, message)
         except DomainError as error:
             await self.refuse(session, message.id, error)
@@ -145,9 +150,10 @@ class Hall:
         answer.reply_to = message.id
         await self.say(session, answer)
 
-    async def say(self, session: Session, message: ServerMessage) -> None:
-        """Append a message for one session."""
-        await self._log.append(session.meeting, [Event(message, f"session:{session.id}")])
+    async def say(self, session: Session, message: ServerMessage, connection: str = "") -> None:
+        """Append a message for one session, or one connection of it."""
+        to = f"session:{session.id}/{connection}" if connection else f"session:{session.id}"
+        await self._log.append(session.meeting, [Event(message, to)])
 
     async def refuse(self, session: Session, reply_to: str, error: DomainError) -> None:
         """Tell a client that what it said was not done, and why."""
@@ -155,42 +161,24 @@ class Hall:
         refused = signaling_pb2.Refused(status=to_status(error))
         await self.say(session, ServerMessage(reply_to=reply_to[:64], refused=refused))
 
-    async def publish(self, meeting: str, events: list[Event]) -> int:
-        """Append what other services say; a `disconnected` also takes its participant out."""
-        sequence = await self._log.append(meeting, events)
+    async def publish(self, meeting: str, events: list[Event], request_id: str) -> int:
+        """Append what other services say, once for a request's id; a `disconnected` also takes its participant out."""
+        sequence = await self._log.append(meeting, events, request_id)
         for event in events:
             if event.message.HasField("disconnected") and meeting_of(event.to) == meeting:
                 session = await self._sessions.find_by_participant(event.to)
                 if session is not None:
-                    await self.depart(session, None)
+                    await self._departures.depart(session, None)
         return sequence
 
-    async def depart(
-        self, session: Session, reason: signaling_pb2.DisconnectReason.ValueType | None
-    ) -> None:
-        """Take a participant out: its connection, the room, the meeting, the media node; then forget its session.
-
-        It goes on when the caller is cancelled. What can't be done now is left to a later sweep.
-        """
-        departure = self._departures.create_task(self._depart(session, reason))
-        await asyncio.shield(departure)
-
-    async def run(self) -> None:
-        """Say goodbye for those whose leases have run out, until cancelled."""
-        async with self._departures:
-            while True:
-                try:
-                    for session in await self._sessions.claim_run_out(SWEPT_AT_ONCE):
-                        self._departures.create_task(self._depart(session, None))
-                except (redis.exceptions.RedisError, OSError) as error:
-                    log.warning("sweep failed", error=type(error).__name__)
-                await asyncio.sleep(SWEEP_SECONDS)
+    def work(self) -> tuple[Coroutine[None, None, None], ...]:
+        """Give what has to run beside it, each until cancelled: keeping who is here, and saying goodbye for who is not."""
+        return self._keeper.run(), self._departures.run()
 
     async def drain(self) -> None:
         """Cut every connection so that its client resumes elsewhere, and wait a little until it has been told."""
         self._draining = True
-        for conversation in tuple(self._conversations):
-            conversation.cut(Draining(retry_after=0.1))
+        self._keeper.send_all_on()
         try:
             async with asyncio.timeout(DRAIN_SECONDS):
                 await self._empty.wait()
@@ -198,59 +186,67 @@ class Hall:
             log.warning("connections left at the end", count=self._open)
 
     @asynccontextmanager
-    async def _opened(self, message: ClientMessage) -> AsyncIterator[tuple[Conversation, str]]:
+    async def _opened(self, message: ClientMessage) -> AsyncIterator[Conversation]:
         """Take the session for a new connection; release it at the end."""
-        connection = new_connection()
         first: ServerMessage | None = None
         match message.WhichOneof("message"):
             case "join":
                 session, first = await self._join(message)
-                cursor = first.sequence
+                _, connection = await self._take(session)
             case "resume":
-                session = await self._resume(message)
-                cursor = message.resume.cursor
+                session, connection, first = await self._resume(message)
             case _:
                 raise JoinFirst
-        subscription = await self._rooms.attach(
-            session, connection, cursor, is_first=first is not None
-        )
         try:
-            await self._sessions.take(session, connection)
-            if first is None:
-                answer = ServerMessage(reply_to=message.id, resumed=signaling_pb2.Resumed())
-                event = Event(answer, f"session:{session.id}/{connection}")
-                await self._log.append(session.meeting, [event])
-            yield Conversation(session, subscription, first, self, self._clock), connection
+            cursor = message.resume.cursor if first is None else first.sequence
+            subscription = await self._rooms.attach(session, connection, cursor)
+            try:
+                if first is None:
+                    resumed = signaling_pb2.Resumed()
+                    answer = ServerMessage(reply_to=message.id, resumed=resumed)
+                    await self.say(session, answer, connection)
+                yield Conversation(session, connection, subscription, first, self, self._clock)
+            finally:
+                self._rooms.detach(subscription)
         finally:
-            self._rooms.detach(subscription)
             try:
                 await self._sessions.release(session, connection)
-            except (redis.exceptions.RedisError, OSError) as error:
+            except REDIS_AWAY as error:
                 log.warning("lease not released", error=type(error).__name__)
 
     @asynccontextmanager
-    async def _kept(
-        self, conversation: Conversation, connection: str, frames: Frames | None
-    ) -> AsyncIterator[None]:
-        """Run what runs beside a conversation."""
+    async def _kept(self, conversation: Conversation, frames: Frames | None) -> AsyncIterator[None]:
+        """Keep a conversation, and listen to it."""
         loop, carrier = asyncio.get_running_loop(), asyncio.current_task()
         cutting: list[asyncio.TimerHandle] = []
         if carrier is not None:
             cancel = carrier.cancel
             conversation.on_cut = lambda: cutting.append(loop.call_later(CUT_SECONDS, cancel))
-        age = self._config.max_connection_seconds
-        beside = [asyncio.create_task(conversation.hold(self._sessions, connection, age))]
-        if frames is not None:
-            beside.append(asyncio.create_task(conversation.listen(frames)))
-        self._conversations.add(conversation)
+        listening = [] if frames is None else [asyncio.create_task(conversation.listen(frames))]
+        self._keeper.add(conversation)
         try:
             yield
         finally:
-            self._conversations.discard(conversation)
+            self._keeper.discard(conversation)
             conversation.on_cut = None
             for handle in cutting:
                 handle.cancel()
-            await stop(*beside)
+            await stop(*listening)
+
+    async def _take(self, session: Session) -> tuple[Taken, str]:
+        """Take a session. Raises SessionExpired when it is over, Unavailable while the room is told that it is away."""
+        taken, connection = await self._sessions.take(session)
+        if taken is Taken.OVER:
+            raise SessionExpired
+        if taken is Taken.GOING:
+            raise Unavailable(retry_after=0.5)
+        return taken, connection
+
+    async def _simulate(self, session: Session, message: ClientMessage) -> None:
+        if self._simulation is None:
+            raise SimulationOff
+        answer = ServerMessage(reply_to=message.id, accepted=signaling_pb2.Accepted())
+        await self._simulation.make(session, message.simulate_scenario.scenario, answer)
 
     async def _join(self, message: ClientMessage) -> tuple[Session, ServerMessage]:
         try:
@@ -265,15 +261,41 @@ class Hall:
         if (older := await self._sessions.begin(session)) is not None:
             replaced = signaling_pb2.Disconnected(reason=signaling_pb2.DISCONNECT_REASON_REPLACED)
             events.append(Event(ServerMessage(disconnected=replaced), f"session:{older}"))
+        _openings.labels("join").inc()
+        return session, await self._entered(session, token, message.id, events)
+
+    async def _resume(self, message: ClientMessage) -> tuple[Session, str, ServerMessage | None]:
+        """Take up a session; gives `joined` where all has to be built anew. Raises SessionExpired."""
+        resume = message.resume
+        try:
+            session = await self._sessions.open(resume.session_token)
+            taken, connection = await self._take(session)
+        except SessionExpired:
+            _openings.labels("resume_too_late").inc()
+            raise
+        if taken is Taken.HELD and await self._log.covers(session.meeting, resume.cursor):
+            _openings.labels("resume").inc()
+            return session, connection, None
+        await self._peers.connected(session.participant)
+        took = ServerMessage(reply_to=message.id, resumed=signaling_pb2.Resumed())
+        taking = [Event(took, f"session:{session.id}/{connection}")]
+        joined = await self._entered(session, resume.session_token, message.id, taking)
+        await self._sessions.say_back(session)
+        _openings.labels("resume_anew").inc()
+        return session, connection, joined
+
+    async def _entered(
+        self, session: Session, token: str, reply_to: str, before: list[Event]
+    ) -> ServerMessage:
+        """Tell the room that a participant is here; gives what the participant is told of the room."""
         person = _participant(session)
         came = signaling_pb2.ParticipantJoined(participant=person)
-        events.append(Event(ServerMessage(participant_joined=came)))
+        events = [*before, Event(ServerMessage(participant_joined=came))]
         snapshot = await self._log.append_and_read(session.meeting, events)
-        _openings.labels("join").inc()
         joined = self._joined(snapshot, person, token)
-        first = ServerMessage(sequence=snapshot.sequence, reply_to=message.id, joined=joined)
+        first = ServerMessage(sequence=snapshot.sequence, reply_to=reply_to, joined=joined)
         first.time.GetCurrentTime()
-        return session, first
+        return first
 
     def _joined(
         self, snapshot: Snapshot, person: meeting_pb2.Participant, token: str
@@ -288,61 +310,8 @@ class Hall:
             tracks=[signaling_pb2.Track.FromString(value) for value in snapshot.tracks],
             speakers=[name for name in speakers if name in here],
             resume_window=Duration(seconds=int(self._sessions.resume_seconds)),
+            hands=[name.decode() for name in snapshot.hands],
         )
-
-    async def _resume(self, message: ClientMessage) -> Session:
-        try:
-            session = await self._sessions.open(message.resume.session_token)
-            if not await self._log.covers(session.meeting, message.resume.cursor):
-                raise SessionExpired
-        except SessionExpired:
-            _openings.labels("resume_too_late").inc()
-            raise
-        _openings.labels("resume").inc()
-        return session
-
-    async def _depart(
-        self, session: Session, reason: signaling_pb2.DisconnectReason.ValueType | None
-    ) -> None:
-        """Depart; all of it can be repeated, until the session is forgotten."""
-        try:
-            if not await self._sessions.claim(session):
-                return  # it is over, or the participant has joined again
-            await self._log.append(session.meeting, await self._farewell(session, reason))
-            told = [
-                await self._tell(tell, session)
-                for tell in (self._peers.left, self._peers.remove_peer)
-            ]
-            if all(told):
-                await self._sessions.forget(session)
-        except (redis.exceptions.RedisError, OSError) as error:
-            log.warning("departure not finished", error=type(error).__name__)
-
-    async def _farewell(
-        self, session: Session, reason: signaling_pb2.DisconnectReason.ValueType | None
-    ) -> list[Event]:
-        events = []
-        if reason is not None:
-            out = ServerMessage(disconnected=signaling_pb2.Disconnected(reason=reason))
-            events.append(Event(out, f"session:{session.id}"))
-        for track_id in await self._log.tracks_of(session.meeting, session.participant):
-            gone = signaling_pb2.TrackUnpublished(
-                track_id=track_id, participant=session.participant
-            )
-            events.append(Event(ServerMessage(track_unpublished=gone)))
-        left = signaling_pb2.ParticipantLeft(participant=session.participant)
-        events.append(Event(ServerMessage(participant_left=left)))
-        return events
-
-    async def _tell(self, tell: Callable[[str], Awaitable[None]], session: Session) -> bool:
-        """Tell another service of a departure; False when it has to be told again."""
-        try:
-            await tell(session.participant)
-        except DomainError as error:
-            if error.code not in ALREADY_GONE:
-                log.warning("departure not told", code=error.code.name, reason=error.reason)
-                return False
-        return True
 
 
 def _participant(session: Session) -> meeting_pb2.Participant:

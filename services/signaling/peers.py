@@ -7,11 +7,11 @@ from typing import TypeVar
 
 import grpc
 from parley.media.v1 import media_pb2, media_pb2_grpc
-from parley.meeting.v1 import meeting_pb2, meeting_pb2_grpc
+from parley.meeting.v1 import meeting_pb2, meeting_pb2_grpc, notes_pb2, notes_pb2_grpc
 from parley.signaling.v1 import signaling_pb2
 
 from chassis.channels import relayed
-from services.signaling.domain import Session
+from services.signaling.domain import HOSTS, Session
 
 T = TypeVar("T")
 
@@ -21,8 +21,6 @@ SOURCES = {
     "screen": signaling_pb2.TRACK_SOURCE_SCREEN,
     "screen_audio": signaling_pb2.TRACK_SOURCE_SCREEN_AUDIO,
 }
-HOSTS = ("host", "cohost")
-"""Roles that are told the room's mood."""
 
 
 class Peers:
@@ -30,6 +28,7 @@ class Peers:
 
     def __init__(self, mesh: grpc.aio.Channel) -> None:
         self._presence = meeting_pb2_grpc.PresenceServiceStub(mesh)
+        self._notes = notes_pb2_grpc.NotesServiceStub(mesh)
         self._rooms = media_pb2_grpc.RoomServiceStub(mesh)
 
     async def connected(self, participant: str) -> None:
@@ -45,6 +44,11 @@ class Peers:
     ) -> None:
         request = meeting_pb2.ReportPresenceRequest(participant=participant, state=state)
         await _answer(self._presence.ReportPresence(request))
+
+    async def update_notes(self, participant: str, update: bytes) -> None:
+        """Have a change of the shared notes merged and told to the room."""
+        request = notes_pb2.ApplyNotesUpdateRequest(participant=participant, update=update)
+        await _answer(self._notes.ApplyNotesUpdate(request))
 
     async def start_peer(self, session: Session) -> None:
         """Make the participant's place on the media node."""

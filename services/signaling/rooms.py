@@ -1,8 +1,11 @@
 """The rooms that this process has connections in: the log of each is tailed once, and fanned out.
 
 A subscription first pages through what it missed, at its reader's pace, then takes what the tail brings. Its queue is
-bounded; when it is full the subscription is over, with TooSlow, and the client resumes. A room's sequence has no gaps
-in the log, so that a gap on reading means that entries are lost: the subscription is over, with SessionExpired.
+bounded by count and bytes; when it is full the subscription is over, with TooSlow, and the client resumes. A room's log has
+no gaps, so that a gap on reading means that entries are lost: the subscription is over, with StateLost.
+
+Whenever Redis can be reached again, each room of which this process knows is looked after: what was delivered, or given to
+those who publish, must still be there. Otherwise the room's log is broken off, for all processes.
 """
 
 from __future__ import annotations
@@ -10,17 +13,29 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
 
 import redis.exceptions
 from redis.asyncio import Redis
 
 from chassis import logs
 from chassis.errors import DomainError
-from services.signaling.domain import Session, SessionExpired, TakenOver, TooSlow
-from services.signaling.log import LIFETIME_SECONDS, PAGE, WAKE_CHANNEL, Entry, RoomLog
+from services.signaling.domain import Session, Simulated, StateLost, TakenOver, TooSlow
+from services.signaling.log import (
+    LIFETIME_SECONDS,
+    PAGE,
+    WAKE_CHANNEL,
+    Entry,
+    RoomLog,
+    is_unbroken,
+)
 
 QUEUE = 1_000
+QUEUE_BYTES = 4 * 1024 * 1024
+"""What may wait for one connection. A single message beyond that waits alone."""
+BREAKS = "-breaks"
+"""What is for `<count>-breaks` breaks that connection off."""
 POLL_SECONDS = 1.0
 """How late an event may come when the wake-up for it was lost."""
 TOUCH_SECONDS = LIFETIME_SECONDS / 10
@@ -31,8 +46,8 @@ log = logs.get("signaling.rooms")
 class Subscription:
     """What one connection gets of a room: all entries after `cursor` that are for it, in order, once.
 
-    `attached` is the position of the room's tail when it was attached: up to there it reads the log by itself. It
-    `is_current` from the entry on by which its own connection took the session; a first connection is from the start.
+    `attached` is the position of the room's tail when it was attached: up to there it reads the log by itself. Entries for
+    connections of the same session tell which took it: those that did so before this one are history.
     """
 
     def __init__(
@@ -42,8 +57,6 @@ class Subscription:
         cursor: int,
         attached: int,
         room_log: RoomLog,
-        *,
-        is_current: bool,
     ) -> None:
         self.session = session
         self._log = room_log
@@ -52,8 +65,9 @@ class Subscription:
         self._wanted = {"", session.participant, f"session:{session.id}"}
         self._own = f"session:{session.id}/{connection}"
         self._siblings = f"session:{session.id}/"
-        self._is_current = is_current
+        self._count = count_of(connection)
         self._queue: deque[Entry] = deque()
+        self._queued_bytes = 0
         self._wake = asyncio.Event()
         self._over = False
         self._reason: DomainError | None = None
@@ -62,10 +76,11 @@ class Subscription:
         """Queue an entry that the tail brings, if it is for this connection; a full queue is the end."""
         if self._over or not self._is_for_me(entry):
             return
-        if len(self._queue) >= QUEUE:
+        if self._queue and not self._has_room_for(entry):
             self.close(TooSlow())
             return
         self._queue.append(entry)
+        self._queued_bytes += len(entry.payload)
         self._wake.set()
 
     @property
@@ -77,18 +92,20 @@ class Subscription:
         """End it; what is queued is not delivered. `reason` is raised to whoever reads."""
         self._reason = self._reason or reason
         self._over = True
+        self._queue.clear()
         self._wake.set()
 
     async def entries(self, idle_seconds: float) -> AsyncIterator[Entry | None]:
         """Give entries until the end, and None whenever there was nothing for a while.
 
-        Raises what `close` was given, and SessionExpired when the log no longer has what comes next.
+        Raises what `close` was given, and StateLost when the log no longer has what comes next.
         """
         async for entry in self._missed():
             yield entry
         while not self.is_over:
             if self._queue:
                 entry = self._queue.popleft()
+                self._queued_bytes -= len(entry.payload)
                 if self._is_next(entry):
                     yield entry
             elif not await self._is_woken(idle_seconds):
@@ -100,8 +117,8 @@ class Subscription:
         position = self._cursor
         while position < self._attached:
             page = await self._log.read(self.session.meeting, position, self._attached - position)
-            if not page or page[0].sequence != position + 1:
-                raise SessionExpired
+            if not page or not is_unbroken(position, page):
+                raise StateLost(retry_after=0.1)
             position = page[-1].sequence
             for entry in page:
                 if self.is_over:
@@ -118,23 +135,21 @@ class Subscription:
             return False
         return True
 
+    def _has_room_for(self, entry: Entry) -> bool:
+        return len(self._queue) < QUEUE and self._queued_bytes + len(entry.payload) <= QUEUE_BYTES
+
     def _is_for_me(self, entry: Entry) -> bool:
         return entry.sequence > self._cursor and (
             entry.to in self._wanted or entry.to.startswith(self._siblings)
         )
 
     def _is_next(self, entry: Entry) -> bool:
-        """Tell whether an entry is to be given; one by which another connection took over ends this one.
-
-        Those of connections before this one are history.
-        """
-        if entry.to == self._own:
-            self._is_current = True
-        elif entry.to.startswith(self._siblings):
-            if self._is_current:
-                self.close(TakenOver())
-            return False
-        return True
+        """Tell whether an entry is to be given; one by which another connection took over ends this one."""
+        if entry.to == self._own or not entry.to.startswith(self._siblings):
+            return True
+        if count_of(entry.to.removeprefix(self._siblings)) >= self._count:
+            self.close(Simulated(retry_after=0.1) if entry.to.endswith(BREAKS) else TakenOver())
+        return False
 
 
 class _Room:
@@ -149,13 +164,15 @@ class _Room:
 
     def take(self, entries: list[Entry]) -> None:
         """Fan out what the log has after `position`."""
-        if entries[0].sequence != self.position + 1:
-            for subscription in self.subscriptions:
-                subscription.close(SessionExpired())
         for entry in entries:
             for subscription in self.subscriptions:
                 subscription.offer(entry)
         self.position = entries[-1].sequence
+
+    def close(self, reason: DomainError) -> None:
+        """End all its subscriptions."""
+        for subscription in self.subscriptions:
+            subscription.close(reason)
 
 
 class Rooms:
@@ -167,18 +184,14 @@ class Rooms:
         self._rooms: dict[str, _Room] = {}
         self._group = asyncio.TaskGroup()
 
-    async def attach(
-        self, session: Session, connection: str, cursor: int, *, is_first: bool
-    ) -> Subscription:
-        """Subscribe a connection, the first of its session or a later one, to all that comes after a cursor."""
+    async def attach(self, session: Session, connection: str, cursor: int) -> Subscription:
+        """Subscribe a connection of a session to all that comes after a cursor."""
         if session.meeting not in self._rooms:
             position = await self._log.last(session.meeting)
             if session.meeting not in self._rooms:
                 self._open(session.meeting, position)
         room = self._rooms[session.meeting]
-        subscription = Subscription(
-            session, connection, cursor, room.position, self._log, is_current=is_first
-        )
+        subscription = Subscription(session, connection, cursor, room.position, self._log)
         room.subscriptions.add(subscription)
         return subscription
 
@@ -226,6 +239,9 @@ class Rooms:
 
     async def _pull(self, room: _Room) -> None:
         while entries := await self._log.read(room.meeting, room.position, PAGE):
+            if not is_unbroken(room.position, entries):
+                await self._log.break_if_lost(room.meeting, room.position)
+                room.close(StateLost(retry_after=0.1))
             room.take(entries)
             if len(entries) < PAGE:
                 return
@@ -233,19 +249,37 @@ class Rooms:
     async def _listen(self) -> None:
         while True:
             try:
-                async with self._redis.pubsub(ignore_subscribe_messages=True) as channel:
+                async with self._redis.pubsub() as channel:
                     await channel.subscribe(WAKE_CHANNEL)
                     while True:
-                        message = await channel.get_message(timeout=POLL_SECONDS)
-                        if message is not None:
-                            self._wake(message["data"].decode())
+                        await self._hear(await channel.get_message(timeout=POLL_SECONDS))
             except (redis.exceptions.RedisError, OSError) as error:
                 log.warning("wake-ups lost", error=type(error).__name__)
                 await asyncio.sleep(POLL_SECONDS)
 
-    def _wake(self, meeting: str) -> None:
-        if (room := self._rooms.get(meeting)) is not None:
+    async def _hear(self, message: Mapping[str, Any] | None) -> None:
+        """Wake the room that a message names; that wake-ups come (again) is told by a message of Redis's own."""
+        if message is None:
+            return
+        if message["type"] == "subscribe":
+            await self._look_after_all()
+        elif (room := self._rooms.get(message["data"].decode())) is not None:
+            room.woken.set()
+
+    async def _look_after_all(self) -> None:
+        known = [*self._log.lately_given().items()]
+        known += [(meeting, room.position) for meeting, room in self._rooms.items()]
+        for meeting, sequence in known:
+            if await self._log.break_if_lost(meeting, sequence):
+                log.warning("the room log has lost its end", meeting=meeting, sequence=sequence)
+        for room in self._rooms.values():
             room.woken.set()
 
 
-__all__ = ["Rooms", "Subscription"]
+def count_of(connection: str) -> int:
+    """Read how often its session had been taken with a connection; 0 where its name does not say."""
+    count, dash, _ = connection.partition("-")
+    return int(count) if dash and count.isdecimal() else 0
+
+
+__all__ = ["BREAKS", "Rooms", "Subscription", "count_of"]

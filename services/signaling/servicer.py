@@ -60,5 +60,5 @@ class EventServicer(signaling_pb2_grpc.EventServiceServicer):
     ) -> signaling_pb2.PublishEventsResponse:
         """Append events to a room's log."""
         events = [Event(event.message, event.participant) for event in request.events]
-        sequence = await self._hall.publish(request.meeting, events)
+        sequence = await self._hall.publish(request.meeting, events, request.request_id)
         return signaling_pb2.PublishEventsResponse(sequence=sequence)

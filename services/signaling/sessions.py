@@ -1,13 +1,21 @@
-"""Sessions in Redis: who is connected, and until when they count as present.
+"""Sessions in Redis: who is connected, until when they count as present, and for how long they can be taken up.
 
-Each session has a lease. A live connection renews it; one that breaks leaves it to run out, `resume_seconds` later.
-Any process sweeps what has run out: it claims the session, which from then on can't be resumed, says goodbye for it,
-then forgets it; when that fails the claim runs out as the lease did, and another process goes on. Each change is one
-script, by Redis's own clock. All keys share one slot of a Redis Cluster.
+Each session has a lease, which whoever holds its connection renews. One that breaks leaves it to run out, after
+`presence_seconds`: any process that sweeps then claims the session, tells the room that the participant is gone, and
+leaves the session for the rest of `resume_seconds` to be taken up all the same, by whoever builds their state anew. When
+that is over, too, it is claimed for good, and forgotten when all have been told; a claim that comes to nothing runs out as
+the lease did, and another process goes on. Each change is one script, by Redis's own clock. While nobody swept, nobody
+could renew: then all have a little longer. All keys share one slot of a Redis Cluster.
+
+Fields of a session: `session`, `taken` (how often), `live` (the connection that holds it), `away` (the end of the window, from when the
+lease ran out to being taken up), `gone` (the room believes so), `leaving` (it ends), `refuse` (it is not to be taken up).
 """
 
 from __future__ import annotations
 
+import secrets
+from collections.abc import Iterable, Sequence
+from enum import IntEnum
 from typing import Any
 
 from redis.asyncio import Redis
@@ -20,8 +28,17 @@ LIFETIME_SECONDS = 3600
 SAID_WINDOW_SECONDS = 10
 SAID_LIMIT = 200
 """Messages that a session may send by `Send` in a window."""
+REACTION_WINDOW_SECONDS = 5
+REACTION_LIMIT = 10
+"""Reactions that a session may show in a window: each goes to everyone."""
+
+RENEWALS_PER_LEASE = 4
+UNSWEPT_SECONDS = 3.0
+GRACE_SECONDS = 6.0
+"""How long leases last at least once somebody sweeps again, after more than UNSWEPT_SECONDS: longer than clients wait."""
 
 LEASES = "signaling:{sessions}:leases"
+SWEPT = "signaling:{sessions}:swept"
 
 _NOW = """
 local time = redis.call('TIME')
@@ -42,16 +59,37 @@ redis.call('ZADD', KEYS[1], now + ARGV[3], ARGV[1])
 return older
 """
 
-# KEYS: leases, session, participant. ARGV: id, connection, lease, lifetime, whether to take it from another.
-RENEW = f"""{_NOW}
-local kept = redis.call('HMGET', KEYS[2], 'session', 'live', 'leaving')
-if not kept[1] or kept[3] then return 0 end
-if ARGV[5] == '0' and kept[2] ~= ARGV[2] then return 0 end
-redis.call('HSET', KEYS[2], 'live', ARGV[2])
+# KEYS: leases, session, participant. ARGV: id, what makes the connection's name unique, lease, lifetime.
+TAKE = f"""{_NOW}
+local kept = redis.call('HMGET', KEYS[2], 'session', 'leaving', 'away', 'gone', 'refuse')
+if not kept[1] or kept[2] or kept[5] then return {{0, ''}} end
+if kept[3] and tonumber(kept[3]) <= now then return {{0, ''}} end
+if kept[3] and not kept[4] then return {{3, ''}} end
+local connection = redis.call('HINCRBY', KEYS[2], 'taken', 1) .. '-' .. ARGV[2]
+redis.call('HSET', KEYS[2], 'live', connection)
+redis.call('HDEL', KEYS[2], 'away')
 redis.call('EXPIRE', KEYS[2], ARGV[4])
 redis.call('EXPIRE', KEYS[3], ARGV[4])
 redis.call('ZADD', KEYS[1], now + ARGV[3], ARGV[1])
-return 1
+return {{kept[4] and 2 or 1, connection}}
+"""
+
+# KEYS: leases. ARGV: lease, lifetime, prefixes of session and participant keys, then ids, connections and participants.
+RENEW = f"""{_NOW}
+local held = {{}}
+for i = 5, #ARGV, 3 do
+  local session, participant = ARGV[3] .. ARGV[i], ARGV[4] .. ARGV[i + 2]
+  local kept = redis.call('HMGET', session, 'live', 'leaving', 'away')
+  if kept[2] or kept[1] ~= ARGV[i + 1] then table.insert(held, 0)
+  elseif kept[3] then table.insert(held, 2)
+  else
+    redis.call('EXPIRE', session, ARGV[2])
+    redis.call('EXPIRE', participant, ARGV[2])
+    redis.call('ZADD', KEYS[1], now + ARGV[1], ARGV[i])
+    table.insert(held, 1)
+  end
+end
+return held
 """
 
 # KEYS: leases, session. ARGV: id, connection, lease.
@@ -70,20 +108,42 @@ redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
 return 1
 """
 
-# KEYS: leases. ARGV: limit, claim, prefix of session keys.
+# KEYS: leases, last sweep. ARGV: limit, claim, prefix of session keys, rest of the window, grace, seconds unswept.
 CLAIM_RUN_OUT = f"""{_NOW}
+local swept = tonumber(redis.call('GET', KEYS[2]) or 0)
+redis.call('SET', KEYS[2], now)
+if now - swept > tonumber(ARGV[6]) then
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now + ARGV[5])) do
+    redis.call('ZADD', KEYS[1], now + ARGV[5], id)
+  end
+end
 local claimed = {{}}
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[1])) do
-  local text = redis.call('HGET', ARGV[3] .. id, 'session')
-  if text then
-    redis.call('HSET', ARGV[3] .. id, 'leaving', 1)
+  local session = ARGV[3] .. id
+  local kept = redis.call('HMGET', session, 'session', 'away', 'leaving', 'gone')
+  if kept[1] then
+    local is_over = kept[3] or (kept[2] and kept[4] and tonumber(kept[2]) <= now)
+    if is_over then redis.call('HSET', session, 'leaving', 1)
+    elseif not kept[2] then
+      kept[2] = string.format('%.6f', now + ARGV[4])
+      redis.call('HSET', session, 'away', kept[2])
+    end
     redis.call('ZADD', KEYS[1], now + ARGV[2], id)
-    table.insert(claimed, text)
+    table.insert(claimed, {{kept[1], is_over and '' or kept[2]}})
   else
     redis.call('ZREM', KEYS[1], id)
   end
 end
 return claimed
+"""
+
+# KEYS: leases, session. ARGV: id.
+SAY_GONE = """
+local kept = redis.call('HMGET', KEYS[2], 'away', 'leaving')
+if not kept[1] or kept[2] then return 0 end
+redis.call('HSET', KEYS[2], 'gone', 1)
+redis.call('ZADD', KEYS[1], 'XX', kept[1], ARGV[1])
+return 1
 """
 
 # KEYS: leases, session, participant. ARGV: id.
@@ -94,23 +154,48 @@ if redis.call('GET', KEYS[3]) == ARGV[1] then redis.call('DEL', KEYS[3]) end
 """
 
 
+class Taken(IntEnum):
+    """What became of a session that a connection wanted."""
+
+    OVER = 0
+    HELD = 1
+    """And nobody has noticed that it was away."""
+    GONE = 2
+    """It is held, but the room was told that the participant is gone."""
+    GOING = 3
+    """The room is being told so just now."""
+
+
+class Held(IntEnum):
+    """Whether a connection still holds its session."""
+
+    NO = 0
+    YES = 1
+    LAPSED = 2
+    """Its lease ran out, and the room is told that the participant is gone."""
+
+
 class Sessions:
     """The sessions of all rooms. Every method raises redis.exceptions.RedisError while Redis is away."""
 
-    def __init__(self, redis: Redis, resume_seconds: float) -> None:
+    def __init__(self, redis: Redis, resume_seconds: float, presence_seconds: float) -> None:
         self._redis: Any = redis  # its types do not know that we never decode
         self._begin = redis.register_script(BEGIN)
+        self._take = redis.register_script(TAKE)
         self._renew = redis.register_script(RENEW)
         self._release = redis.register_script(RELEASE)
         self._claim = redis.register_script(CLAIM)
         self._claim_run_out = redis.register_script(CLAIM_RUN_OUT)
+        self._say_gone = redis.register_script(SAY_GONE)
         self._forget = redis.register_script(FORGET)
         self.resume_seconds = resume_seconds
-        self.renew_seconds = resume_seconds / 3
+        self._presence_seconds = min(presence_seconds, resume_seconds)
+        self.renew_seconds = self._presence_seconds / RENEWALS_PER_LEASE
+        self._lease = self.renew_seconds + self._presence_seconds
 
     async def begin(self, session: Session) -> str | None:
         """Keep a new session; returns the id of the participant's session that it replaces, if there is one."""
-        args = (session.id, session.to_json(), self.resume_seconds, LIFETIME_SECONDS, _key(""))
+        args = (session.id, session.to_json(), self._presence_seconds, LIFETIME_SECONDS, _key(""))
         older = await self._begin(keys=_keys(session), args=args)
         return older.decode() if older else None
 
@@ -132,46 +217,69 @@ class Sessions:
             raise SessionExpired
         return session
 
-    async def take(self, session: Session, connection: str) -> None:
-        """Make a connection the session's only live one. Raises SessionExpired when it is over or ends just now."""
-        if not await self._hold(session, connection, take=True):
-            raise SessionExpired
+    async def take(self, session: Session) -> tuple[Taken, str]:
+        """Take a session for a new connection, if it can be taken up; gives the connection's name: `<count>-<random>`."""
+        args = (session.id, secrets.token_hex(8), self._lease, LIFETIME_SECONDS)
+        taken, connection = await self._take(keys=_keys(session), args=args)
+        return Taken(taken), connection.decode()
 
-    async def renew(self, session: Session, connection: str) -> bool:
-        """Renew the lease; False when another connection has taken the session, or it is over."""
-        return await self._hold(session, connection, take=False)
-
-    async def _hold(self, session: Session, connection: str, *, take: bool) -> bool:
-        lease = self.renew_seconds + self.resume_seconds
-        args = (session.id, connection, lease, LIFETIME_SECONDS, int(take))
-        return bool(await self._renew(keys=_keys(session), args=args))
+    async def renew(self, held: Sequence[tuple[Session, str]]) -> list[Held]:
+        """Renew the leases of sessions, each held by a connection; tells of each whether it still is."""
+        args: list[str | float] = [self._lease, LIFETIME_SECONDS, _key(""), _participant_key("")]
+        for session, connection in held:
+            args += [session.id, connection, session.participant]
+        return [Held(each) for each in await self._renew(keys=[LEASES], args=args)]
 
     async def release(self, session: Session, connection: str) -> None:
         """The connection is gone: let the lease run out, unless another has taken the session."""
-        args = (session.id, connection, self.resume_seconds)
+        args = (session.id, connection, self._presence_seconds)
         await self._release(keys=_keys(session)[:2], args=args)
 
     async def count_said(self, session: Session) -> None:
         """Count a message that came by `Send`, to whichever process. Raises RateLimited."""
-        key = f"{_key(session.id)}:said"
+        await self._count(f"{_key(session.id)}:said", SAID_LIMIT, SAID_WINDOW_SECONDS)
+
+    async def count_reaction(self, session: Session) -> None:
+        """Count a reaction, to whichever process. Raises RateLimited."""
+        await self._count(f"{_key(session.id)}:reacted", REACTION_LIMIT, REACTION_WINDOW_SECONDS)
+
+    async def _count(self, key: str, limit: int, window_seconds: int) -> None:
         async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.set(key, 0, ex=SAID_WINDOW_SECONDS, nx=True)
+            pipe.set(key, 0, ex=window_seconds, nx=True)
             pipe.incr(key)
-            said = (await pipe.execute())[1]
-        if said > SAID_LIMIT:
-            raise RateLimited(retry_after=SAID_WINDOW_SECONDS / 2)
+            count = (await pipe.execute())[1]
+        if count > limit:
+            raise RateLimited(retry_after=window_seconds / 2)
 
     async def claim(self, session: Session) -> bool:
-        """Claim a session to say goodbye for it; False when it is over or replaced."""
+        """Claim a session for good, to say goodbye for it; False when it is over or replaced."""
         args = (session.id, CLAIM_SECONDS)
         return bool(await self._claim(keys=_keys(session)[:2], args=args))
 
-    async def claim_run_out(self, limit: int = 100) -> list[Session]:
-        """Claim sessions whose leases have run out."""
-        args = (limit, CLAIM_SECONDS, _key(""))
-        return [
-            Session.from_json(text) for text in await self._claim_run_out(keys=[LEASES], args=args)
-        ]
+    async def claim_run_out(self, limit: int = 100) -> list[tuple[Session, str]]:
+        """Claim sessions whose leases have run out; tells of each until when it can be taken up, "" when it can't."""
+        window = self.resume_seconds - self._presence_seconds
+        args = (limit, CLAIM_SECONDS, _key(""), window, GRACE_SECONDS, UNSWEPT_SECONDS)
+        claimed: Iterable[tuple[bytes, bytes]] = await self._claim_run_out(
+            keys=[LEASES, SWEPT], args=args
+        )
+        return [(Session.from_json(text), until.decode()) for text, until in claimed]
+
+    async def say_gone(self, session: Session) -> None:
+        """The room has been told that a claimed session's participant is gone; it can be taken up until its window ends."""
+        await self._say_gone(keys=_keys(session)[:2], args=[session.id])
+
+    async def say_back(self, session: Session) -> None:
+        """The room has been told that the participant is here."""
+        await self._redis.hdel(_key(session.id), "gone")
+
+    async def live(self, session: Session) -> str:
+        """Get the name of the connection that holds a session, or did last."""
+        return (await self._redis.hget(_key(session.id), "live") or b"").decode()
+
+    async def refuse(self, session: Session) -> None:
+        """Have a session not be taken up any more."""
+        await self._redis.hset(_key(session.id), "refuse", 1)
 
     async def forget(self, session: Session) -> None:
         """A session is over."""
@@ -190,4 +298,4 @@ def _participant_key(participant: str) -> str:
     return f"signaling:{{sessions}}:participant:{participant}"
 
 
-__all__ = ["Sessions"]
+__all__ = ["Held", "Sessions", "Taken"]

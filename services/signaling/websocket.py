@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from urllib.parse import urlsplit
 
 from google.protobuf import json_format
@@ -21,7 +21,7 @@ from chassis import logs, telemetry
 from chassis.calls import translated
 from chassis.errors import Internal
 from services.signaling.conversation import Frames
-from services.signaling.domain import Draining, MessageMalformed
+from services.signaling.domain import Draining, MessageMalformed, Silent
 from services.signaling.hall import Hall
 
 PATH = "/ws/signaling"
@@ -69,7 +69,7 @@ async def listening(
         max_size=FRAME_LIMIT,
         max_queue=16,
         write_limit=256 * 1024,
-        ping_interval=20,
+        ping_interval=5,
         ping_timeout=20,
         close_timeout=2,
         server_header=None,
@@ -95,15 +95,14 @@ async def _carry(hall: Hall, connection: ServerConnection) -> None:
 
 
 async def _frames(connection: ServerConnection) -> Frames:
-    """Give what the client says; the connection is closed when it says no more."""
-    try:
+    """Give what the client says. Raises Silent when the connection is closed: nothing else may be told by it for long."""
+    with suppress(ConnectionClosed):
         async for frame in connection:
             try:
                 yield _parsed(frame)
             except MessageMalformed as error:
                 yield error
-    except ConnectionClosed:
-        return
+    raise Silent
 
 
 def _parsed(frame: str | bytes) -> ClientMessage:

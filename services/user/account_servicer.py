@@ -18,6 +18,7 @@ from services.user.avatars import CONTENT_TYPE, Portraits
 from services.user.domain import NotYours, WrongCredentials
 from services.user.erasure import Erasure
 from services.user.export import Exporter
+from services.user.guard import Guard
 from services.user.passwords import Passwords
 
 ME = "users/me"
@@ -35,6 +36,7 @@ class AccountServicer(account_pb2_grpc.AccountServiceServicer):
         exporter: Exporter,
         erasure: Erasure,
         passwords: Passwords,
+        guard: Guard,
         clock: Clock,
     ) -> None:
         self._accounts = accounts
@@ -43,6 +45,7 @@ class AccountServicer(account_pb2_grpc.AccountServiceServicer):
         self._exporter = exporter
         self._erasure = erasure
         self._passwords = passwords
+        self._guard = guard
         self._clock = clock
 
     async def SetAvatar(
@@ -82,9 +85,10 @@ class AccountServicer(account_pb2_grpc.AccountServiceServicer):
     ) -> account_pb2.DeleteAccountResponse:
         """Delete the caller's account; what it has elsewhere follows."""
         user_id = _own(request.name)
-        kept = await self._accounts.password_hash(user_id)
-        if not await self._passwords.matches(request.password, kept):
-            raise WrongCredentials
+        async with self._guard.own_password(user_id):
+            kept = await self._accounts.password_hash(user_id)
+            if not await self._passwords.matches(request.password, kept):
+                raise WrongCredentials
         name, now = f"users/{user_id}", self._clock.now()
         await self._accounts.delete(user_id, did(name, "user.delete", name, now))
         self._erasure.wake()

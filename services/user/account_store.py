@@ -5,6 +5,7 @@ Whatever may take an admin away holds ADMIN_LOCK, so that of two who demote each
 
 from __future__ import annotations
 
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -16,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chassis.db import Database
 from services.user.accounts import Account, AccountState, Rule, check_deletable
 from services.user.audit import AuditEvent, note
+from services.user.credential_store import TotpRow
 from services.user.domain import Role, User, UserNotFound
 from services.user.endings import end_all
 from services.user.erasure import erase_later
@@ -44,7 +46,7 @@ class AccountStore:
         async with self._database.begin() as session:
             if (row := await session.get(UserRow, user_id)) is None:
                 raise UserNotFound
-            return to_account(row)
+            return to_account(row, await _factors(session, [row.id]))
 
     async def password_hash(self, user_id: UUID) -> str:
         """Read the hash of an account's password; empty where it has none. Raises UserNotFound."""
@@ -63,13 +65,15 @@ class AccountStore:
         query = select(UserRow).where(where)
         query = query.order_by(UserRow.create_time.desc(), UserRow.id.desc()).limit(limit)
         async with self._database.begin() as session:
-            return [to_account(row) for row in (await session.execute(query)).scalars()]
+            rows = list((await session.execute(query)).scalars())
+            factors = await _factors(session, [row.id for row in rows])
+            return [to_account(row, factors) for row in rows]
 
     async def change(self, user_id: UUID, rule: Rule, event: AuditEvent) -> Account:
         """Change an account by a rule; whom it bans is signed out, and their calls end. Raises UserNotFound and what the rule does."""
         async with self._database.begin() as session:
             row, others = await _locked(session, user_id)
-            before = to_account(row)
+            before = to_account(row, await _factors(session, [row.id]))
             after = rule(before, others)
             if after == before:
                 return before
@@ -133,12 +137,19 @@ def _where(search: Search) -> ColumnElement[bool]:
     return where & UserRow.ban_time.is_(None) & wanted
 
 
-def to_account(row: UserRow) -> Account:
-    """Read an account of its row."""
+async def _factors(session: AsyncSession, user_ids: Sequence[UUID]) -> frozenset[UUID]:
+    """Tell which of these accounts have a second factor."""
+    enabled = select(TotpRow.user_id).where(TotpRow.user_id.in_(user_ids), TotpRow.enabled)
+    return frozenset((await session.execute(enabled)).scalars())
+
+
+def to_account(row: UserRow, factors: Container[UUID] = ()) -> Account:
+    """Read an account of its row; `factors` has its id if it has a second factor."""
     return Account(
         to_user(row),
         service_account=row.service_account,
         email_verified=row.email_verified,
+        totp_enabled=row.id in factors,
         ban_time=row.ban_time,
         ban_reason=row.ban_reason,
         last_sign_in_time=row.last_sign_in_time,

@@ -31,6 +31,8 @@ from services.user.avatars import Portraits
 from services.user.config import Config
 from services.user.erasure import Erasure
 from services.user.export import Exporter
+from services.user.guard import Guard
+from services.user.guess_store import GuessStore
 from services.user.identity_store import IdentityStore
 from services.user.neighbours import Neighbours
 from services.user.oidc_sign_in import OidcSignIn
@@ -95,6 +97,7 @@ def put_together(
             Exporter(database, audit, neighbours),
             erasure,
             passwords,
+            Guard(GuessStore(database), clock),
             clock,
         ),
         sign_in_pb2_grpc.add_SignInServiceServicer_to_server: SignInServicer(

@@ -33,7 +33,7 @@ class SessionServicer(session_pb2_grpc.SessionServiceServicer):
         """List where the caller is signed in, newest first."""
         user_id = own(request.parent)
         size = request.page_size or DEFAULT_SESSIONS
-        before = _position(request.page_token)
+        before = paging.moment_and_id(request.page_token)
         found = await self._store.page(user_id, self._clock.now(), before, size + 1)
         token = ""
         if len(found) > size:
@@ -115,16 +115,6 @@ def _shown(session: Session) -> session_pb2.Session:
     shown.refresh_time.FromDatetime(session.refresh_time)
     shown.expire_time.FromDatetime(session.expire_time)
     return shown
-
-
-def _position(token: str) -> tuple[datetime, UUID] | None:
-    if not (values := paging.decode(token)):
-        return None
-    try:
-        time, identifier = values
-        return datetime.fromisoformat(time), UUID(identifier)
-    except ValueError:
-        raise paging.PageTokenInvalid from None
 
 
 __all__ = ["RevocationServicer", "SessionServicer", "current_session", "own"]

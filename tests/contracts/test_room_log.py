@@ -133,6 +133,6 @@ async def test_everything_of_a_room_expires(valkey: str) -> None:
         await rooms.append(room, [came("a"), track("published", "t")])
         await rooms.touch(room)
         keys = [key async for key in redis.scan_iter(f"*{room.removeprefix('meetings/')}*")]
-        assert len(keys) == 4
+        assert len(keys) == 6
         for key in keys:
             assert 0 < await redis.ttl(key) <= room_log.LIFETIME_SECONDS

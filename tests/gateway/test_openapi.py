@@ -16,6 +16,8 @@ PHASES = "examples,coverage,fuzzing"
 CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
 EXAMPLES = 5
 SECONDS = 600
+ENDING = "sessions:endAll$"
+"""After this everything would be refused: it is asked last, by itself."""
 
 
 def operations() -> int:
@@ -26,17 +28,26 @@ def operations() -> int:
 def test_schemathesis_finds_nothing(stack: RunningStack, tmp_path: Path) -> None:
     with client(stack) as http:
         token = sign_up(http).access_token
+    ask(stack, token, tmp_path, operations() - 1, "--exclude-path-regex", ENDING)
+    with client(stack) as http:
+        me = http.get("/api/v1/users/me", headers={"authorization": f"Bearer {token}"})
+    assert me.status_code == 200, "what follows an end of the session is all refused"
+    ask(stack, token, tmp_path, 1, "--include-path-regex", ENDING)
+
+
+def ask(stack: RunningStack, token: str, folder: Path, count: int, *which: str) -> None:
+    """Ask so many operations, and see that nothing is found."""
     program = Path(sysconfig.get_path("scripts")) / "schemathesis"
     where = ["--url", stack.http, "--header", f"Authorization: Bearer {token}"]
     options = ["--phases", PHASES, "--max-examples", str(EXAMPLES), "--workers", "1", "--seed", "7"]
-    options += ["--continue-on-failure", "--no-color", *where]
+    options += ["--continue-on-failure", "--no-color", *where, *which]
     done = subprocess.run(
         [program, "--config-file", CONFIGURATION, "run", DOCUMENT, *options],
-        cwd=tmp_path,
+        cwd=folder,
         capture_output=True,
         text=True,
         timeout=SECONDS,
         check=False,
     )  # fmt: skip
-    assert done.returncode == 0, done.stdout[-6000:]
-    assert f"Tested: {operations()}\n" in done.stdout, done.stdout[-2000:]
+    assert done.returncode == 0, done.stdout[-9000:]
+    assert f"Tested: {count}\n" in done.stdout, done.stdout[-2000:]

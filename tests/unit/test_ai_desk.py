@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from services.ai.desk import Desk
+from services.ai.desk import Desk, Urgency
 
 
 @asynccontextmanager
@@ -26,8 +26,8 @@ class Counter:
         self.order: list[str] = []
         self.hold = asyncio.Event()
 
-    async def take(self, room: str, name: str, *, urgent: bool = False) -> None:
-        async with self.desk.turn(room, lambda: urgent):
+    async def take(self, room: str, name: str, urgency: Urgency = Urgency.NEXT) -> None:
+        async with self.desk.turn(room, lambda: urgency):
             self.order.append(name)
             await self.hold.wait()
 
@@ -41,30 +41,33 @@ async def test_what_is_urgent_goes_first_whatever_came_before() -> None:
         counter = Counter(desk)
         group.create_task(counter.take("a", "running"))
         await counter.settle()
-        group.create_task(counter.take("a", "partial"))
-        await counter.settle()
-        group.create_task(counter.take("a", "final", urgent=True))
-        await counter.settle()
+        for name, urgency in (
+            ("next", Urgency.NEXT),
+            ("first", Urgency.FIRST),
+            ("final", Urgency.FINAL),
+        ):
+            group.create_task(counter.take("a", name, urgency))
+            await counter.settle()
         assert counter.order == ["running"]
         counter.hold.set()
-    assert counter.order == ["running", "final", "partial"]
+    assert counter.order == ["running", "final", "first", "next"]
 
 
 async def test_urgency_is_asked_for_when_a_place_is_free() -> None:
     async with desk_of_one() as desk, asyncio.TaskGroup() as group:
-        counter, ended = Counter(desk), False
+        counter, urgency = Counter(desk), Urgency.NEXT
         group.create_task(counter.take("a", "running"))
         await counter.settle()
         group.create_task(counter.take("a", "early"))
         await counter.settle()
 
         async def late() -> None:
-            async with desk.turn("a", lambda: ended):
+            async with desk.turn("a", lambda: urgency):
                 counter.order.append("late")
 
         group.create_task(late())
         await counter.settle()
-        ended = True
+        urgency = Urgency.FINAL
         counter.hold.set()
     assert counter.order == ["running", "late", "early"]
 
@@ -95,7 +98,7 @@ async def test_a_place_is_free_again_when_its_stream_is_gone() -> None:
         running.cancel()
         await asyncio.gather(running, waiting, return_exceptions=True)
         assert desk.waiting == 0
-        async with asyncio.timeout(5), desk.turn("b", lambda: False):
+        async with asyncio.timeout(5), desk.turn("b", lambda: Urgency.NEXT):
             assert await desk.run(lambda: 7) == 7
 
 
@@ -110,7 +113,7 @@ async def test_one_that_was_called_as_it_left_gives_its_place_back() -> None:
         await asyncio.gather(running, return_exceptions=True)  # its place is waiting's now
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
-        async with asyncio.timeout(5), desk.turn("b", lambda: False):
+        async with asyncio.timeout(5), desk.turn("b", lambda: Urgency.NEXT):
             pass
 
 
@@ -118,6 +121,6 @@ async def test_what_work_raises_comes_back() -> None:
     def fail() -> None:
         raise ValueError("no")
 
-    async with desk_of_one() as desk, desk.turn("a", lambda: False):
+    async with desk_of_one() as desk, desk.turn("a", lambda: Urgency.NEXT):
         with pytest.raises(ValueError, match="no"):
             await desk.run(fail)

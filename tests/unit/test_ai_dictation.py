@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from services.ai.desk import Urgency
 from services.ai.dictation import (
     BACKLOG_SECONDS,
     CHUNK_SECONDS,
@@ -112,7 +113,13 @@ def test_while_somebody_speaks_the_text_is_asked_for_about_every_second() -> Non
 def test_what_has_ended_goes_before_what_goes_on() -> None:
     talk = Talk()
     talk.say(*[SPEECH] * 60, *[PAUSE] * 16, *[SPEECH] * 40)
-    first, second = talk.jobs()
+    assert talk.dictation.urgency() == Urgency.FINAL
+    first = talk.dictation.next()
+    assert talk.dictation.urgency() == Urgency.FIRST
+    second = talk.dictation.next()
+    assert talk.dictation.urgency() == Urgency.NEXT
+    assert first is not None
+    assert second is not None
     assert (first.is_final, second.is_final) == (True, False)
     assert first.segment is not second.segment
 

@@ -16,6 +16,7 @@ from parley.meeting.v1 import (
     breakout_pb2,
     chat_pb2,
     meeting_pb2,
+    notes_pb2,
     participant_pb2,
     poll_pb2,
     report_pb2,
@@ -46,6 +47,7 @@ MODULES = (
     *(ai_pb2, library_pb2, media_pb2, node_pb2, recording_pb2, breakout_pb2, chat_pb2),
     *(
         meeting_pb2,
+        notes_pb2,
         participant_pb2,
         poll_pb2,
         report_pb2,
@@ -72,6 +74,7 @@ ENVIRONMENT: Environment = {
     "LOAD_API_KEY_SECRET": f"pk_{'x' * 43}",
     "LOAD_SESSION": f"users/me/sessions/{UUID}",
     "LOAD_MEETING": MEETING,
+    "LOAD_NEW_MEETING": MEETING,
     "LOAD_SPARE_MEETING": MEETING,
     "LOAD_PARTICIPANT": f"{MEETING}/participants/{UUID}",
     "LOAD_POLL": f"{MEETING}/polls/{UUID}",

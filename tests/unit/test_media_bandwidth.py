@@ -245,6 +245,23 @@ def test_a_way_that_has_become_longer_is_no_narrower() -> None:
     assert min(sender.estimates[round(20 / TICK_SECONDS) :]) > WANTED_BPS
 
 
+@pytest.mark.parametrize("capacity_bps", [1_000_000, WIDE_BPS])
+@pytest.mark.parametrize(("longer_ms", "jitter_ms"), [(300, 0), (300, 100), (150, 60)])
+def test_a_way_that_becomes_longer_and_jittery_keeps_its_picture(
+    longer_ms: int, jitter_ms: int, capacity_bps: int
+) -> None:
+    way = Way(capacity_bps, 0.25, 0.001)
+    sender = Sender(way, LAYERS[-1], layers=LAYERS, sound_bps=60_000, keyframe=16)
+    sender.run(10.0)
+    way.delay_seconds += (longer_ms - jitter_ms / 2) / 1000
+    way.jitter_seconds = jitter_ms / 1000
+    changed = len(sender.pictures)
+    sender.run(30.0)
+    since = sender.pictures[changed:]
+    assert since.count(0) < 0.05 * len(since)
+    assert sum(rate >= LAYERS[1] for rate in since) > 0.7 * len(since)
+
+
 def test_sound_goes_on_where_there_is_room_for_it_alone_and_pictures_come_back() -> None:
     sender = Sender(Way(60_000), LAYERS[-1], layers=LAYERS, sound_bps=SOUND_BPS)
     sender.run(5.0)

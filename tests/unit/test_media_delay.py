@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 
 import pytest
@@ -62,11 +63,20 @@ def test_one_late_look_is_no_congestion() -> None:
     assert 1 not in feed(Trend(), [40.0] * 40 + late + [40.0] * 40, at_once=4)
 
 
-def test_a_queue_that_is_full_is_congestion_until_the_way_is_known_to_be_longer() -> None:
-    states = feed(Trend(), [40.0] * 50 + [340.0] * 900)
+def test_a_delay_that_stands_is_congestion_until_the_way_is_known_to_be_longer() -> None:
+    states = feed(Trend(), [40.0] * 50 + [340.0] * 150)
     second = round(1000 / FRAME_MS / FEEDBACK_GROUPS)
-    assert set(states[25 + 3 * second : 25 + 6 * second]) == {1}
-    assert states[-1] == 0
+    assert set(states[25 + second // 2 : 25 + second]) == {1}
+    assert set(states[25 + 3 * second :]) == {0}
+
+
+def test_a_delay_that_varies_is_seldom_taken_for_a_queue() -> None:
+    chance, at, delays = random.Random(5), 0.0, []
+    for number in range(3_000):
+        at = max(at, number * FRAME_MS + chance.uniform(250, 350))  # what comes is in order
+        delays.append(at - number * FRAME_MS)
+    states = feed(Trend(), delays)
+    assert states.count(1) < 0.015 * len(states)
 
 
 @pytest.mark.parametrize("leap_ms", [10_000.0, -5_000.0])

@@ -113,7 +113,7 @@ def test_who_left_comes_back_only_as_somebody_new() -> None:
     gone = somebody().left(NOW)
     assert gone.left(NOW + TICKET) == gone
     with pytest.raises(ParticipantGone):
-        gone.connected()
+        gone.connected(NOW)
 
 
 def test_only_the_host_ends_a_meeting_and_its_end_is_for_good() -> None:

@@ -162,6 +162,42 @@ async def test_whoever_mutes_is_heard_out_and_is_captioned_again_when_they_unmut
         assert sorted(set(segments)) == segments
 
 
+@pytest.mark.parametrize("how", ["RemovePeer", "CloseRoom"])
+async def test_whoever_leaves_is_heard_out_and_so_are_all_when_the_meeting_ends(
+    valkey: str, tmp_path: Path, how: str
+) -> None:
+    async with standing(valkey, tmp_path, "media-0") as stand, stand.members(2) as (ann, bob):
+        await caption(ann.room, 1, ann, bob, transcript=True)
+        await says(stand, ann)
+        stand.analyses.is_slow = True
+        stream, said = stand.analyses.of(ann.name), len(finals(stand, ann))
+        await until(lambda: stream.segment > said + 2)
+        if how == "RemovePeer":
+            await bob.call(how, media_pb2.RemovePeerRequest(participant=ann.name))
+        else:
+            await bob.call(how, media_pb2.CloseRoomRequest(meeting=ann.room))
+        stand.analyses.is_slow = False
+        await until(lambda: len(finals(stand, ann)) > said + 2)
+        await until(lambda: len(stand.minutes.segments) >= len(finals(stand, ann)))
+
+
+async def test_of_those_who_left_nothing_more_is_told_when_captions_are_turned_off(
+    valkey: str, tmp_path: Path
+) -> None:
+    async with standing(valkey, tmp_path, "media-0") as stand, stand.members(2) as (ann, bob):
+        await caption(ann.room, 1, ann, bob)
+        await says(stand, ann)
+        stand.analyses.is_slow = True
+        stream, told = stand.analyses.of(ann.name), len(finals(stand, ann))
+        await until(lambda: stream.segment > told + 2)
+        await bob.call("RemovePeer", media_pb2.RemovePeerRequest(participant=ann.name))
+        told = len(captions(stand, ann))
+        await bob.call("SetAnalysis", request(bob.room, 2, voice_activity=True))
+        stand.analyses.is_slow = False
+        await until(lambda: not stream.is_open)
+        assert len(captions(stand, ann)) == told
+
+
 async def test_what_is_older_than_what_is_known_changes_nothing(
     valkey: str, tmp_path: Path
 ) -> None:

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from google.api.httpbody_pb2 import HttpBody
 from google.rpc.error_details_pb2 import ErrorInfo
 from parley.media.v1 import library_pb2, library_pb2_grpc
+from parley.meeting.v1 import chat_pb2, chat_pb2_grpc
 from parley.user.v1 import user_pb2_grpc
 
 from chassis import channels, db
@@ -228,6 +229,19 @@ async def test_pages_go_from_the_newest_to_the_oldest(stand: Stand) -> None:
     assert [media.id for media in (*first, *rest)] == [media.id for media in reversed(added)]
 
 
+class Chats(chat_pb2_grpc.SharingServiceServicer):
+    """A meeting service that knows what is shared: files with everybody."""
+
+    def __init__(self) -> None:
+        self.shared: set[str] = set()
+
+    async def CheckSharing(
+        self, request: chat_pb2.CheckSharingRequest, context: Any
+    ) -> chat_pb2.CheckSharingResponse:
+        assert request.owner != request.user
+        return chat_pb2.CheckSharingResponse(shared=request.media in self.shared)
+
+
 @dataclass
 class Service:
     """The whole media library, as it is run, and the key that signs its callers' tokens."""
@@ -236,6 +250,7 @@ class Service:
     metrics: str
     folder: Path
     key: Ed25519PrivateKey
+    chats: Chats
 
     def on_disk(self) -> set[str]:
         return {path.name for path in self.folder.iterdir()}
@@ -270,7 +285,11 @@ async def service(database: DatabaseFactory, tmp_path: Path) -> AsyncIterator[Se
     }
     user = ServiceConfig(mesh="", service_key=identities / "user.key", **common)
     key = Ed25519PrivateKey.generate()
-    servicers = {user_pb2_grpc.add_AuthServiceServicer_to_server: Keys(key)}
+    chats = Chats()
+    servicers = {
+        user_pb2_grpc.add_AuthServiceServicer_to_server: Keys(key),
+        chat_pb2_grpc.add_SharingServiceServicer_to_server: chats,
+    }
     async with serving(user, "user", ServiceIdentity.load(user, "user"), None, servicers) as keys:
         config = Config(
             mesh=f"127.0.0.1:{keys.port}",
@@ -283,7 +302,7 @@ async def service(database: DatabaseFactory, tmp_path: Path) -> AsyncIterator[Se
         )
         async with running(config) as server:
             metrics = f"http://127.0.0.1:{server.metrics_port}/metrics"
-            yield Service(f"127.0.0.1:{server.port}", metrics, folder, key)
+            yield Service(f"127.0.0.1:{server.port}", metrics, folder, key, chats)
 
 
 @pytest.fixture
@@ -325,6 +344,22 @@ async def test_bytes_go_in_and_out_over_grpc(stub: Any, service: Service) -> Non
     headers = dict(await offloaded.initial_metadata())
     assert headers["x-accel-redirect"] == f"/_media/file/{media.name.removeprefix('media/')}"
     assert [body.data async for body in offloaded] == [b""]
+
+
+async def test_a_file_that_is_shared_is_read_by_others_and_deleted_by_its_owner_alone(
+    stub: Any, service: Service
+) -> None:
+    ann, eve = service.caller(), service.caller()
+    media = await stub.UploadMedia(messages(b"for all"), metadata=ann)
+    service.chats.shared.add(media.name)
+    get = library_pb2.GetMediaRequest(name=media.name)
+    download = library_pb2.DownloadMediaRequest(name=media.name)
+    assert await stub.GetMedia(get, metadata=eve) == media
+    assert [body.data async for body in stub.DownloadMedia(download, metadata=eve)] == [b"for all"]
+    delete = library_pb2.DeleteMediaRequest(name=media.name)
+    assert await refusal(stub.DeleteMedia(delete, metadata=eve)) == "MEDIA_NOT_FOUND"
+    service.chats.shared.clear()
+    assert await refusal(stub.GetMedia(get, metadata=eve)) == "MEDIA_NOT_FOUND"
 
 
 async def test_a_file_is_its_owners_alone_until_it_is_gone(stub: Any, service: Service) -> None:

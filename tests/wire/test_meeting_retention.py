@@ -13,9 +13,11 @@ from sqlalchemy import func, select
 from chassis import db, reads
 from chassis.clock import ManualClock
 from services.meeting.app import MIGRATIONS
+from services.meeting.chat_store import ChatStore
 from services.meeting.domain import Meeting, Participant
 from services.meeting.domain import ParticipantRole as Role
 from services.meeting.domain import ParticipantState as At
+from services.meeting.poll_store import PollStore
 from services.meeting.retention import Retention
 from services.meeting.settings import Settings
 from services.meeting.store import Store
@@ -44,7 +46,9 @@ class Stores:
             TranscriptStore(self.database),
             SummaryStore(self.database),
         )
-        self.retention = Retention(self.transcripts, self.clock)
+        self.retention = Retention(
+            self.transcripts, ChatStore(self.database), PollStore(self.database), self.clock
+        )
 
     async def meeting(self, **settings: object) -> Meeting:
         wanted = replace(Settings(captions=True), **settings)  # type: ignore[arg-type]  # replace() takes any field
@@ -116,7 +120,12 @@ async def test_many_go_in_batches_and_make_room(stores: Stores) -> None:
     meeting = await stores.meeting(transcript=True, transcript_retention_seconds=0)
     await stores.say(meeting, count)
     await stores.end(meeting)
-    others = Retention(TranscriptStore(stores.database), stores.clock)
+    others = Retention(
+        TranscriptStore(stores.database),
+        ChatStore(stores.database),
+        PollStore(stores.database),
+        stores.clock,
+    )
     await asyncio.gather(others.sweep(), stores.retention.sweep())
     assert await stores.left(meeting) == 0
     said = await stores.transcripts.said(meeting)

@@ -95,13 +95,21 @@ async def test_a_newer_connection_takes_over(valkey: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("cursor", [0, 10_000])
-async def test_a_cursor_that_the_log_does_not_cover_is_refused(
+async def test_a_cursor_that_the_log_does_not_cover_is_answered_by_all_that_is_true(
     valkey: str, tmp_path: Path, cursor: int
 ) -> None:
     async with standing(valkey, tmp_path) as stand:
-        _, joined = await stand.joined()
-        client = await resumed(stand, joined.joined.session_token, cursor)
-        assert await reason_of_end(client) == "SESSION_EXPIRED"
+        ann = stand.someone()
+        older, joined = await stand.joined(ann)
+        token = joined.joined.session_token
+        client = await resumed(stand, token, cursor)
+        again = await client.hear()
+        assert again.reply_to == "again"
+        assert again.joined.session_token == token
+        assert [person.name for person in again.joined.participants] == [ann]
+        assert await reason_of_end(older) == "TAKEN_OVER"
+        await client.say("x", ping={})
+        assert (await client.hear()).reply_to == "x"
 
 
 @pytest.mark.parametrize("token", ["nobody.secret", "nonsense", "{id}.guessed"])
@@ -128,9 +136,9 @@ async def test_who_does_not_come_back_is_swept_once_by_any_process(
         await until(lambda: bob in stand.media.removed)
         client = await resumed(stand, joined.joined.session_token, joined.sequence)
         assert await reason_of_end(client) == "SESSION_EXPIRED"
+        await until(lambda: stand.meeting.left(bob) == 1)
         await stand.publish(speaking("x"))
         assert (await first.hear()).WhichOneof("message") == "speakers_changed"
-        assert stand.meeting.left(bob) == 1
         assert stand.meeting.left(ann) == 0, "who is there was swept"
 
 

@@ -212,6 +212,13 @@ async def test_a_deleted_account_is_gone_and_what_it_had_elsewhere_follows(
     await stand.nobody.auth("Register", again)
 
 
+async def test_a_password_is_not_to_be_guessed_by_deleting(stand: Stand) -> None:
+    ann = await stand.person()
+    answers = [await refusal(delete(ann, f"guess {number}")) for number in range(20)]
+    assert answers[0] == "WRONG_CREDENTIALS"
+    assert answers[-1] == "TOO_MANY_SIGN_INS"
+
+
 async def test_a_ban_takes_somebody_out_of_the_calls_that_they_are_in(
     stand: Stand, elsewhere: tuple[Elsewhere, str]
 ) -> None:

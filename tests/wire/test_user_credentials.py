@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import grpc
 import psycopg
@@ -15,6 +16,9 @@ from parley.user.v1 import credential_pb2 as pb
 from parley.user.v1 import session_pb2, user_pb2
 
 from chassis.clock import ManualClock
+from chassis.db import connected
+from services.user.account_store import AccountStore, Search
+from services.user.app import MIGRATIONS
 from services.user.credentials import MAX_LINKS
 from tests.credential_stand import PASSWORD, Person, Stand, refused, user_standing
 from tests.servers import PostgresServer
@@ -200,6 +204,19 @@ async def test_a_second_factor_is_asked_for_once_it_is_on(stand: Stand, clock: M
     assert (await refused(phone.login(one_time_code=code)))[0] == "WRONG_CODE"  # it works once
     begin = pb.BeginTotpRequest(name="users/me", password=PASSWORD)
     assert (await refused(ann.call("BeginTotp", begin)))[0] == "TOTP_ENABLED"
+
+
+async def test_admins_see_who_has_a_second_factor(stand: Stand, clock: ManualClock) -> None:
+    ann, bob = await stand.somebody(), await stand.somebody()
+    await begin_totp(bob)
+    await enable_totp(ann, clock)
+    async with connected(stand.database_url, MIGRATIONS) as database:
+        accounts = AccountStore(database)
+        listed = {each.user.id: each for each in await accounts.page(Search(), None, 1000)}
+        for person, has in ((ann, True), (bob, False)):
+            user_id = UUID(person.name.removeprefix("users/"))
+            assert listed[user_id].totp_enabled is has
+            assert (await accounts.account(user_id)).totp_enabled is has
 
 
 async def test_one_code_lets_one_of_many_in(stand: Stand, clock: ManualClock) -> None:

@@ -55,7 +55,7 @@ class Picture:
     def small(self, width: int, height: int) -> Image.Image:
         """Make all of it small."""
         return _joined(
-            plane.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2.0)
+            plane.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=1.0)
             for plane in self._planes
         )
 

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
+from services.ai.sessions import PROCESSORS, session
 from services.ai.whisper.spectrogram import BANDS, HOP, SAMPLE_RATE, Samples, log_mel
 from services.ai.whisper.vocabulary import Vocabulary
 
@@ -79,9 +79,9 @@ class Decoded:
 class Whisper:
     """The model in `folder`, as `build` made it. Thread-safe."""
 
-    def __init__(self, folder: Path, providers: Sequence[str] = ("CPUExecutionProvider",)) -> None:
-        self._encoder = _session(folder / "encoder.onnx", providers)
-        self._decoder = _session(folder / "decoder.onnx", providers)
+    def __init__(self, folder: Path, providers: Sequence[str] = PROCESSORS) -> None:
+        self._encoder = session(folder / "encoder.onnx", providers)
+        self._decoder = session(folder / "decoder.onnx", providers)
         settings = json.loads((folder / "config.json").read_text())
         self._outputs = [output.name for output in self._encoder.get_outputs()]
         self._names = [output.name for output in self._decoder.get_outputs()]
@@ -184,13 +184,6 @@ class Whisper:
         feed |= {f"past_{name}": values for name, values in past.items()}
         logits, attention, *grown = self._decoder.run(self._names, feed)
         return logits, dict(zip(self._names[2:], grown, strict=True)), attention
-
-
-def _session(path: Path, providers: Sequence[str]) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(str(path), options, providers=list(providers))
 
 
 def _joined(name: str, part: Floats, first: int, last: int, silence: Floats) -> Floats:

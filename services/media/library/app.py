@@ -17,6 +17,7 @@ from chassis.stopping import stop
 from services.media.library.config import Config
 from services.media.library.objects import S3, Objects
 from services.media.library.servicer import LibraryServicer
+from services.media.library.sharing import Sharing
 from services.media.library.store import LibraryStore
 from services.media.library.uploads import Library
 
@@ -38,7 +39,9 @@ async def running(config: Config, clock: Clock | None = None) -> AsyncIterator[s
         limit = config.upload_limit_bytes
         library = Library(store, _objects(config), clock or SystemClock(), limit)
         servicers = {
-            library_pb2_grpc.add_LibraryServiceServicer_to_server: LibraryServicer(library)
+            library_pb2_grpc.add_LibraryServiceServicer_to_server: LibraryServicer(
+                library, Sharing(mesh)
+            )
         }
         sweeping = asyncio.create_task(library.keep_sweeping())
         try:

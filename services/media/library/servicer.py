@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +12,7 @@ from parley.media.v1 import library_pb2, library_pb2_grpc
 from chassis import paging
 from chassis.auth import user_principal
 from services.media.library.domain import FileNameMissing, Media, MediaNotFound, disposition
+from services.media.library.sharing import Sharing
 from services.media.library.uploads import Library
 
 PAGE_SIZE = 20
@@ -21,10 +21,11 @@ OFFLOAD_METADATA = "x-parley-offload"
 
 
 class LibraryServicer(library_pb2_grpc.LibraryServiceServicer):
-    """People's files."""
+    """People's files: each reads their own, and those that are shared with them."""
 
-    def __init__(self, library: Library) -> None:
+    def __init__(self, library: Library, sharing: Sharing) -> None:
         self._library = library
+        self._sharing = sharing
 
     async def UploadMedia(
         self, request: AsyncIterator[library_pb2.UploadMediaRequest], context: Any
@@ -41,7 +42,9 @@ class LibraryServicer(library_pb2_grpc.LibraryServiceServicer):
     ) -> library_pb2.ListMediaResponse:
         """List the caller's files."""
         size = request.page_size or PAGE_SIZE
-        found = await self._library.store.page(_caller(), size + 1, _after(request.page_token))
+        found = await self._library.store.page(
+            _caller(), size + 1, paging.moment_and_id(request.page_token)
+        )
         shown = found[:size]
         token = ""
         if len(found) > size:
@@ -74,7 +77,11 @@ class LibraryServicer(library_pb2_grpc.LibraryServiceServicer):
         return library_pb2.DeleteMediaResponse()
 
     async def _media(self, name: str) -> Media:
-        return await self._library.store.get(_id(name), _caller())
+        """Read a file that is the caller's, or shared with the caller. Raises MediaNotFound."""
+        media, caller = await self._library.store.get(_id(name)), _caller()
+        if media.owner_id != caller and not await self._sharing.is_shared(media, caller):
+            raise MediaNotFound
+        return media
 
     async def _offloaded(self, media: Media) -> tuple[tuple[str, str], ...]:
         """Tell Nginx where the bytes are and under what name they are saved (nginx/site.conf)."""
@@ -118,17 +125,6 @@ def _id(name: str) -> UUID:
         return UUID(name.removeprefix("media/"))
     except ValueError:
         raise MediaNotFound from None
-
-
-def _after(token: str) -> tuple[datetime, UUID] | None:
-    values = paging.decode(token)
-    if not values:
-        return None
-    try:
-        moment, media_id = values
-        return datetime.fromisoformat(moment), UUID(media_id)
-    except ValueError:
-        raise paging.PageTokenInvalid from None
 
 
 __all__ = ["LibraryServicer", "to_proto"]

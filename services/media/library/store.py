@@ -102,11 +102,13 @@ class LibraryStore:
             if done.scalar_one_or_none() is None:
                 raise MediaNotFound
 
-    async def get(self, media_id: UUID, owner_id: UUID) -> Media:
-        """Read a file of its owner's. Raises MediaNotFound."""
-        where = (MediaRow.id == media_id) & (MediaRow.owner_id == owner_id)
+    async def get(self, media_id: UUID, owner_id: UUID | None = None) -> Media:
+        """Read a file, of its owner's where one is given. Raises MediaNotFound."""
+        where = (MediaRow.id == media_id) & (MediaRow.state == READY)
+        if owner_id is not None:
+            where &= MediaRow.owner_id == owner_id
         async with self._database.begin() as session:
-            found = await session.scalar(select(MediaRow).where(where & (MediaRow.state == READY)))
+            found = await session.scalar(select(MediaRow).where(where))
             if found is None:
                 raise MediaNotFound
             return _to_media(found)

@@ -11,9 +11,10 @@
 #define THRESHOLD_START_MS 12.5
 #define LEAST_THRESHOLD_MS 6.0
 #define MOST_THRESHOLD_MS 600.0
+#define NOISE 1.0
 #define STANDING_MS 120.0
+#define PATIENCE_MS 1000.0
 #define LEAP_MS 3000.0
-#define FORGOTTEN_MS 20.0
 enum { MAX_DELTAS = 60 };
 
 void trend_begin(Trend *self)
@@ -40,7 +41,7 @@ static void add_point(Trend *self, double at, double delay)
 
 static void compare(Trend *self, Moment before, Moment burst)
 {
-    double sent = burst.sent - before.sent, arrived = burst.arrived - before.arrived, least;
+    double sent = burst.sent - before.sent, arrived = burst.arrived - before.arrived;
 
     if (arrived - sent <= -1000 || arrived - sent >= LEAP_MS || sent > 2000) { /* the receiver's clock leapt, or nothing was sent */
         self->state = self->is_over = 0;
@@ -51,9 +52,9 @@ static void compare(Trend *self, Moment before, Moment burst)
     if (self->count < MAX_DELTAS)
         self->count++;
     self->delay = self->delay + arrived - sent;
-    least = self->least + FORGOTTEN_MS * arrived / 1000;
-    self->least = self->delay < least ? self->delay : least;
+    self->least = fmin(self->least, self->delay);
     self->smoothed += (1 - SMOOTHING) * (self->delay - self->smoothed);
+    self->noise += (1 - SMOOTHING) * (fabs(self->delay - self->smoothed) - self->noise);
     add_point(self, burst.arrived, self->smoothed);
 }
 
@@ -107,20 +108,38 @@ static void adapt_threshold(Trend *self, double distance, double sent)
     self->threshold = fmax(LEAST_THRESHOLD_MS, fmin(MOST_THRESHOLD_MS, self->threshold));
 }
 
+/* Tell whether there is a queue that does not grow only because it is full. */
+static int is_standing(Trend *self, double now)
+{
+    if (self->smoothed - self->least <= STANDING_MS)
+        return self->has_stood = 0;
+    if (!self->has_stood) {
+        self->has_stood = 1;
+        self->standing_since = now;
+    }
+    if (now - self->standing_since <= PATIENCE_MS)
+        return 1;
+    self->least = self->smoothed;
+    return self->has_stood = 0;
+}
+
 static void detect(Trend *self, double slope, double sent, double now)
 {
     double modified = self->count * slope * GAIN;
+    double rise = slope * (now - self->at[0]);
+    int stands;
 
     if (modified > self->threshold) {
         if (!self->is_over) { /* one look alone may have been at a moment's jitter */
             self->is_over = 1;
             self->over_since = now;
         }
-        if (now - self->over_since > 10 && slope >= self->slope)
+        if (now - self->over_since > 10 && slope >= self->slope && rise > NOISE * self->noise)
             self->state = 1;
     } else {
         self->is_over = 0;
-        self->state = modified < -self->threshold ? -1 : self->smoothed - self->least > STANDING_MS;
+        stands = is_standing(self, now);
+        self->state = modified < -self->threshold ? -1 : stands;
     }
     self->slope = slope;
     adapt_threshold(self, fabs(modified) - self->threshold, sent);

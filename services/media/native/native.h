@@ -152,14 +152,14 @@ typedef struct {
 } Moment;
 typedef struct {
     int state;
-    int has_before, has_burst, is_over;
+    int has_before, has_burst, is_over, has_stood;
     Moment before, burst;
     double burst_began;
     double delay, smoothed, least;
     double at[WINDOW], delays[WINDOW];
     int points;
     int count;
-    double threshold, slope, over_since;
+    double noise, threshold, slope, over_since, standing_since;
 } Trend;
 
 /* What `stream_take` says, beside a transport-wide sequence number, and `acknowledged_take`. */

@@ -16,7 +16,7 @@ import {
 } from "../gen/parley/signaling/v1/signaling_pb";
 import { reasonOf } from "../api/errors";
 import { Call } from "./call";
-import { arriving } from "./room";
+import { arriving, nameOf } from "./room";
 
 /** A transceiver of the sending side: its sender has the encodings with which it was made, until others are set. */
 class FakeTransceiver {
@@ -170,6 +170,7 @@ test("who comes and goes is told, oneself excepted", async () => {
   say({ case: "participantLeft", value: { participant: ann.name } as never });
   await vi.waitFor(() => expect(call.state.news).toEqual({ kind: "left", displayName: "Ann", count: 2 }));
   expect(call.state.participants.map(({ displayName }) => displayName)).toEqual(["Me"]);
+  expect(nameOf(call.state, ann.name)).toBe("Ann");
 });
 
 test("a meeting that was ended stays ended, also when the page then leaves it", async () => {

@@ -153,6 +153,10 @@ export class Call {
     this.#change(changes(this.state, message));
     this.heard.said(message, time);
     switch (message.case) {
+      case "joined": // in answer to our resume: nothing that we knew is to be relied on
+        this.#change({ ...EMPTY, settings: this.state.settings, ...entered(message.value) });
+        void this.buildMedia();
+        break;
       case "participantJoined":
       case "participantLeft":
         this.encryption?.rotate();

@@ -17,6 +17,8 @@ export interface News {
   readonly count: number;
 }
 
+const FORMER = 500;
+
 /** How a track comes to us: whether there is bandwidth for it, and which simulcast layer. */
 export interface Delivery {
   readonly starved: boolean;
@@ -27,6 +29,8 @@ export interface Room {
   /** Our own participant's name. */
   readonly me: string;
   readonly participants: readonly Participant[];
+  /** What those were called who left last, by participant: what they said is still shown. */
+  readonly former: ReadonlyMap<string, string>;
   /** In the order in which they were published. While the room moves to another node there are two of each. */
   readonly tracks: readonly Track[];
   readonly speakers: ReadonlySet<string>;
@@ -42,6 +46,7 @@ export interface Room {
 export const EMPTY: Room = {
   me: "",
   participants: [],
+  former: new Map(),
   tracks: [],
   speakers: new Set(),
   qualities: new Map(),
@@ -100,6 +105,12 @@ export function changes(room: Room, message: Said): Partial<Room> {
   }
 }
 
+/** What a participant is called, or was while they were here. */
+export function nameOf(room: Room, participant: string): string {
+  const present = room.participants.find(({ name }) => name === participant);
+  return present?.displayName ?? room.former.get(participant) ?? "?";
+}
+
 /** The track of a participant's source, the newest if the room is moving. */
 export function trackOf(room: Room, participant: string, source: Source): Track | undefined {
   return room.tracks.filter((track) => track.participant === participant && sourceOf(track) === source).at(-1);
@@ -141,12 +152,14 @@ export function isMoved(room: Room, coming: ReadonlySet<string>, arrived: Readon
 
 function left(room: Room, gone: string): Partial<Room> {
   const ids = room.tracks.filter(({ participant }) => participant === gone).map(({ id }) => id);
+  const who = room.participants.find(({ name }) => name === gone);
   return {
     participants: room.participants.filter(({ name }) => name !== gone),
+    ...(who === undefined ? {} : { former: new Map([...room.former, [gone, who.displayName] as const].slice(-FORMER)) }),
     tracks: room.tracks.filter(({ participant }) => participant !== gone),
     qualities: without(room.qualities, gone),
     deliveries: without(room.deliveries, ...ids),
-    ...news(room, "left", room.participants.find(({ name }) => name === gone)),
+    ...news(room, "left", who),
   };
 }
 

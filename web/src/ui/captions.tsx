@@ -2,6 +2,7 @@
 import { useEffect, useState, useSyncExternalStore } from "react";
 import type { Call, CallState } from "../call/call";
 import { type Line, shown, split, textIn, untilOlder } from "../call/captions";
+import { nameOf } from "../call/room";
 import { useI18n } from "../i18n";
 import { ControlButton } from "./parts";
 import { useRemembered } from "./remembered";
@@ -31,19 +32,18 @@ export function Captions({ call, state, taste }: { call: Call; state: CallState;
   const { lines } = useSyncExternalStore(call.heard.subscribe, call.heard.snapshot);
   const seen = useShown(lines);
   const spoken = lines.filter(({ isFinal }) => isFinal).at(-1);
-  const nameOf = (participant: string) => state.participants.find(({ name }) => name === participant)?.displayName ?? "?";
   return (
     <>
       <div className={`captions ${taste.size}`} aria-hidden="true">
         {seen.map((line) => (
           <p key={line.key} className={line.isFading ? "fading" : ""}>
-            <strong>{nameOf(line.participant)}</strong> <Words line={line} language={taste.language} />
+            <strong>{nameOf(state, line.participant)}</strong> <Words line={line} language={taste.language} />
           </p>
         ))}
       </div>
       <p className="unseen" aria-live="polite">
         {spoken !== undefined && (
-          <span key={spoken.key}>{`${nameOf(spoken.participant)}: ${textIn(spoken, taste.language)}`}</span>
+          <span key={spoken.key}>{`${nameOf(state, spoken.participant)}: ${textIn(spoken, taste.language)}`}</span>
         )}
       </p>
     </>

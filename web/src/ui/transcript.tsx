@@ -3,6 +3,7 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { type RefObject, useEffect, useLayoutEffect, useRef, useState, useSyncExternalStore } from "react";
 import { transcripts } from "../api/client";
 import type { Call, CallState } from "../call/call";
+import { nameOf } from "../call/room";
 import { entriesOf, type Entry, found } from "../call/transcript";
 import type { CatchUpResponse } from "../gen/parley/meeting/v1/transcript_pb";
 import { useI18n } from "../i18n";
@@ -34,8 +35,7 @@ export function Transcript({ call, state, meeting, start, language, close }: Tra
   const [query, setQuery] = useState("");
   const [problem, setProblem] = useState("");
   const [target, setTarget] = useState<Target>();
-  const nameOf = (participant: string) => state.participants.find(({ name }) => name === participant)?.displayName ?? "?";
-  const all = entriesOf(kept.entries, lines, language, nameOf);
+  const all = entriesOf(kept.entries, lines, language, (participant) => nameOf(state, participant));
   const entries = found(all, query);
   const list = useRef<HTMLDivElement>(null);
   const { isFollowing, follow } = useFollowing(list);

@@ -42,14 +42,14 @@ class ChatMessage(_message.Message):
     sender_display_name: _builtins.str
     """The name of who wrote it, as it was then."""
     recipient: _builtins.str
-    """The only one to see it, `meetings/{code}/participants/{id}`; empty: all."""
+    """The only one to see it, `meetings/{code}/participants/{id}`, who is in the meeting; empty: all."""
     text: _builtins.str
     """What is written, plain text of at most 4,000 characters; empty if it was deleted or carries a file alone."""
     reply_to: _builtins.str
-    """What it answers, `meetings/{code}/chatMessages/{id}`; empty: nothing."""
+    """What it answers, `meetings/{code}/chatMessages/{id}`; empty: nothing. What is private is answered between the same two."""
     @_builtins.property
     def media(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Files, `media/{id}`; at most 10."""
+        """Files of the sender's, `media/{id}`; at most 10. Whoever may read the message may read them."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
@@ -239,3 +239,55 @@ class DeleteChatMessageResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DeleteChatMessageResponse: _TypeAlias = DeleteChatMessageResponse  # noqa: Y015
+
+@_typing.final
+class CheckSharingRequest(_message.Message):
+    """Asks whether somebody may read a file."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEDIA_FIELD_NUMBER: _builtins.int
+    OWNER_FIELD_NUMBER: _builtins.int
+    USER_FIELD_NUMBER: _builtins.int
+    media: _builtins.str
+    """The file, `media/{id}`."""
+    owner: _builtins.str
+    """Whose it is, `users/{id}`."""
+    user: _builtins.str
+    """Who wants to read it, `users/{id}`."""
+    def __init__(
+        self,
+        *,
+        media: _builtins.str = ...,
+        owner: _builtins.str = ...,
+        user: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["media", b"media", "owner", b"owner", "user", b"user"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckSharingRequest: _TypeAlias = CheckSharingRequest  # noqa: Y015
+
+@_typing.final
+class CheckSharingResponse(_message.Message):
+    """Whether they may."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SHARED_FIELD_NUMBER: _builtins.int
+    shared: _builtins.bool
+    """Whether it is shared with them."""
+    def __init__(
+        self,
+        *,
+        shared: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["shared", b"shared"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckSharingResponse: _TypeAlias = CheckSharingResponse  # noqa: Y015

@@ -65,7 +65,8 @@ class ChatServiceServicer:
         """Writes a message, to all or to one.
 
         Errors: NOT_FOUND (MEETING_NOT_FOUND, PARTICIPANT_NOT_FOUND, CHAT_MESSAGE_NOT_FOUND, MEDIA_NOT_FOUND),
-        PERMISSION_DENIED (NOT_PARTICIPANT, CHAT_NOT_ALLOWED), FAILED_PRECONDITION (MEETING_ENDED).
+        PERMISSION_DENIED (NOT_PARTICIPANT, CHAT_NOT_ALLOWED), FAILED_PRECONDITION (MEETING_ENDED),
+        RESOURCE_EXHAUSTED (CHAT_TOO_FAST, CHAT_FULL).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -232,6 +233,82 @@ class ChatService:
             '/parley.meeting.v1.ChatService/DeleteChatMessage',
             parley_dot_meeting_dot_v1_dot_chat__pb2.DeleteChatMessageRequest.SerializeToString,
             parley_dot_meeting_dot_v1_dot_chat__pb2.DeleteChatMessageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+
+class SharingServiceStub:
+    """What the media library asks; never routed at the edge.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.CheckSharing = channel.unary_unary(
+                '/parley.meeting.v1.SharingService/CheckSharing',
+                request_serializer=parley_dot_meeting_dot_v1_dot_chat__pb2.CheckSharingRequest.SerializeToString,
+                response_deserializer=parley_dot_meeting_dot_v1_dot_chat__pb2.CheckSharingResponse.FromString,
+                _registered_method=True)
+
+
+class SharingServiceServicer:
+    """What the media library asks; never routed at the edge.
+    """
+
+    def CheckSharing(self, request, context):
+        """Tells whether a file's owner has put it into a chat message that somebody may read, and that is not deleted.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_SharingServiceServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'CheckSharing': grpc.unary_unary_rpc_method_handler(
+                    servicer.CheckSharing,
+                    request_deserializer=parley_dot_meeting_dot_v1_dot_chat__pb2.CheckSharingRequest.FromString,
+                    response_serializer=parley_dot_meeting_dot_v1_dot_chat__pb2.CheckSharingResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'parley.meeting.v1.SharingService', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('parley.meeting.v1.SharingService', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class SharingService:
+    """What the media library asks; never routed at the edge.
+    """
+
+    @staticmethod
+    def CheckSharing(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/parley.meeting.v1.SharingService/CheckSharing',
+            parley_dot_meeting_dot_v1_dot_chat__pb2.CheckSharingRequest.SerializeToString,
+            parley_dot_meeting_dot_v1_dot_chat__pb2.CheckSharingResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -37,7 +37,8 @@ class ChatServiceStub:
     """Writes a message, to all or to one.
 
     Errors: NOT_FOUND (MEETING_NOT_FOUND, PARTICIPANT_NOT_FOUND, CHAT_MESSAGE_NOT_FOUND, MEDIA_NOT_FOUND),
-    PERMISSION_DENIED (NOT_PARTICIPANT, CHAT_NOT_ALLOWED), FAILED_PRECONDITION (MEETING_ENDED).
+    PERMISSION_DENIED (NOT_PARTICIPANT, CHAT_NOT_ALLOWED), FAILED_PRECONDITION (MEETING_ENDED),
+    RESOURCE_EXHAUSTED (CHAT_TOO_FAST, CHAT_FULL).
     """
     ListChatMessages: _grpc.UnaryUnaryMultiCallable[_chat_pb2.ListChatMessagesRequest, _chat_pb2.ListChatMessagesResponse]
     """Lists the messages that the caller may see, newest first. Deleted ones are there without their text.
@@ -65,7 +66,8 @@ class ChatServiceAsyncStub(ChatServiceStub):
     """Writes a message, to all or to one.
 
     Errors: NOT_FOUND (MEETING_NOT_FOUND, PARTICIPANT_NOT_FOUND, CHAT_MESSAGE_NOT_FOUND, MEDIA_NOT_FOUND),
-    PERMISSION_DENIED (NOT_PARTICIPANT, CHAT_NOT_ALLOWED), FAILED_PRECONDITION (MEETING_ENDED).
+    PERMISSION_DENIED (NOT_PARTICIPANT, CHAT_NOT_ALLOWED), FAILED_PRECONDITION (MEETING_ENDED),
+    RESOURCE_EXHAUSTED (CHAT_TOO_FAST, CHAT_FULL).
     """
     ListChatMessages: _aio.UnaryUnaryMultiCallable[_chat_pb2.ListChatMessagesRequest, _chat_pb2.ListChatMessagesResponse]  # type: ignore[assignment]
     """Lists the messages that the caller may see, newest first. Deleted ones are there without their text.
@@ -95,7 +97,8 @@ class ChatServiceServicer:
         """Writes a message, to all or to one.
 
         Errors: NOT_FOUND (MEETING_NOT_FOUND, PARTICIPANT_NOT_FOUND, CHAT_MESSAGE_NOT_FOUND, MEDIA_NOT_FOUND),
-        PERMISSION_DENIED (NOT_PARTICIPANT, CHAT_NOT_ALLOWED), FAILED_PRECONDITION (MEETING_ENDED).
+        PERMISSION_DENIED (NOT_PARTICIPANT, CHAT_NOT_ALLOWED), FAILED_PRECONDITION (MEETING_ENDED),
+        RESOURCE_EXHAUSTED (CHAT_TOO_FAST, CHAT_FULL).
         """
 
     def ListChatMessages(
@@ -130,3 +133,33 @@ class ChatServiceServicer:
         """
 
 def add_ChatServiceServicer_to_server(servicer: ChatServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+
+class SharingServiceStub:
+    """What the media library asks; never routed at the edge."""
+
+    @_typing.overload
+    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
+    @_typing.overload
+    def __new__(cls, channel: _aio.Channel) -> SharingServiceAsyncStub: ...
+    CheckSharing: _grpc.UnaryUnaryMultiCallable[_chat_pb2.CheckSharingRequest, _chat_pb2.CheckSharingResponse]
+    """Tells whether a file's owner has put it into a chat message that somebody may read, and that is not deleted."""
+
+@_typing.type_check_only
+class SharingServiceAsyncStub(SharingServiceStub):
+    """What the media library asks; never routed at the edge."""
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    CheckSharing: _aio.UnaryUnaryMultiCallable[_chat_pb2.CheckSharingRequest, _chat_pb2.CheckSharingResponse]  # type: ignore[assignment]
+    """Tells whether a file's owner has put it into a chat message that somebody may read, and that is not deleted."""
+
+class SharingServiceServicer:
+    """What the media library asks; never routed at the edge."""
+
+    def CheckSharing(
+        self,
+        request: _chat_pb2.CheckSharingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_chat_pb2.CheckSharingResponse, _abc.Awaitable[_chat_pb2.CheckSharingResponse]]:
+        """Tells whether a file's owner has put it into a chat message that somebody may read, and that is not deleted."""
+
+def add_SharingServiceServicer_to_server(servicer: SharingServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

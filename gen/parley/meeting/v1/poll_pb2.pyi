@@ -84,7 +84,7 @@ class Poll(_message.Message):
 
     @_builtins.property
     def own_choices(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """What the caller has chosen, as positions in `choices` from 0."""
+        """What the caller has chosen, as positions in `choices` from 0; of an anonymous poll nobody knows when it is closed."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:

@@ -95,7 +95,7 @@ class PollServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def VotePoll(self, request, context):
-        """Answers an open poll, in place of the caller's answer before.
+        """Answers an open poll, in place of the caller's answer before. An account has one answer, from however many devices.
 
         Errors: NOT_FOUND (POLL_NOT_FOUND), PERMISSION_DENIED (NOT_PARTICIPANT, CHAT_NOT_ALLOWED),
         FAILED_PRECONDITION (POLL_CLOSED), INVALID_ARGUMENT (POLL_CHOICE_INVALID).
@@ -105,7 +105,8 @@ class PollServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ClosePoll(self, request, context):
-        """Closes a poll, and shows the result to all. Repeatable. Hosts, co-hosts and whoever asked.
+        """Closes a poll, and shows the result to all. Repeatable. Hosts, co-hosts, presenters and whoever asked. The end of the
+        meeting closes all that are open.
 
         Errors: NOT_FOUND (POLL_NOT_FOUND), PERMISSION_DENIED (NOT_PRESENTER).
         """

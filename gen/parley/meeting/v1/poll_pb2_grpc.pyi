@@ -50,13 +50,14 @@ class PollServiceStub:
     Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_PARTICIPANT), INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
     """
     VotePoll: _grpc.UnaryUnaryMultiCallable[_poll_pb2.VotePollRequest, _poll_pb2.Poll]
-    """Answers an open poll, in place of the caller's answer before.
+    """Answers an open poll, in place of the caller's answer before. An account has one answer, from however many devices.
 
     Errors: NOT_FOUND (POLL_NOT_FOUND), PERMISSION_DENIED (NOT_PARTICIPANT, CHAT_NOT_ALLOWED),
     FAILED_PRECONDITION (POLL_CLOSED), INVALID_ARGUMENT (POLL_CHOICE_INVALID).
     """
     ClosePoll: _grpc.UnaryUnaryMultiCallable[_poll_pb2.ClosePollRequest, _poll_pb2.Poll]
-    """Closes a poll, and shows the result to all. Repeatable. Hosts, co-hosts and whoever asked.
+    """Closes a poll, and shows the result to all. Repeatable. Hosts, co-hosts, presenters and whoever asked. The end of the
+    meeting closes all that are open.
 
     Errors: NOT_FOUND (POLL_NOT_FOUND), PERMISSION_DENIED (NOT_PRESENTER).
     """
@@ -83,13 +84,14 @@ class PollServiceAsyncStub(PollServiceStub):
     Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_PARTICIPANT), INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
     """
     VotePoll: _aio.UnaryUnaryMultiCallable[_poll_pb2.VotePollRequest, _poll_pb2.Poll]  # type: ignore[assignment]
-    """Answers an open poll, in place of the caller's answer before.
+    """Answers an open poll, in place of the caller's answer before. An account has one answer, from however many devices.
 
     Errors: NOT_FOUND (POLL_NOT_FOUND), PERMISSION_DENIED (NOT_PARTICIPANT, CHAT_NOT_ALLOWED),
     FAILED_PRECONDITION (POLL_CLOSED), INVALID_ARGUMENT (POLL_CHOICE_INVALID).
     """
     ClosePoll: _aio.UnaryUnaryMultiCallable[_poll_pb2.ClosePollRequest, _poll_pb2.Poll]  # type: ignore[assignment]
-    """Closes a poll, and shows the result to all. Repeatable. Hosts, co-hosts and whoever asked.
+    """Closes a poll, and shows the result to all. Repeatable. Hosts, co-hosts, presenters and whoever asked. The end of the
+    meeting closes all that are open.
 
     Errors: NOT_FOUND (POLL_NOT_FOUND), PERMISSION_DENIED (NOT_PRESENTER).
     """
@@ -133,7 +135,7 @@ class PollServiceServicer:
         request: _poll_pb2.VotePollRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_poll_pb2.Poll, _abc.Awaitable[_poll_pb2.Poll]]:
-        """Answers an open poll, in place of the caller's answer before.
+        """Answers an open poll, in place of the caller's answer before. An account has one answer, from however many devices.
 
         Errors: NOT_FOUND (POLL_NOT_FOUND), PERMISSION_DENIED (NOT_PARTICIPANT, CHAT_NOT_ALLOWED),
         FAILED_PRECONDITION (POLL_CLOSED), INVALID_ARGUMENT (POLL_CHOICE_INVALID).
@@ -144,7 +146,8 @@ class PollServiceServicer:
         request: _poll_pb2.ClosePollRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_poll_pb2.Poll, _abc.Awaitable[_poll_pb2.Poll]]:
-        """Closes a poll, and shows the result to all. Repeatable. Hosts, co-hosts and whoever asked.
+        """Closes a poll, and shows the result to all. Repeatable. Hosts, co-hosts, presenters and whoever asked. The end of the
+        meeting closes all that are open.
 
         Errors: NOT_FOUND (POLL_NOT_FOUND), PERMISSION_DENIED (NOT_PRESENTER).
         """

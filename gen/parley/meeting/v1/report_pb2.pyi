@@ -48,7 +48,7 @@ class Attendance(_message.Message):
 
     @_builtins.property
     def duration(self) -> _duration_pb2.Duration:
-        """How long they were there, all visits together."""
+        """How long they were there, all visits together; time that several of their devices were there counts once."""
 
     def __init__(
         self,
@@ -83,7 +83,9 @@ class Notes(_message.Message):
     text: _builtins.str
     """The text as it stands."""
     document: _builtins.bytes
-    """The shared document (a Yjs update, version 1), for clients that write; changes travel as `notes_update`."""
+    """The shared document (a Yjs update, version 1) whose Y.Text `notes` is the text, for clients that write; at most 512 KiB.
+    Changes are said as `update_notes`, and come as `notes_updated`.
+    """
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """When it last changed; empty: never."""
@@ -250,7 +252,7 @@ class GetStatisticsRequest(_message.Message):
     END_TIME_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
-        """From when; default: 30 days before the end."""
+        """From when, at most 366 days before the end; default: 30 days before it."""
 
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:

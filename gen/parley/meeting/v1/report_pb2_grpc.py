@@ -57,7 +57,8 @@ class ReportServiceServicer:
     """
 
     def ListAttendances(self, request, context):
-        """Lists who attended a meeting, in order of first joining; several visits of one account are one row. The host.
+        """Lists who attended a meeting, in order of first joining; several visits of one account are one row. Whoever got a ticket
+        and did not come into the call has not attended. The host.
 
         Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
         """

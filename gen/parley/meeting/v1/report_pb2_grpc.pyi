@@ -34,7 +34,8 @@ class ReportServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ReportServiceAsyncStub: ...
     ListAttendances: _grpc.UnaryUnaryMultiCallable[_report_pb2.ListAttendancesRequest, _report_pb2.ListAttendancesResponse]
-    """Lists who attended a meeting, in order of first joining; several visits of one account are one row. The host.
+    """Lists who attended a meeting, in order of first joining; several visits of one account are one row. Whoever got a ticket
+    and did not come into the call has not attended. The host.
 
     Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
     """
@@ -55,7 +56,8 @@ class ReportServiceAsyncStub(ReportServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListAttendances: _aio.UnaryUnaryMultiCallable[_report_pb2.ListAttendancesRequest, _report_pb2.ListAttendancesResponse]  # type: ignore[assignment]
-    """Lists who attended a meeting, in order of first joining; several visits of one account are one row. The host.
+    """Lists who attended a meeting, in order of first joining; several visits of one account are one row. Whoever got a ticket
+    and did not come into the call has not attended. The host.
 
     Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
     """
@@ -78,7 +80,8 @@ class ReportServiceServicer:
         request: _report_pb2.ListAttendancesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_report_pb2.ListAttendancesResponse, _abc.Awaitable[_report_pb2.ListAttendancesResponse]]:
-        """Lists who attended a meeting, in order of first joining; several visits of one account are one row. The host.
+        """Lists who attended a meeting, in order of first joining; several visits of one account are one row. Whoever got a ticket
+        and did not come into the call has not attended. The host.
 
         Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
         """

@@ -627,7 +627,11 @@ Global___Join: _TypeAlias = Join  # noqa: Y015
 
 @_typing.final
 class Resume(_message.Message):
-    """Takes up a conversation within 30 seconds of its breaking off."""
+    """Takes up a conversation within 30 seconds of its breaking off.
+
+    `resumed` answers it when everything missed can be told. Otherwise, or when the room already believes the participant gone,
+    `joined` does: what was known before is void, the media path too.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1834,7 +1838,7 @@ class PollChanged(_message.Message):
     POLL_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def poll(self) -> _poll_pb2.Poll:
-        """The poll as it is now, as this participant may see it, without `own_choices`."""
+        """The poll as it is now, as everyone may see it, without `own_choices` and `voters`: PollService.GetPoll has them."""
 
     def __init__(
         self,
@@ -1901,13 +1905,15 @@ Global___Moved: _TypeAlias = Moved  # noqa: Y015
 
 @_typing.final
 class UpdateNotes(_message.Message):
-    """Changes the shared notes."""
+    """Changes the shared notes. Read them first (ReportService.GetNotes), and merge `notes_updated` whatever the order."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     UPDATE_FIELD_NUMBER: _builtins.int
     update: _builtins.bytes
-    """A Yjs update, version 1; at most 64 KiB."""
+    """A Yjs update, version 1; at most 64 KiB. It may build on what the notes have and on what was said before it alone:
+    otherwise it is refused (NOTES_BEHIND), and the whole document is to be sent.
+    """
     def __init__(
         self,
         *,
@@ -2188,8 +2194,13 @@ class PublishEventsRequest(_message.Message):
 
     MEETING_FIELD_NUMBER: _builtins.int
     EVENTS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
     meeting: _builtins.str
     """`meetings/{code}`."""
+    request_id: _builtins.str
+    """The same request again is not appended again, as long as its events are among the room's latest 512 appends. A UUID;
+    empty: each request counts.
+    """
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___Event]:
         """The events, in order."""
@@ -2199,10 +2210,11 @@ class PublishEventsRequest(_message.Message):
         *,
         meeting: _builtins.str = ...,
         events: _abc.Iterable[Global___Event] | None = ...,
+        request_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "meeting", b"meeting"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "meeting", b"meeting", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -59,11 +59,12 @@ class SignalingServiceServicer:
     def Connect(self, request_iterator, context):
         """Carries a whole conversation. The first client message is `join` or `resume`.
 
-        These errors end the stream. Others arrive as `refused`, also MESSAGE_MALFORMED (WebSocket) and, at first, RATE_LIMITED.
+        These errors end the stream. Others arrive as `refused`, also MESSAGE_MALFORMED (WebSocket) and, at first, RATE_LIMITED;
+        of hands NOT_HOST and TOO_MANY_HANDS, of notes what NotesService answers, of simulations SIMULATION_OFF.
 
         Errors: UNAUTHENTICATED (TICKET_INVALID, SESSION_EXPIRED), INVALID_ARGUMENT (JOIN_FIRST),
         FAILED_PRECONDITION (MEETING_ENDED, PARTICIPANT_GONE, TAKEN_OVER), RESOURCE_EXHAUSTED (ROOM_FULL, TOO_SLOW,
-        RATE_LIMITED, TOO_MANY_CONNECTIONS), UNAVAILABLE (DRAINING, CONNECTION_TOO_OLD).
+        RATE_LIMITED, TOO_MANY_CONNECTIONS), UNAVAILABLE (DRAINING, CONNECTION_TOO_OLD, STATE_LOST, SILENT, SIMULATED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -41,11 +41,12 @@ class SignalingServiceStub:
     Connect: _grpc.StreamStreamMultiCallable[_signaling_pb2.ClientMessage, _signaling_pb2.ServerMessage]
     """Carries a whole conversation. The first client message is `join` or `resume`.
 
-    These errors end the stream. Others arrive as `refused`, also MESSAGE_MALFORMED (WebSocket) and, at first, RATE_LIMITED.
+    These errors end the stream. Others arrive as `refused`, also MESSAGE_MALFORMED (WebSocket) and, at first, RATE_LIMITED;
+    of hands NOT_HOST and TOO_MANY_HANDS, of notes what NotesService answers, of simulations SIMULATION_OFF.
 
     Errors: UNAUTHENTICATED (TICKET_INVALID, SESSION_EXPIRED), INVALID_ARGUMENT (JOIN_FIRST),
     FAILED_PRECONDITION (MEETING_ENDED, PARTICIPANT_GONE, TAKEN_OVER), RESOURCE_EXHAUSTED (ROOM_FULL, TOO_SLOW,
-    RATE_LIMITED, TOO_MANY_CONNECTIONS), UNAVAILABLE (DRAINING, CONNECTION_TOO_OLD).
+    RATE_LIMITED, TOO_MANY_CONNECTIONS), UNAVAILABLE (DRAINING, CONNECTION_TOO_OLD, STATE_LOST, SILENT, SIMULATED).
     """
     Subscribe: _grpc.UnaryStreamMultiCallable[_signaling_pb2.SubscribeRequest, _signaling_pb2.ServerMessage]
     """The server's half of a conversation, for clients that cannot stream upwards. Errors: as Connect."""
@@ -63,11 +64,12 @@ class SignalingServiceAsyncStub(SignalingServiceStub):
     Connect: _aio.StreamStreamMultiCallable[_signaling_pb2.ClientMessage, _signaling_pb2.ServerMessage]  # type: ignore[assignment]
     """Carries a whole conversation. The first client message is `join` or `resume`.
 
-    These errors end the stream. Others arrive as `refused`, also MESSAGE_MALFORMED (WebSocket) and, at first, RATE_LIMITED.
+    These errors end the stream. Others arrive as `refused`, also MESSAGE_MALFORMED (WebSocket) and, at first, RATE_LIMITED;
+    of hands NOT_HOST and TOO_MANY_HANDS, of notes what NotesService answers, of simulations SIMULATION_OFF.
 
     Errors: UNAUTHENTICATED (TICKET_INVALID, SESSION_EXPIRED), INVALID_ARGUMENT (JOIN_FIRST),
     FAILED_PRECONDITION (MEETING_ENDED, PARTICIPANT_GONE, TAKEN_OVER), RESOURCE_EXHAUSTED (ROOM_FULL, TOO_SLOW,
-    RATE_LIMITED, TOO_MANY_CONNECTIONS), UNAVAILABLE (DRAINING, CONNECTION_TOO_OLD).
+    RATE_LIMITED, TOO_MANY_CONNECTIONS), UNAVAILABLE (DRAINING, CONNECTION_TOO_OLD, STATE_LOST, SILENT, SIMULATED).
     """
     Subscribe: _aio.UnaryStreamMultiCallable[_signaling_pb2.SubscribeRequest, _signaling_pb2.ServerMessage]  # type: ignore[assignment]
     """The server's half of a conversation, for clients that cannot stream upwards. Errors: as Connect."""
@@ -87,11 +89,12 @@ class SignalingServiceServicer:
     ) -> _typing.Union[_abc.Iterator[_signaling_pb2.ServerMessage], _abc.AsyncIterator[_signaling_pb2.ServerMessage]]:
         """Carries a whole conversation. The first client message is `join` or `resume`.
 
-        These errors end the stream. Others arrive as `refused`, also MESSAGE_MALFORMED (WebSocket) and, at first, RATE_LIMITED.
+        These errors end the stream. Others arrive as `refused`, also MESSAGE_MALFORMED (WebSocket) and, at first, RATE_LIMITED;
+        of hands NOT_HOST and TOO_MANY_HANDS, of notes what NotesService answers, of simulations SIMULATION_OFF.
 
         Errors: UNAUTHENTICATED (TICKET_INVALID, SESSION_EXPIRED), INVALID_ARGUMENT (JOIN_FIRST),
         FAILED_PRECONDITION (MEETING_ENDED, PARTICIPANT_GONE, TAKEN_OVER), RESOURCE_EXHAUSTED (ROOM_FULL, TOO_SLOW,
-        RATE_LIMITED, TOO_MANY_CONNECTIONS), UNAVAILABLE (DRAINING, CONNECTION_TOO_OLD).
+        RATE_LIMITED, TOO_MANY_CONNECTIONS), UNAVAILABLE (DRAINING, CONNECTION_TOO_OLD, STATE_LOST, SILENT, SIMULATED).
         """
 
     def Subscribe(

@@ -1,0 +1,121 @@
+"""The rules of chat: who may write to whom, how fast, and who may change what was written."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from chassis.errors import InvalidArgument
+from services.meeting.chat import (
+    BURST,
+    BURST_TIME,
+    MAX_MESSAGES,
+    ChatFull,
+    ChatMessage,
+    ChatMessageDeleted,
+    ChatMessageNotFound,
+    ChatNotAllowed,
+    ChatTooFast,
+    NotYours,
+    check_allowed,
+    check_reply,
+    check_room,
+    clean,
+)
+from services.meeting.domain import Participant, ParticipantRole, ParticipantState
+from services.meeting.settings import ChatPolicy
+from tests.meetings import NOW
+
+ANN, BOB, EVE = UUID(int=1), UUID(int=2), UUID(int=3)
+LATER = NOW + timedelta(seconds=1)
+
+
+def a_message(sender: UUID = ANN, recipient: UUID | None = None) -> ChatMessage:
+    return ChatMessage(
+        id=UUID(int=9),
+        meeting_code="abc-defg-hij",
+        sender_id=sender,
+        sender_user_id=sender,
+        sender_display_name="Ann",
+        text="hello",
+        create_time=NOW,
+        recipient_id=recipient,
+        recipient_user_id=recipient,
+        media=("media/x",),
+    )
+
+
+def somebody(role: ParticipantRole) -> Participant:
+    state = ParticipantState.CONNECTED
+    return Participant(ANN, UUID(int=7), "abc-defg-hij", ANN, "Ann", role, state, NOW)
+
+
+@pytest.mark.parametrize(
+    ("policy", "host", "public", "private"),
+    [
+        (ChatPolicy.EVERYONE, True, True, True),
+        (ChatPolicy.PUBLIC, True, True, False),
+        (ChatPolicy.HOSTS, True, False, False),
+        (ChatPolicy.OFF, False, False, False),
+    ],
+)
+def test_the_policy_says_who_may_write(
+    policy: ChatPolicy, host: bool, public: bool, private: bool
+) -> None:
+    def is_let(role: ParticipantRole, *, private: bool) -> bool:
+        try:
+            check_allowed(somebody(role), policy, private=private)
+        except ChatNotAllowed:
+            return False
+        return True
+
+    assert is_let(ParticipantRole.HOST, private=False) is host
+    assert is_let(ParticipantRole.PARTICIPANT, private=False) is public
+    assert is_let(ParticipantRole.PARTICIPANT, private=True) is private
+
+
+def test_who_writes_too_fast_waits_until_the_first_of_the_burst_is_old() -> None:
+    times = [NOW] * BURST
+    check_room(BURST, times[1:], NOW)
+    with pytest.raises(ChatTooFast) as caught:
+        check_room(BURST, times, NOW + timedelta(seconds=4))
+    assert caught.value.retry_after == 6.0
+    check_room(BURST, times, NOW + BURST_TIME)
+    with pytest.raises(ChatFull):
+        check_room(MAX_MESSAGES, [], NOW)
+
+
+def test_only_the_writer_edits_and_nobody_what_is_deleted() -> None:
+    message = a_message()
+    assert message.edited(ANN, "hello", LATER) is message
+    edited = message.edited(ANN, "good morning", LATER)
+    assert (edited.text, edited.edit_time, edited.create_time) == ("good morning", LATER, NOW)
+    with pytest.raises(NotYours):
+        message.edited(BOB, "x", LATER)
+    with pytest.raises(NotYours):
+        message.deleted(BOB, LATER, moderates=False)
+    deleted = edited.deleted(BOB, LATER, moderates=True)
+    assert (deleted.text, deleted.media, deleted.delete_time) == ("", (), LATER)
+    assert deleted.deleted(ANN, LATER + BURST_TIME, moderates=False) is deleted
+    with pytest.raises(ChatMessageDeleted):
+        deleted.edited(ANN, "back", LATER)
+
+
+def test_what_is_private_is_for_two_and_is_answered_between_them() -> None:
+    private = a_message(ANN, BOB)
+    assert [private.is_seen_by(each) for each in (ANN, BOB, EVE)] == [True, True, False]
+    check_reply(a_message(BOB, ANN), private)
+    check_reply(a_message(ANN, BOB), private)
+    check_reply(a_message(EVE, BOB), a_message(ANN))
+    for leaking in (a_message(BOB), a_message(BOB, EVE)):
+        with pytest.raises(InvalidArgument):
+            check_reply(leaking, private)
+    with pytest.raises(ChatMessageNotFound):
+        check_reply(a_message(EVE, BOB), private)
+
+
+def test_text_is_cleaned_of_what_no_text_has() -> None:
+    assert clean(" a\0b\x1b[31m\r\n\tc \n") == "ab[31m\n\tc"
+    assert clean("\0 \n") == ""

@@ -1,0 +1,134 @@
+"""Who is here: no ghosts, and nobody flickers who comes back in time."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
+
+from chassis.errors import Unavailable
+from services.meeting.domain import MeetingEnded
+from services.signaling.config import Config
+from services.signaling.departures import SWEEP_SECONDS
+from services.signaling.sessions import RENEWALS_PER_LEASE, SWEPT
+from tests.signaling_listener import TRANSPORTS, Listener
+from tests.signaling_stand import standing, until
+from tests.wire.test_signaling_deaths import listening, publish_surely
+from tests.wire.test_signaling_resume import reason_of_end, resumed
+
+
+def test_a_ghost_is_gone_within_15_seconds() -> None:
+    """The lease was renewed just before the crash, and swept just before it ran out."""
+    defaults = {field.name: field.default for field in dataclasses.fields(Config)}
+    presence = float(str(defaults["presence_seconds"]))
+    assert presence * (1 + 1 / RENEWALS_PER_LEASE) + 2 * SWEEP_SECONDS < 15
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_whose_client_crashes_is_gone_and_can_come_back_to_their_seat(
+    valkey: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, transport: str
+) -> None:
+    monkeypatch.setattr("services.signaling.conversation.IDLE_SECONDS", 600.0)
+    async with standing(valkey, tmp_path, presence_seconds=1) as stand:
+        ann, bob = Listener(stand, "connect", [0]), Listener(stand, transport, [0])
+        async with listening(ann):
+            async with listening(bob):
+                await until(lambda: len(ann.people) == 2)
+            await until(lambda: ann.left == [bob.participant])
+            await until(lambda: bob.participant in stand.media.removed)
+            assert stand.meeting.left(bob.participant) == 0, "the seat was not kept"
+            bob.rebuilt = -1
+            async with listening(bob):
+                await until(lambda: len(ann.people) == 2)
+                assert set(bob.people) == {ann.participant, bob.participant}
+                await publish_surely(stand, 1)
+                await until(lambda: ann.heard == bob.heard == ["1"])
+
+
+async def test_whoever_comes_back_in_time_was_never_away(valkey: str, tmp_path: Path) -> None:
+    async with standing(valkey, tmp_path, presence_seconds=2) as stand:
+        ann = Listener(stand, "connect", [0])
+        async with listening(ann):
+            client, joined = await stand.joined()
+            token, cursor = joined.joined.session_token, joined.sequence
+            for _ in range(5):
+                await client.break_off()
+                client = await resumed(stand, token, cursor)
+                cursor = (await client.hear("resumed")).sequence
+            await publish_surely(stand, 1)
+            await until(lambda: ann.heard == ["1"])
+            assert (ann.left, len(ann.people)) == ([], 2)
+
+
+async def test_a_crash_of_process_and_client_leaves_no_ghost(valkey: str, tmp_path: Path) -> None:
+    async with standing(valkey, tmp_path, presence_seconds=1, resume_seconds=2) as stand:
+        ann, bob = Listener(stand, "connect", [0]), Listener(stand, "connect", [1])
+        process = await stand.start_apart()
+        async with listening(ann):
+            async with listening(bob):
+                await until(lambda: len(ann.people) == 2)
+                process.kill()
+            await until(lambda: ann.left == [bob.participant])
+            await until(lambda: stand.meeting.left(bob.participant) == 1)
+
+
+async def test_nobody_comes_back_into_a_meeting_that_has_ended(valkey: str, tmp_path: Path) -> None:
+    async with standing(valkey, tmp_path, presence_seconds=1) as stand:
+        ann = Listener(stand, "connect", [0])
+        async with listening(ann):
+            client, joined = await stand.joined()
+            await client.break_off()
+            await until(lambda: len(ann.left) == 1)
+            stand.meeting.error = MeetingEnded()
+            client = await resumed(stand, joined.joined.session_token, joined.sequence)
+            assert await reason_of_end(client) == "MEETING_ENDED"
+
+
+async def test_when_nobody_could_renew_nobody_is_swept(valkey: str, tmp_path: Path) -> None:
+    """As after Redis was away: the last sweep was long ago, and the lease has run out meanwhile."""
+    async with standing(valkey, tmp_path, presence_seconds=1) as stand:
+        ann = Listener(stand, "connect", [0])
+        async with listening(ann), Redis.from_url(valkey) as redis:
+            client, joined = await stand.joined()
+            await client.break_off()
+            until_then = asyncio.get_running_loop().time() + 2
+            while asyncio.get_running_loop().time() < until_then:
+                await redis.set(SWEPT, 0)
+                await asyncio.sleep(0.01)
+            client = await resumed(stand, joined.joined.session_token, joined.sequence)
+            assert (await client.hear()).WhichOneof("message") == "resumed"
+            assert ann.left == []
+
+
+async def test_whoever_was_told_gone_while_media_is_away_is_gone_all_the_same(
+    valkey: str, tmp_path: Path
+) -> None:
+    async with standing(valkey, tmp_path, presence_seconds=1) as stand:
+        ann = Listener(stand, "connect", [0])
+        async with listening(ann):
+            stand.media.error = Unavailable()
+            client, joined = await stand.joined()
+            await client.break_off()
+            await until(lambda: len(ann.left) == 1)
+            stand.media.error = None
+            back = Listener(stand, "connect", [0])
+            async with listening(back):
+                await until(lambda: len(ann.people) == 2)
+            assert joined.joined.session_token
+
+
+async def test_a_client_that_pinged_and_vanished_is_cut(
+    valkey: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.signaling.conversation.SILENT_SECONDS", 0.3)
+    async with standing(valkey, tmp_path, presence_seconds=1) as stand:
+        client, _ = await stand.joined()
+        quiet, _ = await stand.joined()
+        await client.say("a", ping={})
+        await client.hear("pong")
+        assert await reason_of_end(client) == "SILENT"
+        await quiet.say("b", ping={})
+        assert (await quiet.hear("pong")).reply_to == "b", "who never pinged was cut"
