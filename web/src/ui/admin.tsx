@@ -62,7 +62,8 @@ function UsersCard({ me }: { me: User }) {
   );
   const pages = usePages<UserAccount>(ask);
   const find = ({ query = "", state = "" }: Record<string, string>) => {
-    setWanted({ query: query.trim(), state: Number(state) });
+    const chosen = STATES.find((each) => String(each.state) === state);
+    setWanted({ query: query.trim(), state: chosen?.state ?? AccountState.UNSPECIFIED });
     return Promise.resolve();
   };
   const change = async (before: UserAccount, work: Promise<UserAccount>) => {
@@ -124,7 +125,10 @@ function AccountRow({ account, isMe, change, ban }: AccountRowProps) {
     account.totpEnabled ? t("hasSecondFactor") : "",
     account.lastSignInTime === undefined ? "" : t("lastSignIn", { time: timeText(account.lastSignInTime, language) }),
   ];
-  const setRole = (chosen: string) => change(account, admin.setUserRole({ name, role: Number(chosen), requestId: newRequestId() }));
+  const setRole = async (chosen: string) => {
+    const wanted = ROLES.find((each) => String(each.role) === chosen);
+    if (wanted !== undefined) await change(account, admin.setUserRole({ name, role: wanted.role, requestId: newRequestId() }));
+  };
   return (
     <li aria-label={username}>
       <div>
