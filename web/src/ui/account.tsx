@@ -135,7 +135,7 @@ function DeleteCard() {
     <section className="card" aria-label={t("deleteAccount")}>
       <h2>{t("deleteAccount")}</h2>
       <p className="faint">{t("deleteHint")}</p>
-      <Form submit={ask} action={t("deleteAccount")}>
+      <Form submit={ask} action={t("deleteAccount")} danger>
         <Field label={t("password")} name="password" type="password" autoComplete="current-password" required maxLength={128} />
       </Form>
       <Problem text={problem} />

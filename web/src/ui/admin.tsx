@@ -181,7 +181,7 @@ function BanDialog({ account, change, close }: BanProps) {
   return (
     <Dialog label={text} close={close}>
       <p>{text}</p>
-      <Form submit={ban} action={t("ban")}>
+      <Form submit={ban} action={t("ban")} danger>
         <Field label={t("banReason")} name="reason" hint={t("banReasonHint")} maxLength={500} />
       </Form>
       <button type="button" className="quiet" onClick={close}>

@@ -74,10 +74,13 @@ export function Checkbox({ label, hint, ...input }: CheckboxProps) {
 export function Form({
   submit,
   action,
+  danger = false,
   children,
 }: {
   submit: (values: Record<string, string>) => Promise<void>;
   action: string;
+  /** Whether what it does can't be undone. */
+  danger?: boolean;
   children?: ReactNode;
 }) {
   const { explain } = useI18n();
@@ -100,11 +103,16 @@ export function Form({
     <form onSubmit={onSubmit}>
       {children}
       <Problem text={error} />
-      <button className="primary" disabled={busy}>
+      <button className={danger ? "primary danger" : "primary"} disabled={busy}>
         {action}
       </button>
     </form>
   );
+}
+
+/** Where the focus goes when a part of a page gives way to another: `ref={takesFocus}` and `tabIndex={-1}`. */
+export function takesFocus(element: HTMLElement | null): void {
+  element?.focus();
 }
 
 export function Problem({ text }: { text: string }) {

@@ -3,7 +3,7 @@ import { useState } from "react";
 import { credentials, newRequestId } from "../api/client";
 import { reasonOf } from "../api/errors";
 import { useI18n } from "../i18n";
-import { Field, Form } from "./parts";
+import { Field, Form, takesFocus } from "./parts";
 import { Secret } from "./secrets";
 
 const NAME = "users/me";
@@ -58,7 +58,9 @@ function Proving({ secret, uri, done }: { secret: string; uri: string; done: (co
   };
   return (
     <>
-      <p>{t("secondFactorScan")}</p>
+      <p ref={takesFocus} tabIndex={-1}>
+        {t("secondFactorScan")}
+      </p>
       <Secret label={t("secondFactorSecret")} text={secret} />
       <p>
         <a href={uri}>{t("secondFactorOpen")}</a>
@@ -82,7 +84,9 @@ function On({ password, done, off }: { password: string; done: (codes: readonly 
   };
   return (
     <>
-      <p role="status">{t("secondFactorIsOn")}</p>
+      <p ref={takesFocus} tabIndex={-1}>
+        {t("secondFactorIsOn")}
+      </p>
       <h3>{t("recoveryCodesNew")}</h3>
       <p className="faint">{t("recoveryCodesNewHint")}</p>
       <Form submit={replace} action={t("recoveryCodesNew")}>
@@ -100,7 +104,9 @@ function Codes({ codes, done }: { codes: readonly string[]; done: () => void }) 
   const { t } = useI18n();
   return (
     <>
-      <p role="status">{t("secondFactorIsOn")}</p>
+      <p ref={takesFocus} tabIndex={-1}>
+        {t("secondFactorIsOn")}
+      </p>
       <h3>{t("recoveryCodes")}</h3>
       <p>{t("recoveryCodesOnce")}</p>
       <Secret label={t("recoveryCodes")} text={codes.join("\n")} file="parley-recovery-codes.txt" />

@@ -1,5 +1,6 @@
 /** Where one is signed in, and ending that. */
 import { useState } from "react";
+import { agentText } from "../account/agents";
 import { newRequestId, sessions } from "../api/client";
 import type { Session } from "../gen/parley/user/v1/session_pb";
 import { useI18n } from "../i18n";
@@ -65,7 +66,7 @@ export function SessionsCard() {
 
 function Row({ session, end }: { session: Session; end: () => void }) {
   const { t, language } = useI18n();
-  const agent = session.userAgent === "" ? t("sessionUnknown") : session.userAgent;
+  const agent = session.userAgent === "" ? t("sessionUnknown") : agentText(session.userAgent);
   const about = {
     address: session.address,
     since: timeText(session.createTime, language),
@@ -74,7 +75,7 @@ function Row({ session, end }: { session: Session; end: () => void }) {
   return (
     <li>
       <div>
-        <div>
+        <div title={session.userAgent}>
           {agent} {session.current && <strong>({t("sessionHere")})</strong>}
         </div>
         <div className="faint">{t("sessionAbout", about)}</div>

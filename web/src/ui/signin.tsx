@@ -113,7 +113,7 @@ function Providers() {
     </button>
   );
   return (
-    <div className="stacked">
+    <div className="providers">
       {providers.map(button)}
       <Problem text={problem} />
     </div>
