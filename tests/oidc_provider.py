@@ -40,7 +40,7 @@ PATIENCE_SECONDS = 30
 
 @dataclass(frozen=True)
 class TheClient(ClientMixin):  # type: ignore[misc]  # Authlib has no types
-    """The one client, and where people are sent back to."""
+    """The one client, and where people are sent back to, at whatever port."""
 
     redirect_uri: str
 
@@ -51,7 +51,7 @@ class TheClient(ClientMixin):  # type: ignore[misc]  # Authlib has no types
         return scope
 
     def check_redirect_uri(self, redirect_uri: str) -> bool:
-        return redirect_uri == self.redirect_uri
+        return _without_port(redirect_uri) == _without_port(self.redirect_uri)
 
     def check_client_secret(self, client_secret: str) -> bool:
         return client_secret == CLIENT_SECRET
@@ -237,6 +237,11 @@ class RunningProvider:
 
     def rotate(self) -> None:
         assert httpx.post(f"{self.issuer}/rotate").status_code == 200
+
+
+def _without_port(uri: str) -> tuple[str, str | None, str]:
+    parts = urlsplit(uri)
+    return parts.scheme, parts.hostname, parts.path
 
 
 def _with(uri: str, **more: str) -> dict[str, str]:

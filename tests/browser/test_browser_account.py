@@ -6,17 +6,27 @@ import asyncio
 import email
 import re
 import time
-from collections.abc import AsyncIterator
+from base64 import b64decode
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from email import policy
+from urllib.parse import urlsplit
+from zipfile import ZipFile
 
 import pyotp
 import pytest
-from playwright.async_api import Browser, Locator, expect
+from playwright.async_api import Browser, FilePayload, Locator, expect
 
 from loadtest.browser import ALLOW_DEVICES, PASSWORD, Person, chromium, person
-from tests.running_stack import RunningStack, eventually, parley
+from stack.state import State
+from tests.oidc_provider import CLIENT_ID, CLIENT_SECRET, provider_running
+from tests.running_stack import RunningStack, eventually, free_offset, parley, stack_running
+from tests.servers import open_folder
 
+PICTURE = b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
+)
+ZOE = {"email": "zoe@acme.example", "email_verified": True, "name": "Zoë"}
 NEW_PASSWORD = "another horse"
 BAN = re.compile("^Ban: ")
 expect.set_options(timeout=30_000)
@@ -27,6 +37,29 @@ async def browser() -> AsyncIterator[Browser]:
     """A Chromium whose microphone beeps."""
     async with chromium(ALLOW_DEVICES) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def strict() -> Iterator[RunningStack]:
+    """A stack where e-mail addresses are proven first, and that people may sign in to by a provider."""
+    way_back = "http://localhost/signed-in/acme"
+    with open_folder() as folder, provider_running({"zoe": ZOE}, way_back) as provider:
+        state = State(folder)
+        state.create()
+        state.settings.write_text(
+            f"""
+[accounts]
+verify_email = true
+
+[identity_providers.acme]
+issuer = "{provider.issuer}"
+client_id = "{CLIENT_ID}"
+client_secret = "{CLIENT_SECRET}"
+display_name = "Acme"
+"""
+        )
+        with stack_running(folder, free_offset(), media_workers=1) as running:
+            yield running
 
 
 async def open_account(who: Person) -> str:
@@ -141,6 +174,89 @@ def link_of_mail(stack: RunningStack, address: str) -> str:
 
     eventually(has_come, "the mail is in the outbox")
     return found[0]
+
+
+async def test_who_signs_up_proves_their_address_by_the_link_in_the_mail(
+    browser: Browser, strict: RunningStack
+) -> None:
+    async with person(browser, "Vera", strict.http) as vera:
+        await vera.page.goto(vera.address)
+        await vera.button("Create account").click()
+        form = vera.page.locator("form")
+        address = "vera@example.org"
+        values = {"E-mail": address, "Your name": "Vera"}
+        await submit(form, "Create account", Username="vera", Password=PASSWORD, **values)
+        await expect(vera.page.get_by_role("status")).to_contain_text("proves your address")
+        await sign_in(vera, address)
+        await expect(vera.page.get_by_role("alert")).to_contain_text("is to be proven first")
+        link = await asyncio.to_thread(link_of_mail, strict, address)
+        await vera.page.goto(link)
+        await expect(vera.page.get_by_role("status")).to_contain_text("is proven")
+        assert urlsplit(vera.page.url).fragment == ""
+        await vera.page.goto("about:blank")
+        await vera.page.goto(link)
+        await expect(vera.page.get_by_role("alert")).to_contain_text("was used before")
+        await sign_in(vera, address)
+        await is_home(vera)
+
+
+async def test_a_provider_signs_people_in_where_they_wanted_to_go(
+    browser: Browser, strict: RunningStack
+) -> None:
+    async with person(browser, "Zoë", strict.http) as zoe:
+        await zoe.page.goto(f"{zoe.address}/account")
+        await zoe.button("Continue with Acme").click()
+        await expect(card(zoe, "Profile").get_by_label("E-mail")).to_have_value(ZOE["email"])
+        assert urlsplit(zoe.page.url).path == "/account"
+        await zoe.button("Sign out").click()
+        await zoe.page.goto(f"{zoe.address}/signed-in/acme?code=another's&state=another's")
+        await expect(zoe.page.get_by_role("alert")).to_contain_text("was not begun in this tab")
+
+
+async def test_one_looks_after_what_is_kept_and_takes_it_along(
+    browser: Browser, stack: RunningStack
+) -> None:
+    async with person(browser, "Eve", stack.http) as eve:
+        await eve.sign_up()
+        address = await open_account(eve)
+        await submit(card(eve, "Profile"), "Save", Your_name="Eva")
+        await expect(card(eve, "Profile").get_by_role("status")).to_have_text("Saved")
+        picture = card(eve, "Picture")
+        for name, content in (("no.png", b"no picture"), ("dot.png", PICTURE)):
+            file = FilePayload(name=name, mimeType="image/png", buffer=content)
+            await picture.get_by_label("Choose a picture").set_input_files(file)
+            if content is not PICTURE:
+                await expect(picture.get_by_role("alert")).to_contain_text("This is no PNG")
+        shown = picture.get_by_role("img", name="Picture")
+        await expect(shown).to_have_js_property("naturalWidth", 256)
+        await picture.get_by_role("button", name="Remove picture").click()
+        await expect(shown).to_have_count(0)
+
+        keys = card(eve, "API keys")
+        await submit(keys, "Make a key", What_is_it_for="calendar")
+        await expect(keys.get_by_role("alert")).to_contain_text("Tick at least one thing")
+        await keys.get_by_label("What is it for?").fill("calendar")
+        await keys.get_by_label("read meetings").check()
+        await keys.get_by_role("button", name="Make a key").click()
+        await expect(keys.get_by_role("group", name="This is the key")).to_contain_text("pk_")
+        await keys.get_by_role("button", name="Revoke: calendar").click()
+        await eve.page.get_by_role("dialog").get_by_role("button", name="Revoke").click()
+        await expect(keys).to_contain_text("You have no API keys")
+
+        async with eve.page.expect_download() as coming:
+            await eve.button("Download your data").click()
+        with ZipFile(await (await coming.value).path()) as packed:
+            assert address in packed.read("account.json").decode()
+        goodbye = card(eve, "Delete account")
+        for password in ("not the password", PASSWORD):
+            await submit(goodbye, "Delete account", Password=password)
+            sure = eve.page.get_by_role("dialog").get_by_role("button", name="Delete account")
+            await sure.click()
+            if password is not PASSWORD:
+                await expect(goodbye.get_by_role("alert")).to_contain_text("password is wrong")
+        await is_signed_out(eve)
+        await sign_in(eve, address)
+        await expect(eve.page.get_by_role("alert")).to_contain_text("wrong")
 
 
 async def test_an_admin_bans_somebody_and_lifts_the_ban(
