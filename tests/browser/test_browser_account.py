@@ -229,6 +229,12 @@ async def test_one_looks_after_what_is_kept_and_takes_it_along(
                 await expect(picture.get_by_role("alert")).to_contain_text("This is no PNG")
         shown = picture.get_by_role("img", name="Picture")
         await expect(shown).to_have_js_property("naturalWidth", 256)
+        await eve.page.goto(eve.address)
+        await eve.start_meeting("With a picture")
+        face = eve.page.locator(".stage img.initial")
+        await expect(face).to_have_js_property("naturalWidth", 256)
+        await eve.button("Leave").click()
+        await eve.button("Account").click()
         await picture.get_by_role("button", name="Remove picture").click()
         await expect(shown).to_have_count(0)
 

@@ -1,6 +1,7 @@
 /** The clients of Parley's services, over gRPC-Web on this very origin. */
 import { Code, ConnectError, createClient, type Interceptor } from "@connectrpc/connect";
 import { createGrpcWebTransport } from "@connectrpc/connect-web";
+import { Pictures } from "../account/pictures";
 import { MeetingService } from "../gen/parley/meeting/v1/meeting_pb";
 import { ParticipantService } from "../gen/parley/meeting/v1/participant_pb";
 import { SettingsService } from "../gen/parley/meeting/v1/settings_pb";
@@ -41,6 +42,10 @@ const streaming = createGrpcWebTransport({ baseUrl });
 
 export const users = createClient(UserService, signedIn);
 export const accounts = createClient(AccountService, signedIn);
+export const pictures = new Pictures(async (user) => {
+  const { contentType, data } = await accounts.getAvatar({ name: user });
+  return new Blob([data as BlobPart], { type: contentType });
+});
 export const credentials = createClient(CredentialService, signedIn);
 export const sessions = createClient(SessionService, signedIn);
 export const apiKeys = createClient(ApiKeyService, signedIn);

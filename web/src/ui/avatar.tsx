@@ -1,6 +1,6 @@
 /** One's own picture. */
 import { type ChangeEvent, useEffect, useState } from "react";
-import { accounts } from "../api/client";
+import { accounts, pictures } from "../api/client";
 import { reasonOf } from "../api/errors";
 import { useI18n } from "../i18n";
 import { Problem } from "./parts";
@@ -17,6 +17,7 @@ export function AvatarCard() {
     setProblem("");
     try {
       await work;
+      pictures.forgetAll();
       setTimes((before) => before + 1);
     } catch (error) {
       setProblem(explain(error));
