@@ -187,23 +187,24 @@ async def _keep_checking(
 ) -> None:
     before: bool | None = None
     while True:
-        now = await _all_answer(checks)
+        trouble = await _trouble(checks)
+        now = not trouble
         if now != before:
-            log.info("health changed", serving=now)
+            log.info("health changed", serving=now, trouble=trouble)
             await _set_health(well, names, serving=now)
         before = now
         await asyncio.sleep(CHECK_SECONDS if now else CHECK_SECONDS / 5)
 
 
-async def _all_answer(checks: Sequence[Check]) -> bool:
+async def _trouble(checks: Sequence[Check]) -> str:
+    """Name what keeps a service from being well; empty when nothing does."""
     try:
         async with asyncio.timeout(CHECK_TIMEOUT_SECONDS):
             for check in checks:
                 await check()
     except Exception as error:  # noqa: BLE001  # whatever a check raises means one thing: not well
-        log.warning("health check failed", error=type(error).__name__)
-        return False
-    return True
+        return type(error).__name__
+    return ""
 
 
 __all__ = ["Check", "Server", "method_access", "serving"]

@@ -1,7 +1,8 @@
-"""What signaling costs: how late an event reaches a room, the memory of connections, and the cost of both as rooms grow.
+"""What a meeting costs beside its media: joining, how late an event reaches a room, and the memory of connections.
 
-One signaling process on a Valkey of its own, beside a meeting service that knows everybody; clients are WebSockets of this
-process, so that on few cores they are in the server's way: lateness is an upper bound.
+Joining is measured through a whole stack (arrivals.py), the rest with one signaling process on a Valkey of its own, beside
+a meeting service that knows everybody; clients are WebSockets of this process, so that on few cores they are in the
+server's way: lateness is an upper bound.
 
 `python -m loadtest.bench_control [--connections N] [--rooms N,N,…]`
 """
@@ -39,7 +40,7 @@ from chassis import channels
 from chassis.auth import ServiceIdentity
 from chassis.config import ServiceConfig
 from chassis.server import serving
-from loadtest import cpu
+from loadtest import arrivals, cpu
 from stack import ready, valkey
 from stack.bench import Figure
 from stack.errors import StackError
@@ -101,7 +102,8 @@ def main(connections: int = CONNECTIONS, rooms: Sequence[int] = ROOMS) -> list[F
         tempfile.TemporaryDirectory(prefix="parley-bench-") as folder,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
-        return runner.run(measure(Path(folder), connections, rooms))
+        figures = runner.run(measure(Path(folder), connections, rooms))
+    return [*arrivals.main(), *figures]
 
 
 async def measure(folder: Path, connections: int, rooms: Sequence[int]) -> list[Figure]:

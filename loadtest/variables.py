@@ -34,6 +34,7 @@ MOST_IN_POOL = 400
 PROTOSET = ROOT / "gen" / "parley.binpb"
 PASSWORD = f"load-{secrets.token_urlsafe(12)}"
 AS_USER: Mapping[str, str] = {"authorization": "Bearer {{env `LOAD_TOKEN`}}"}
+AS_ANOTHER: Mapping[str, str] = {"authorization": "Bearer {{env `LOAD_OTHER_TOKEN`}}"}
 NEW_ACCOUNT = {
     "username": "load-{{randomString 16}}",
     "email": "{{newUUID}}@load.example.org",
@@ -46,6 +47,7 @@ SIGN_IN = {
 MEETING = {"meeting": {"title": "Load {{randomString 8}}", "capacity": 500}}
 JOIN = {"name": "{{env `LOAD_MEETING`}}"}
 JOIN_FIRST = {"name": "{{env `LOAD_NEW_MEETING`}}"}
+CANCEL = {"name": "{{env `LOAD_UNWANTED_MEETING`}}"}
 API_KEY = {
     "parent": "users/me",
     "api_key": {"display_name": "load", "scopes": ["API_KEY_SCOPE_MEETINGS_READ"]},
@@ -96,6 +98,12 @@ MAKERS: Sequence[Maker] = (
         PUBLIC,
     ),
     Maker(
+        f"{USER}.AuthService.Register",
+        NEW_ACCOUNT,
+        {"LOAD_OTHER_TOKEN": "access_token"},
+        PUBLIC,
+    ),
+    Maker(
         f"{USER}.AuthService.Login",
         SIGN_IN,
         {"LOAD_REFRESH_TOKENS": "refresh_token"},
@@ -128,6 +136,9 @@ MAKERS: Sequence[Maker] = (
     ),
     Maker(f"{MEETINGS}.MeetingService.CreateMeeting", MEETING, {"LOAD_NEW_MEETING": "name"}),
     Maker(f"{MEETINGS}.MeetingService.CreateMeeting", MEETING, {"LOAD_SPARE_MEETING": "name"}),
+    Maker(f"{MEETINGS}.MeetingService.CreateMeeting", MEETING, {"LOAD_OTHER_MEETING": "name"}),
+    Maker(f"{MEETINGS}.MeetingService.CreateMeeting", MEETING, {"LOAD_UNWANTED_MEETING": "name"}),
+    Maker(f"{MEETINGS}.MeetingService.CancelMeeting", CANCEL, {"LOAD_CANCELLED_MEETING": "name"}),
     Maker(
         f"{MEETINGS}.MeetingService.JoinMeeting",
         JOIN_FIRST,
@@ -136,6 +147,18 @@ MAKERS: Sequence[Maker] = (
             "LOAD_PARTICIPANT": "participant.name",
             "LOAD_TICKET": "ticket",
         },
+    ),
+    Maker(
+        f"{MEETINGS}.MeetingService.JoinMeeting",
+        JOIN,
+        {"LOAD_OTHER_PARTICIPANT": "participant.name"},
+        AS_ANOTHER,
+    ),
+    Maker(
+        f"{MEETINGS}.MeetingService.JoinMeeting",
+        JOIN,
+        {"LOAD_SPARE_PARTICIPANT": "participant.name"},
+        AS_ANOTHER,
     ),
     Maker(f"{MEETINGS}.MeetingService.JoinMeeting", JOIN, {"LOAD_TICKETS": "ticket"}, pool=True),
     Maker(

@@ -8,11 +8,14 @@ route is answered by Envoy itself. In the mesh every service is routed by its na
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
+from google.protobuf import duration_pb2
+from google.rpc import error_details_pb2, status_pb2
 from parley.options.v1.options_pb2 import Access
 
 from stack import commands, ready
@@ -58,13 +61,17 @@ RETRY_READS = f"{RETRY_UNSENT},reset,unavailable"
 
 @dataclass(frozen=True, slots=True)
 class LocalReply:
-    """A refusal of Envoy's own, in the one shape that errors have. `details` narrows it to one cause (CEL)."""
+    """A refusal of Envoy's own, in the one shape that errors have. `details` narrows it to one cause (CEL).
+
+    After `retry_seconds` one may try again; of such a refusal gRPC is told as well, which has Envoy's own words otherwise.
+    """
 
     status: int
     code: int
     message: str
     reason: str = ""
     details: str = ""
+    retry_seconds: int = 0
 
     @property
     def when(self) -> str:
@@ -75,6 +82,15 @@ class LocalReply:
             return f"extension_filter: {{ name: cel, typed_config: {{ {config} }} }}"
         value = f"{{ default_value: {self.status}, runtime_key: unused }}"
         return f"status_code_filter: {{ comparison: {{ op: EQ, value: {value} }} }}"
+
+    def status_details(self) -> str:
+        """Spell it as gRPC's `grpc-status-details-bin` has it."""
+        status = status_pb2.Status(code=self.code, message=self.message)
+        info = error_details_pb2.ErrorInfo(reason=self.reason, domain="parley")
+        delay = duration_pb2.Duration(seconds=self.retry_seconds)
+        for detail in (info, error_details_pb2.RetryInfo(retry_delay=delay)):
+            status.details.add().Pack(detail)
+        return base64.b64encode(status.SerializeToString()).decode().rstrip("=")
 
 
 LOCAL_REPLIES = (
@@ -105,8 +121,8 @@ LOCAL_REPLIES = (
     LocalReply(415, 3, "The content type is not one that is understood here.", "INVALID_ARGUMENT"),
     LocalReply(429, 8, "Too many requests: try again later.", "RATE_LIMITED"),
     LocalReply(431, 3, "The headers are too long or too many.", "REQUEST_TOO_LARGE"),
-    LocalReply(502, 14, "The service is away: try again.", "UNAVAILABLE"),
-    LocalReply(503, 14, "The service is away: try again.", "UNAVAILABLE"),
+    LocalReply(502, 14, "The service is away: try again.", "UNAVAILABLE", retry_seconds=1),
+    LocalReply(503, 14, "The service is away: try again.", "UNAVAILABLE", retry_seconds=1),
     LocalReply(504, 4, "It took too long.", "DEADLINE_EXCEEDED"),
 )
 
@@ -213,7 +229,7 @@ def configured(layout: Topology, logs: Path, limits: Limits) -> str:
         access_log=logs / "envoy.access.log",
         stream_limit=STREAM_LIMIT,
         stream_idle=STREAM_IDLE,
-        local_replies="\n".join(map(_local_reply, LOCAL_REPLIES)),
+        local_replies="\n".join(text for it in LOCAL_REPLIES for text in _mappers(it)),
         user_limits="\n".join(_user_limits(limits)) or "[]",
         users_counted=USERS_COUNTED,
         transcoded_services=_unique(f'- "{m.service}"' for m in public if m.rules),
@@ -243,11 +259,23 @@ def _rendered(template: str, **values: object) -> str:
     return render((TEMPLATES / f"{template}.yaml").read_text(), values).rstrip()
 
 
-def _local_reply(reply: LocalReply) -> str:
-    kind = '"@type": type.googleapis.com/google.rpc.ErrorInfo'
-    detail = f"{{ {kind}, reason: {reply.reason}, domain: parley }}"
-    return _rendered(
-        "local_reply", when=reply.when, code=reply.code, message=reply.message, detail=detail
+def _mappers(reply: LocalReply) -> Iterator[str]:
+    kind = '"@type": type.googleapis.com/google.rpc.'
+    details = [f"{{ {kind}ErrorInfo, reason: {reply.reason}, domain: parley }}"]
+    if reply.retry_seconds:
+        details.append(f"{{ {kind}RetryInfo, retry_delay: {reply.retry_seconds}s }}")
+        yield _rendered(
+            "local_reply_grpc",
+            when=reply.when,
+            message=reply.message,
+            details=reply.status_details(),
+        )
+    yield _rendered(
+        "local_reply",
+        when=reply.when,
+        code=reply.code,
+        message=reply.message,
+        details=", ".join(details),
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 import grpc
+import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from parley.ai.v1 import ai_pb2, ai_pb2_grpc
@@ -62,6 +63,9 @@ class Neighbours(
         self.published: dict[str, signaling_pb2.PublishEventsRequest] = {}
         self.audited: asyncio.Queue[admin_pb2.AuditEvent] = asyncio.Queue()
         self.fails = 0
+        self.grants: asyncio.Queue[media_pb2.SetGrantsRequest] = asyncio.Queue()
+        self.removed: asyncio.Queue[str] = asyncio.Queue()
+        self.mutes: list[media_pb2.MuteTracksRequest] = []
         self.summarise: Summarise | None = None
         self.to_summarise: list[ai_pb2.SummarizeTextRequest] = []
         self.files: dict[str, str] = {}
@@ -85,6 +89,21 @@ class Neighbours(
             await context.abort(grpc.StatusCode.UNAVAILABLE, "away")
         self.analyses.put_nowait(request)
         return media_pb2.SetAnalysisResponse()
+
+    async def SetGrants(self, request: Any, context: Any) -> media_pb2.SetGrantsResponse:
+        self.grants.put_nowait(request)
+        return media_pb2.SetGrantsResponse()
+
+    async def RemovePeer(self, request: Any, context: Any) -> media_pb2.RemovePeerResponse:
+        self.removed.put_nowait(request.participant)
+        return media_pb2.RemovePeerResponse()
+
+    async def CloseRoom(self, request: Any, context: Any) -> media_pb2.CloseRoomResponse:
+        return media_pb2.CloseRoomResponse()
+
+    async def MuteTracks(self, request: Any, context: Any) -> media_pb2.MuteTracksResponse:
+        self.mutes.append(request)
+        return media_pb2.MuteTracksResponse(muted_count=len(request.participants))
 
     async def PublishEvents(
         self, request: Any, context: Any
@@ -136,6 +155,12 @@ class Stand:
 class Person:
     channel: grpc.aio.Channel
     metadata: tuple[tuple[str, str], ...]
+
+    @property
+    def name(self) -> str:
+        """The account, `users/{id}`."""
+        token = dict(self.metadata)["authorization"].removeprefix("Bearer ")
+        return str(jwt.decode(token, options={"verify_signature": False})["sub"])
 
     async def create(self) -> str:
         stub: Any = meeting_pb2_grpc.MeetingServiceStub(self.channel)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -56,8 +57,8 @@ FREE_OFFSETS = range(4 * SIDE_BY_SIDE, 16_000, SIDE_BY_SIDE)
 
 
 def free_offset() -> int:
-    """Find an offset at which a whole stack's ports are free."""
-    for offset in FREE_OFFSETS:
+    """Find an offset at which a whole stack's ports are free: any, lest who looks at the same time find the same."""
+    for offset in random.sample(FREE_OFFSETS, len(FREE_OFFSETS)):
         try:
             check_free(topology(offset, media_workers=2))
         except StackError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -103,6 +103,18 @@ class Room:
             track.forwarder.muted = muted
             self.listener.updated(track)
             self.links.update(track)
+
+    def mute(self, participants: Iterable[str], sources: Collection[str]) -> int:
+        """Mute what people send of some sources; returns of how many something was not muted before."""
+        count = 0
+        for participant in participants:
+            peer = self.peers.get(participant)
+            tracks = peer.publisher.tracks.values() if peer else ()
+            sent = [t for t in tracks if t.source in sources and not t.forwarder.muted]
+            for track in sent:
+                self.set_muted(participant, track.id, muted=True)
+            count += bool(sent)
+        return count
 
     def set_subscriptions(self, participant: str, wants: Mapping[str, Want]) -> None:
         """Say how a participant wants tracks, by their ids; one that is gone is passed over. Raises PeerNotFound."""

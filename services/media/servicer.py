@@ -174,6 +174,18 @@ class RoomServicer(media_pb2_grpc.RoomServiceServicer):
         return media_pb2.SetTrackMutedResponse()
 
     @where_the_room_lives
+    @also_on_the_old_path
+    async def MuteTracks(
+        self, request: media_pb2.MuteTracksRequest, context: Any
+    ) -> media_pb2.MuteTracksResponse:
+        """Mute tracks of several participants, in all parts of the room. Whoever asks must know if one was not told."""
+        count = _mute(self.worker.room(request.meeting), request)
+        if not _is_marked(context, PART_METADATA):
+            others = await self._at_other_parts("MuteTracks", request, is_needed=True)
+            count += sum(each.muted_count for each in others)
+        return media_pb2.MuteTracksResponse(muted_count=count)
+
+    @where_the_room_lives
     async def SetSubscriptions(
         self, request: media_pb2.SetSubscriptionsRequest, context: Any
     ) -> media_pb2.SetSubscriptionsResponse:
@@ -284,6 +296,8 @@ class RoomServicer(media_pb2_grpc.RoomServiceServicer):
         if isinstance(request, media_pb2.SetTrackMutedRequest):
             room.set_muted(request.participant, request.track_id, muted=request.muted)
             return media_pb2.SetTrackMutedResponse()
+        if isinstance(request, media_pb2.MuteTracksRequest):
+            return media_pb2.MuteTracksResponse(muted_count=_mute(room, request))
         if isinstance(request, media_pb2.SetGrantsRequest):
             room.set_grants(request.participant, _grants(request.grants))
             return media_pb2.SetGrantsResponse()
@@ -300,6 +314,11 @@ class RoomServicer(media_pb2_grpc.RoomServiceServicer):
 def _room_name(request: Any) -> str:
     """Name the room that a call is for."""
     return getattr(request, "meeting", "") or "/".join(request.participant.split("/")[:2])
+
+
+def _mute(room: Room, request: media_pb2.MuteTracksRequest) -> int:
+    sources = {SOURCE_NAMES[source] for source in request.sources if source}
+    return room.mute(request.participants, sources)
 
 
 def _is_marked(context: Any, key: str) -> bool:

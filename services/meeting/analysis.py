@@ -8,7 +8,7 @@ from parley.ai.v1 import ai_pb2
 from parley.media.v1 import media_pb2
 from parley.meeting.v1 import transcript_pb2
 
-from services.meeting.domain import Meeting, MeetingState, Participant
+from services.meeting.domain import Meeting, Participant
 
 
 def analysis(
@@ -16,7 +16,7 @@ def analysis(
 ) -> transcript_pb2.GetAnalysisResponse:
     """Say what is to be analysed, with those who are here or on their way."""
     settings = meeting.settings
-    is_on = meeting.state is not MeetingState.ENDED and not meeting.end_to_end_encrypted
+    is_on = not meeting.is_over and not meeting.end_to_end_encrypted
     captioned = [each.name for each in present if not each.consent.captions_declined]
     read = [each.name for each in present if each.consent.emotions]
     return transcript_pb2.GetAnalysisResponse(

@@ -1,4 +1,4 @@
-"""What the audit log is told: each switch by which a server comes to hear, see or keep, and each consent. Pure."""
+"""What the audit log is told: each switch by which a server hears, sees or keeps, each consent, who may do what. Pure."""
 
 from __future__ import annotations
 
@@ -20,6 +20,11 @@ class AuditEvent:
     subject: str
     details: dict[str, str] = field(default_factory=dict)
     id: UUID = field(default_factory=uuid4)
+
+
+def done(now: datetime, user: UUID, action: str, subject: str, **details: str) -> AuditEvent:
+    """Tell of something that a user has done."""
+    return AuditEvent(now, f"users/{user}", action, subject, details)
 
 
 def switched(
@@ -44,4 +49,4 @@ def agreed(
         yield AuditEvent(now, f"users/{user}", f"consent.{verb}", participant, {"to": name})
 
 
-__all__ = ["AuditEvent", "agreed", "switched"]
+__all__ = ["AuditEvent", "agreed", "done", "switched"]

@@ -17,8 +17,9 @@ from chassis.errors import (
     PermissionDenied,
     ResourceExhausted,
 )
-from services.meeting.domain import Participant
-from services.meeting.permissions import Action, may
+from services.meeting.domain import Meeting, Participant
+from services.meeting.permissions import is_granted, may
+from services.meeting.roles import Standing
 from services.meeting.settings import ChatPolicy
 
 MAX_MESSAGES = 50_000
@@ -136,11 +137,16 @@ class ChatMessage:
         return replace(self, text="", media=(), delete_time=now)
 
 
-def check_allowed(sender: Participant, policy: ChatPolicy, *, private: bool) -> None:
-    """See that somebody may write. Raises ChatNotAllowed."""
-    allowed = may(sender, Action.WRITE_CHAT) and policy is not ChatPolicy.OFF
+def check_allowed(
+    meeting: Meeting, writer: Participant, standing: Standing, *, private: bool
+) -> None:
+    """See that the meeting's policy and the writer's grants let them write. Raises ChatNotAllowed."""
+    policy = meeting.settings.chat_policy
+    allowed = is_granted(writer, "ChatService.CreateChatMessage", meeting)
+    if policy is ChatPolicy.OFF:
+        allowed = False
     if policy is ChatPolicy.HOSTS:
-        allowed = allowed and may(sender, Action.WRITE_RESTRICTED_CHAT)
+        allowed = allowed and may(standing, "ChatService.CreateChatMessage/restricted")
     if policy is ChatPolicy.PUBLIC and private:
         allowed = False
     if not allowed:

@@ -26,7 +26,7 @@ from services.meeting.chat_store import Chat, ChatStore
 from services.meeting.domain import Participant, ParticipantNotFound
 from services.meeting.herald import Herald
 from services.meeting.peers import Peers
-from services.meeting.permissions import Action, known, may, present
+from services.meeting.permissions import check, known, may
 from services.meeting.room_events import RoomEvent, tell_room
 from services.meeting.store import MeetingTransaction, Store
 
@@ -62,7 +62,10 @@ class ChatServicer(chat_pb2_grpc.ChatServiceServicer):
             chat = Chat(transaction)
             if request_id and (before := await chat.written_before(caller, request_id)):
                 return chat_message_proto(before)
-            sender = present(transaction.meeting, await transaction.latest_of(caller))
+            method = "ChatService.CreateChatMessage"
+            sender, standing = await transaction.actor(caller, method)
+            private = bool(wanted.recipient)
+            check_allowed(transaction.meeting, sender, standing, private=private)
             message = await self._written(transaction, chat, sender, wanted, text)
             chat.add(message, request_id)
             await self._tell(transaction, chat, message)
@@ -74,7 +77,8 @@ class ChatServicer(chat_pb2_grpc.ChatServiceServicer):
     ) -> chat_pb2.ListChatMessagesResponse:
         """List what the caller may see, newest first."""
         caller = _caller()
-        meeting = await self._store.readable(_code(request.parent), caller)
+        method = "ChatService.ListChatMessages"
+        meeting, _ = await self._store.permitted(_code(request.parent), caller, method)
         size = request.page_size or DEFAULT_MESSAGES
         below = paging.position(request.page_token)
         found = await self._chats.page(meeting, caller, below, size + 1)
@@ -90,12 +94,13 @@ class ChatServicer(chat_pb2_grpc.ChatServiceServicer):
         if not (text := clean(request.text)):
             raise InvalidArgument(fields={"text": "it is empty"})
         async with self._store.locked_meeting(_code(request.name)) as transaction:
-            chat = Chat(transaction)
+            chat, meeting = Chat(transaction), transaction.meeting
+            standing = await transaction.standing(caller)
+            check(standing, "ChatService.EditChatMessage", meeting)
             before = await _message(chat, request.name, caller)
             after = before.edited(caller, text, self._clock.now())
-            writer = known(transaction.meeting, await transaction.latest_of(caller))
-            policy = transaction.meeting.settings.chat_policy
-            check_allowed(writer, policy, private=before.is_private)
+            writer = known(meeting, await transaction.latest_of(caller))
+            check_allowed(meeting, writer, standing, private=before.is_private)
             await self._change(transaction, chat, before, after)
         self._herald.wake(transaction.meeting.id)
         return chat_message_proto(after)
@@ -107,11 +112,10 @@ class ChatServicer(chat_pb2_grpc.ChatServiceServicer):
         caller = _caller()
         async with self._store.locked_meeting(_code(request.name)) as transaction:
             chat, meeting = Chat(transaction), transaction.meeting
+            standing = await transaction.standing(caller)
+            check(standing, "ChatService.DeleteChatMessage", meeting)
             before = await _message(chat, request.name, caller)
-            person = await transaction.latest_of(caller)
-            moderates = caller == meeting.host_id or (
-                person is not None and may(person, Action.MODERATE_CHAT)
-            )
+            moderates = may(standing, "ChatService.DeleteChatMessage/others")
             now = self._clock.now()
             after = before.deleted(caller, now, moderates=moderates)
             if after is not before and caller != before.sender_user_id:
@@ -132,8 +136,6 @@ class ChatServicer(chat_pb2_grpc.ChatServiceServicer):
     ) -> ChatMessage:
         """Make a message as the rules have it."""
         now, count = self._clock.now(), await chat.count()
-        policy = transaction.meeting.settings.chat_policy
-        check_allowed(sender, policy, private=bool(wanted.recipient))
         check_room(count, await chat.recent(sender.user_id), now)
         recipient_id = _participant_id(transaction, wanted.recipient)
         message = ChatMessage(
@@ -179,7 +181,8 @@ class ChatServicer(chat_pb2_grpc.ChatServiceServicer):
 class SharingServicer(chat_pb2_grpc.SharingServiceServicer):
     """Tells the media library with whom files are shared."""
 
-    def __init__(self, chats: ChatStore) -> None:
+    def __init__(self, store: Store, chats: ChatStore) -> None:
+        self._store = store
         self._chats = chats
 
     async def CheckSharing(
@@ -190,8 +193,10 @@ class SharingServicer(chat_pb2_grpc.SharingServiceServicer):
             owner, user = (UUID(name[len("users/") :]) for name in (request.owner, request.user))
         except ValueError:
             return chat_pb2.CheckSharingResponse()
-        shared = await self._chats.is_shared(request.media, owner, user)
-        return chat_pb2.CheckSharingResponse(shared=shared)
+        for meeting in await self._chats.shared_in(request.media, owner, user):
+            if may(await self._store.standing(meeting, user), "ChatService.ListChatMessages"):
+                return chat_pb2.CheckSharingResponse(shared=True)
+        return chat_pb2.CheckSharingResponse()
 
 
 def chat_message_proto(message: ChatMessage) -> chat_pb2.ChatMessage:

@@ -11,15 +11,15 @@ from sqlalchemy import ColumnElement, delete, exists, func, or_, select
 
 from chassis.db import Database
 from services.meeting.chat import BURST, ChatMessage, ChatMessageNotFound
-from services.meeting.domain import Meeting, MeetingState, ParticipantNotFound
-from services.meeting.permissions import HERE
+from services.meeting.domain import HERE, OVER, Meeting, ParticipantNotFound
 from services.meeting.room_tables import ChatRow
 from services.meeting.settings import RETENTION_SECONDS
 from services.meeting.store import MeetingTransaction
 from services.meeting.summary import PATIENCE
-from services.meeting.tables import MeetingRow, ParticipantRow
+from services.meeting.tables import BanRow, MeetingRow, ParticipantRow, to_meeting
 
 EXPIRED_AT_ONCE = 1_000
+SHARED_AT_ONCE = 20
 
 
 class Chat:
@@ -113,8 +113,11 @@ class ChatStore:
         async with self._database.begin() as session:
             return [_message(meeting, row) for row in (await session.execute(query)).scalars()]
 
-    async def is_shared(self, media: str, owner_id: UUID, user_id: UUID) -> bool:
-        """Tell whether a file's owner has put it into a message that an account may read."""
+    async def shared_in(self, media: str, owner_id: UUID, user_id: UUID) -> list[Meeting]:
+        """List meetings in which a file's owner has put it into a message to an account, or to all who came.
+
+        At most SHARED_AT_ONCE, the newest first, without those that it is kept out of.
+        """
         sent = (ChatRow.media != []) & ChatRow.media.contains([media])
         sent &= ChatRow.sender_user_id == owner_id
         came = exists().where(
@@ -122,13 +125,20 @@ class ChatStore:
             & (ParticipantRow.user_id == user_id)
             & ParticipantRow.connect_time.is_not(None)
         )
-        hosts = exists().where(
-            (MeetingRow.id == ChatRow.meeting_id) & (MeetingRow.host_id == user_id)
+        to_all = ChatRow.recipient_user_id.is_(None) & or_(came, MeetingRow.host_id == user_id)
+        is_banned = exists().where(
+            (BanRow.meeting_id == ChatRow.meeting_id) & (BanRow.user_id == user_id)
         )
-        to_all = ChatRow.recipient_user_id.is_(None) & or_(came, hosts)
-        where = sent & or_(to_all, ChatRow.recipient_user_id == user_id)
+        is_sent = exists().where(
+            (ChatRow.meeting_id == MeetingRow.id)
+            & sent
+            & or_(to_all, ChatRow.recipient_user_id == user_id)
+            & ~is_banned
+        )
+        query = select(MeetingRow).where(is_sent)
+        query = query.order_by(MeetingRow.create_time.desc()).limit(SHARED_AT_ONCE)
         async with self._database.begin() as session:
-            return bool((await session.execute(select(exists().where(where)))).scalar())
+            return [to_meeting(row) for row in (await session.execute(query)).scalars()]
 
     async def let_go(self, now: datetime) -> int:
         """Delete some of what has been kept long enough; returns how many messages."""
@@ -144,7 +154,7 @@ def _is_over(now: datetime) -> ColumnElement[bool]:
     """Of a meeting that nobody ends each message is taken to be over PATIENCE after it was written."""
     seconds = MeetingRow.settings["chat_retention_seconds"].as_integer()
     kept_for = func.make_interval(0, 0, 0, 0, 0, 0, func.coalesce(seconds, RETENTION_SECONDS))
-    ended = MeetingRow.state == MeetingState.ENDED.value
+    ended = MeetingRow.state.in_([state.value for state in OVER])
     return or_(
         ended & (MeetingRow.end_time + kept_for <= now),
         ~ended & (ChatRow.create_time + kept_for <= now - PATIENCE),

@@ -1,15 +1,14 @@
 """The rules of meetings: what state they are in, and who may join. Pure: no I/O, no proto.
 
-A meeting is SCHEDULED until somebody connects, then ACTIVE, and ENDED for good. A participant is JOINING until its
-ticket is used, then CONNECTED, and LEFT for good: whoever comes back is a new participant. A JOINING participant holds
-a place until its ticket expires.
+A meeting is SCHEDULED until somebody connects, then ACTIVE, and ENDED for good; one that nobody has connected to can be
+CANCELLED for good. A participant is JOINING until its ticket is used, then CONNECTED, and LEFT for good: whoever comes
+back is a new participant. A JOINING participant holds a place until its ticket expires. Where there is a lobby, a
+participant is WAITING before, until it is admitted or DENIED for good. `gathering.py` has what concerns several people.
 """
 
 from __future__ import annotations
 
-import hmac
 import secrets
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum
@@ -22,6 +21,7 @@ from chassis.errors import (
     PermissionDenied,
     ResourceExhausted,
 )
+from services.meeting.grants import Grants
 from services.meeting.settings import Consent, MeetingEncrypted, Settings
 
 DEFAULT_CAPACITY = 100
@@ -44,7 +44,7 @@ class ParticipantNotFound(NotFound):
 
 
 class MeetingEnded(FailedPrecondition):
-    """The meeting is over, for good. Start another."""
+    """The meeting is over or called off, for good. Start another."""
 
     reason = "MEETING_ENDED"
     message = "The meeting is over."
@@ -58,7 +58,7 @@ class MeetingLocked(FailedPrecondition):
 
 
 class MeetingActive(FailedPrecondition):
-    """Somebody has joined the meeting, and this can be changed only before. Make another meeting."""
+    """Somebody has joined the meeting, and this can be done only before, or, deleting, after its end."""
 
     reason = "MEETING_ACTIVE"
     message = "Somebody has joined the meeting already."
@@ -71,10 +71,10 @@ class EtagMismatch(Aborted):
 
 
 class ParticipantGone(FailedPrecondition):
-    """The participant has left. Join again for a new ticket."""
+    """The participant has left, was turned away, or let its ticket expire. Whose it is joins again for a new one."""
 
     reason = "PARTICIPANT_GONE"
-    message = "You have left this meeting: join again."
+    message = "The participant has left this meeting, and has to join again."
 
 
 class WrongPasscode(PermissionDenied):
@@ -85,10 +85,17 @@ class WrongPasscode(PermissionDenied):
 
 
 class NotHost(PermissionDenied):
-    """Only the meeting's host may do this."""
+    """Only the meeting's host may do this, or a co-host where the method says so and nobody above them is concerned."""
 
     reason = "NOT_HOST"
-    message = "Only the host may do this."
+    message = "Only a host may do this."
+
+
+class NotPresenter(PermissionDenied):
+    """Only hosts, co-hosts and presenters may ask the room, and close what others have asked."""
+
+    reason = "NOT_PRESENTER"
+    message = "Only hosts and presenters may do this."
 
 
 class NotParticipant(PermissionDenied):
@@ -139,6 +146,10 @@ class MeetingState(Enum):
     SCHEDULED = "scheduled"
     ACTIVE = "active"
     ENDED = "ended"
+    CANCELLED = "cancelled"
+
+
+OVER = (MeetingState.ENDED, MeetingState.CANCELLED)
 
 
 class ParticipantState(Enum):
@@ -147,18 +158,29 @@ class ParticipantState(Enum):
     JOINING = "joining"
     CONNECTED = "connected"
     LEFT = "left"
+    WAITING = "waiting"
+    DENIED = "denied"
+
+
+HERE = (ParticipantState.JOINING, ParticipantState.CONNECTED)
+"""In the meeting, or on the way with a ticket."""
 
 
 class ParticipantRole(Enum):
-    """What a participant may do."""
+    """What a participant may do, the most first; `roles.py` says what."""
 
     HOST = "host"
+    COHOST = "cohost"
+    PRESENTER = "presenter"
     PARTICIPANT = "participant"
 
 
 @dataclass(frozen=True, slots=True)
 class Meeting:
-    """A meeting. `revision` counts its changes, `analysis_revision` those of what is analysed in it, and of whom."""
+    """A meeting. `revision` counts its changes, `analysis_revision` those of what is analysed in it, and of whom.
+
+    `host_away_time` is since when no host has been there, of one that had a host before.
+    """
 
     id: UUID
     code: str
@@ -178,6 +200,7 @@ class Meeting:
     end_to_end_encrypted: bool = False
     settings: Settings = field(default_factory=Settings)
     analysis_revision: int = 0
+    host_away_time: datetime | None = None
 
     @property
     def name(self) -> str:
@@ -189,30 +212,51 @@ class Meeting:
         """Opaque version, of the meeting and of its settings."""
         return f'"{self.revision}"'
 
+    @property
+    def is_over(self) -> bool:
+        """Tell whether nobody can join it any more."""
+        return self.state in OVER
+
+    def check_open(self, etag: str = "") -> None:
+        """See that it may be changed. Raises MeetingEnded, EtagMismatch (not for an empty etag)."""
+        if self.is_over:
+            raise MeetingEnded(meeting=self.name)
+        if etag and etag != self.etag:
+            raise EtagMismatch(meeting=self.name)
+
     def started(self, now: datetime) -> Meeting:
         """Somebody has connected. Raises MeetingEnded."""
-        if self.state is MeetingState.ENDED:
-            raise MeetingEnded(meeting=self.name)
+        self.check_open()
         if self.state is MeetingState.ACTIVE:
             return self
         return self._changed(now, state=MeetingState.ACTIVE, start_time=now)
 
-    def ended(self, by: UUID, now: datetime) -> Meeting:
-        """End it; ending twice changes nothing. Raises NotHost."""
-        if by != self.host_id:
-            raise NotHost(meeting=self.name)
-        if self.state is MeetingState.ENDED:
+    def ended(self, now: datetime) -> Meeting:
+        """End it; what is over stays as it is."""
+        if self.is_over:
             return self
-        return self._changed(now, state=MeetingState.ENDED, end_time=now)
+        return self._changed(now, state=MeetingState.ENDED, end_time=now, host_away_time=None)
 
-    def check_configurable(self, by: UUID, etag: str) -> None:
-        """See that its settings may be changed. Raises NotHost, MeetingEnded, EtagMismatch (not for an empty etag)."""
-        if by != self.host_id:
-            raise NotHost(meeting=self.name)
-        if self.state is MeetingState.ENDED:
-            raise MeetingEnded(meeting=self.name)
-        if etag and etag != self.etag:
-            raise EtagMismatch(meeting=self.name)
+    def cancelled(self, now: datetime) -> Meeting:
+        """Call it off; twice changes nothing. Raises MeetingActive."""
+        if self.state is MeetingState.CANCELLED:
+            return self
+        if self.state is not MeetingState.SCHEDULED:
+            raise MeetingActive(meeting=self.name)
+        return self._changed(now, state=MeetingState.CANCELLED, end_time=now)
+
+    def check_deletable(self) -> None:
+        """See that it is over. Raises MeetingActive."""
+        if not self.is_over:
+            raise MeetingActive(text="End or cancel the meeting first.", meeting=self.name)
+
+    def changed(self, now: datetime, **values: object) -> Meeting:
+        """Change what hosts may change of it; what is as it was is no change."""
+        if all(getattr(self, name) == value for name, value in values.items()):
+            return self
+        after = self._changed(now, **values)
+        is_analysed = after.voice_activity != self.voice_activity
+        return after.reanalysed() if is_analysed else after
 
     def configured(
         self, now: datetime, settings: Settings, *, encrypted: bool, joined: bool
@@ -239,7 +283,12 @@ class Meeting:
 
 @dataclass(frozen=True, slots=True)
 class Participant:
-    """Someone's presence in a meeting."""
+    """Someone's presence in a meeting.
+
+    `grants` is what they may do where a host has said so, `former_role` what they were before they stood in for the host.
+    `admit_time` is when they got a ticket, `connect_time` when it was first used, `seen_time` when they were last known to
+    wait in the lobby.
+    """
 
     id: UUID
     meeting_id: UUID
@@ -252,30 +301,53 @@ class Participant:
     leave_time: datetime | None = None
     consent: Consent = field(default_factory=Consent)
     connect_time: datetime | None = None
-    """When its ticket was first used."""
+    grants: Grants | None = None
+    former_role: ParticipantRole | None = None
+    admit_time: datetime | None = None
+    seen_time: datetime | None = None
+    is_removed: bool = False
 
     @property
     def name(self) -> str:
         """The resource name, `meetings/{code}/participants/{id}`."""
         return f"meetings/{self.meeting_code}/participants/{self.id}"
 
+    @property
+    def is_here(self) -> bool:
+        """Tell whether it is in the meeting, or on its way with a ticket."""
+        return self.state in HERE
+
+    @property
+    def is_gone(self) -> bool:
+        """Tell whether it can't come in any more."""
+        return self.state in (ParticipantState.LEFT, ParticipantState.DENIED)
+
+    def admitted(self, now: datetime) -> Participant:
+        """It gets a ticket, and with it a place; who has one keeps it. Raises ParticipantGone."""
+        if self.is_gone:
+            raise ParticipantGone(participant=self.name)
+        if self.is_here:
+            return self
+        state = ParticipantState.JOINING
+        return replace(self, state=state, join_time=now, admit_time=now, seen_time=None)
+
     def connected(self, now: datetime) -> Participant:
         """Its ticket was used. Raises ParticipantGone."""
-        if self.state is ParticipantState.LEFT:
+        if not self.is_here:
             raise ParticipantGone(participant=self.name)
         came = self.connect_time or now
         return replace(self, state=ParticipantState.CONNECTED, connect_time=came)
 
     def left(self, now: datetime) -> Participant:
         """It is gone; leaving twice changes nothing."""
-        if self.state is ParticipantState.LEFT:
+        if self.is_gone:
             return self
         return replace(self, state=ParticipantState.LEFT, leave_time=now)
 
     def holds_place(self, now: datetime, ticket_lifetime: timedelta) -> bool:
         """Tell whether it counts against the capacity."""
         if self.state is ParticipantState.JOINING:
-            return now < self.join_time + ticket_lifetime
+            return now < (self.admit_time or self.join_time) + ticket_lifetime
         return self.state is ParticipantState.CONNECTED
 
 
@@ -283,29 +355,3 @@ def new_code() -> str:
     """Make a meeting code that can't be guessed, `abc-defg-hij`."""
     letters = "".join(secrets.choice(LETTERS) for _ in range(10))
     return f"{letters[:3]}-{letters[3:7]}-{letters[7:]}"
-
-
-def admit(
-    meeting: Meeting,
-    present: Iterable[Participant],
-    user_id: UUID,
-    passcode: str,
-    now: datetime,
-    ticket_lifetime: timedelta,
-) -> ParticipantRole:
-    """Decide whether a user may join, and as what.
-
-    Raises MeetingEnded, WrongPasscode, MeetingLocked, MeetingFull. The host needs no passcode and passes the lock.
-    """
-    if meeting.state is MeetingState.ENDED:
-        raise MeetingEnded(meeting=meeting.name)
-    is_host = user_id == meeting.host_id
-    is_right = hmac.compare_digest(meeting.passcode.encode(), passcode.encode())
-    if meeting.passcode and not is_host and not is_right:
-        raise WrongPasscode(meeting=meeting.name)
-    if meeting.locked and not is_host:
-        raise MeetingLocked(meeting=meeting.name)
-    taken = sum(participant.holds_place(now, ticket_lifetime) for participant in present)
-    if taken >= meeting.capacity:
-        raise MeetingFull(meeting=meeting.name, capacity=str(meeting.capacity))
-    return ParticipantRole.HOST if is_host else ParticipantRole.PARTICIPANT

@@ -43,7 +43,7 @@ class NotesFull(ResourceExhausted):
 
 
 class NotesNotAllowed(PermissionDenied):
-    """The caller may not write in the notes of this meeting. Ask the host."""
+    """The caller's grants do not let them write in this meeting. Ask the host."""
 
     reason = "NOTES_NOT_ALLOWED"
     message = "You may not write in these notes."

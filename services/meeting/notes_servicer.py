@@ -16,7 +16,8 @@ from services.meeting.herald import Herald
 from services.meeting.notes import Merged, Notes, NotesNotAllowed, check_size
 from services.meeting.notes_scribe import Scribe
 from services.meeting.notes_store import NotesStore, put_notes
-from services.meeting.permissions import Action, may, present
+from services.meeting.permissions import check, is_granted, present
+from services.meeting.roles import standing
 from services.meeting.room_events import RoomEvent, tell_room
 from services.meeting.store import Store
 
@@ -63,8 +64,11 @@ class NotesServicer(notes_pb2_grpc.NotesServiceServicer):
         """Keep the notes and have the room told; False when they have changed since `before`."""
         now = self._clock.now()
         async with self._store.locked_meeting(code) as transaction:
+            meeting, method = transaction.meeting, "NotesService.ApplyNotesUpdate"
             participant = await transaction.participant(_participant_id(request.participant))
-            if not may(present(transaction.meeting, participant), Action.WRITE_NOTES):
+            writer = present(meeting, participant)
+            check(standing(meeting, writer.user_id, [writer]), method, meeting)
+            if not is_granted(writer, method, meeting):
                 raise NotesNotAllowed
             if merged.document == before.document:
                 return True

@@ -22,24 +22,31 @@ from parley.meeting.v1 import (
 from chassis.auth import ServiceIdentity
 from chassis.clock import Clock
 from chassis.db import Database
+from services.meeting.admission import Admissions
+from services.meeting.call_peers import CallPeers
 from services.meeting.caption_servicer import CaptionServicer
 from services.meeting.chat_servicer import ChatServicer, SharingServicer
 from services.meeting.chat_store import ChatStore
 from services.meeting.config import Config
+from services.meeting.desk import Desk
+from services.meeting.gathering_store import GatheringStore
 from services.meeting.herald import Herald
+from services.meeting.lobby_watch import LobbyWatch
 from services.meeting.notes_scribe import Scribe
 from services.meeting.notes_servicer import NotesServicer
 from services.meeting.notes_store import NotesStore
+from services.meeting.notices import Notices
 from services.meeting.participant_servicer import ParticipantServicer
 from services.meeting.peers import Peers
 from services.meeting.poll_servicer import PollServicer
 from services.meeting.poll_store import PollStore
+from services.meeting.presence_servicer import PresenceServicer
 from services.meeting.recap import Recaps
 from services.meeting.report_servicer import ReportServicer
 from services.meeting.report_store import ReportStore
 from services.meeting.retention import Retention
 from services.meeting.room_events import RoomEvents
-from services.meeting.servicer import MeetingServicer, PresenceServicer
+from services.meeting.servicer import MeetingServicer
 from services.meeting.settings_servicer import SettingsServicer
 from services.meeting.store import Store
 from services.meeting.summary_store import SummaryStore
@@ -48,6 +55,7 @@ from services.meeting.tickets import Tickets
 from services.meeting.transcript_servicer import TranscriptServicer
 from services.meeting.transcript_store import TranscriptStore
 from services.meeting.turn import Turn
+from services.meeting.vestibule import Vestibule
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +81,18 @@ def put_together(
     transcripts, summaries = TranscriptStore(database), SummaryStore(database)
     recaps = Recaps(transcripts, summaries, peers, clock)
     signaling_url = f"ws{config.public_url.removeprefix('http')}/ws/signaling"
-    meetings = MeetingServicer(
-        store, peers, tickets, clock, signaling_url, config.ice_urls, _turn(config), telling
+    admissions = Admissions(tickets, clock, signaling_url, config.ice_urls, _turn(config))
+    gatherings = GatheringStore(store, database, clock, tickets.lifetime)
+    call = CallPeers(mesh)
+    notices = Notices(store, gatherings, call, clock)
+    desk = Desk(gatherings, notices, telling, peers, clock)
+    watch = LobbyWatch(config.database_url)
+    vestibule = Vestibule(store, gatherings, admissions, watch, clock)
+    meetings = MeetingServicer(store, desk, admissions, peers, clock)
+    settings = SettingsServicer(store, desk, peers, emotions_allowed=config.emotions)
+    participants = ParticipantServicer(
+        store, desk, vestibule, call, telling, emotions_allowed=config.emotions
     )
-    settings = SettingsServicer(store, peers, telling, clock, emotions_allowed=config.emotions)
-    participants = ParticipantServicer(store, telling, clock, emotions_allowed=config.emotions)
     captions = CaptionServicer(store, transcripts, clock)
     records = TranscriptServicer(store, transcripts, summaries, recaps, clock)
     chats, polls = ChatStore(database), PollStore(database)
@@ -93,17 +108,27 @@ def put_together(
         report_pb2_grpc.add_ReportServiceServicer_to_server: ReportServicer(
             store, ReportStore(database), notes, clock
         ),
-        chat_pb2_grpc.add_SharingServiceServicer_to_server: SharingServicer(chats),
+        chat_pb2_grpc.add_SharingServiceServicer_to_server: SharingServicer(store, chats),
         poll_pb2_grpc.add_PollServiceServicer_to_server: PollServicer(store, polls, herald, clock),
         meeting_pb2_grpc.add_MeetingServiceServicer_to_server: meetings,
-        meeting_pb2_grpc.add_PresenceServiceServicer_to_server: PresenceServicer(store, clock),
+        meeting_pb2_grpc.add_PresenceServiceServicer_to_server: PresenceServicer(store, desk),
         settings_pb2_grpc.add_SettingsServiceServicer_to_server: settings,
         participant_pb2_grpc.add_ParticipantServiceServicer_to_server: participants,
         transcript_pb2_grpc.add_CaptionServiceServicer_to_server: captions,
         transcript_pb2_grpc.add_TranscriptServiceServicer_to_server: records,
     }
     retention = Retention(transcripts, chats, polls, clock)
-    return Parts(servicers, (telling.run, recaps.run, retention.run, herald.run, scribe.run))
+    background = (
+        telling.run,
+        recaps.run,
+        retention.run,
+        notices.run,
+        watch.run,
+        desk.run,
+        herald.run,
+        scribe.run,
+    )
+    return Parts(servicers, background)
 
 
 def _turn(config: Config) -> Turn | None:

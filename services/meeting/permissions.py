@@ -1,65 +1,116 @@
-"""Who may do what in a meeting, by role: the one table. Pure."""
+"""Who may do what in a meeting: the one table of methods and standings. Pure.
+
+Whoever may call a method at all is the contract's to say (`access`). A row with a slash is what a method does for some alone.
+Beyond the table there are two rules, in `gathering.py`: nobody acts on who stands above them, and some methods are for
+one's own participant alone; and what is written takes a grant, too (TAKES_CHAT), which a host can revoke.
+"""
 
 from __future__ import annotations
 
-from enum import Enum, auto
+from collections.abc import Mapping
 
 from services.meeting.domain import (
     Meeting,
     MeetingEnded,
-    MeetingState,
+    NotHost,
     NotParticipant,
+    NotPresenter,
     Participant,
-    ParticipantRole,
-    ParticipantState,
 )
+from services.meeting.roles import Standing, granted
 
-HERE = (ParticipantState.JOINING, ParticipantState.CONNECTED)
+HOST = frozenset({Standing.HOST})
+HOSTS = HOST | {Standing.COHOST}
+PRESENTERS = HOSTS | {Standing.PRESENTER}
+THERE = PRESENTERS | {Standing.PARTICIPANT}
+JOINED = THERE | {Standing.FORMER}
+EVERYONE = frozenset(Standing)
 
-
-class Action(Enum):
-    """What not everybody may do, or not always."""
-
-    WRITE_CHAT = auto()
-    """Write in the chat, as far as the chat policy lets everyone."""
-    WRITE_RESTRICTED_CHAT = auto()
-    """Write in the chat where the policy is CHAT_POLICY_HOSTS."""
-    MODERATE_CHAT = auto()
-    """Delete what others have written."""
-    ASK_POLL = auto()
-    """Ask the room, and close what others have asked."""
-    ANSWER_POLL = auto()
-    """Answer a poll."""
-    SEE_VOTERS = auto()
-    """See who chose what, in polls that are not anonymous."""
-    WRITE_NOTES = auto()
-    """Change the shared notes."""
-
-
-_HOSTS = frozenset({ParticipantRole.HOST})
-_ALL = frozenset(ParticipantRole)
-
-ALLOWED: dict[Action, frozenset[ParticipantRole]] = {
-    Action.WRITE_CHAT: _ALL,
-    Action.WRITE_RESTRICTED_CHAT: _HOSTS,
-    Action.MODERATE_CHAT: _HOSTS,
-    Action.ASK_POLL: _HOSTS,
-    Action.ANSWER_POLL: _ALL,
-    Action.SEE_VOTERS: _HOSTS,
-    Action.WRITE_NOTES: _ALL,
+PERMISSIONS: Mapping[str, frozenset[Standing]] = {
+    "MeetingService.GetMeeting": EVERYONE,
+    "MeetingService.UpdateMeeting": HOSTS,
+    "MeetingService.CancelMeeting": HOST,
+    "MeetingService.DeleteMeeting": HOST,
+    "MeetingService.LockMeeting": HOSTS,
+    "MeetingService.UnlockMeeting": HOSTS,
+    "MeetingService.JoinMeeting": EVERYONE,
+    "MeetingService.LeaveMeeting": EVERYONE,
+    "MeetingService.EndMeeting": HOST,
+    "MeetingService.ListParticipants": JOINED,
+    "ParticipantService.GetParticipant": JOINED,
+    "ParticipantService.WaitForAdmission": EVERYONE,
+    "ParticipantService.AdmitParticipant": HOSTS,
+    "ParticipantService.AdmitAllParticipants": HOSTS,
+    "ParticipantService.DenyParticipant": HOSTS,
+    "ParticipantService.RemoveParticipant": HOSTS,
+    "ParticipantService.SetParticipantRole": HOST,
+    "ParticipantService.SetParticipantGrants": HOSTS,
+    "ParticipantService.MuteParticipant": HOSTS,
+    "ParticipantService.MuteAllParticipants": HOSTS,
+    "ParticipantService.AskToUnmute": HOSTS,
+    "ParticipantService.SetConsent": EVERYONE,
+    "SettingsService.GetSettings": EVERYONE,
+    "SettingsService.UpdateSettings": HOSTS,
+    "ChatService.CreateChatMessage": THERE,
+    "ChatService.CreateChatMessage/restricted": HOSTS,
+    "ChatService.ListChatMessages": JOINED,
+    "ChatService.EditChatMessage": JOINED,
+    "ChatService.DeleteChatMessage": JOINED,
+    "ChatService.DeleteChatMessage/others": HOSTS,
+    "PollService.CreatePoll": PRESENTERS,
+    "PollService.GetPoll": JOINED,
+    "PollService.GetPoll/voters": HOSTS,
+    "PollService.ListPolls": JOINED,
+    "PollService.VotePoll": THERE,
+    "PollService.ClosePoll": JOINED,
+    "PollService.ClosePoll/others": PRESENTERS,
+    "NotesService.ApplyNotesUpdate": THERE,
+    "ReportService.ListAttendances": HOST,
+    "ReportService.GetNotes": JOINED,
+    "TranscriptService.ListTranscriptSegments": JOINED,
+    "TranscriptService.ExportTranscript": JOINED,
+    "TranscriptService.DeleteTranscript": HOST,
+    "TranscriptService.GetSummary": JOINED,
+    "TranscriptService.GenerateSummary": HOSTS,
+    "TranscriptService.CatchUp": JOINED,
 }
+TAKES_CHAT = frozenset(
+    {
+        "ChatService.CreateChatMessage",
+        "ChatService.EditChatMessage",
+        "PollService.VotePoll",
+        "NotesService.ApplyNotesUpdate",
+    }
+)
+"""Methods that take the grant `chat`, whatever the standing."""
 
 
-def may(participant: Participant, action: Action) -> bool:
-    """Tell whether a participant may do something."""
-    return participant.role in ALLOWED[action]
+def may(standing: Standing, method: str) -> bool:
+    """Tell whether somebody who stands so to a meeting may call a method, `Service.Method`, or have what a row says."""
+    return standing in PERMISSIONS[method]
+
+
+def check(standing: Standing, method: str, meeting: Meeting) -> None:
+    """See that they may. Raises NotParticipant where it takes having joined, else NotPresenter or NotHost."""
+    if may(standing, method):
+        return
+    if Standing.PARTICIPANT in PERMISSIONS[method]:
+        raise NotParticipant(meeting=meeting.name)
+    if Standing.PRESENTER in PERMISSIONS[method]:
+        raise NotPresenter(meeting=meeting.name)
+    raise NotHost(meeting=meeting.name)
+
+
+def is_granted(participant: Participant, method: str, meeting: Meeting) -> bool:
+    """Tell whether a participant has the grant that a method takes, if it takes one."""
+    return method not in TAKES_CHAT or granted(participant, meeting).chat
 
 
 def present(meeting: Meeting, participant: Participant | None) -> Participant:
     """See that somebody is in a meeting that goes on. Raises MeetingEnded, NotParticipant."""
-    if meeting.state is MeetingState.ENDED:
+    if meeting.is_over:
         raise MeetingEnded(meeting=meeting.name)
-    if participant is None or participant.state not in HERE:
+    if participant is None or not participant.is_here:
         raise NotParticipant(meeting=meeting.name)
     return participant
 
@@ -71,4 +122,18 @@ def known(meeting: Meeting, participant: Participant | None) -> Participant:
     return participant
 
 
-__all__ = ["ALLOWED", "HERE", "Action", "known", "may", "present"]
+__all__ = [
+    "EVERYONE",
+    "HOST",
+    "HOSTS",
+    "JOINED",
+    "PERMISSIONS",
+    "PRESENTERS",
+    "TAKES_CHAT",
+    "THERE",
+    "check",
+    "is_granted",
+    "known",
+    "may",
+    "present",
+]

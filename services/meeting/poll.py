@@ -15,11 +15,9 @@ from chassis.errors import (
     FailedPrecondition,
     InvalidArgument,
     NotFound,
-    PermissionDenied,
     ResourceExhausted,
 )
-from services.meeting.domain import Meeting, MeetingState, Participant
-from services.meeting.permissions import Action, may
+from services.meeting.domain import Meeting, NotPresenter, Participant
 
 MAX_POLLS = 100
 """Of one meeting."""
@@ -44,13 +42,6 @@ class PollChoiceInvalid(InvalidArgument):
 
     reason = "POLL_CHOICE_INVALID"
     message = "The poll does not take this choice."
-
-
-class NotPresenter(PermissionDenied):
-    """Only hosts, co-hosts and presenters may ask the room, and close what others have asked."""
-
-    reason = "NOT_PRESENTER"
-    message = "Only hosts and presenters may do this."
 
 
 class TooManyPolls(ResourceExhausted):
@@ -105,7 +96,7 @@ class Poll:
 
     def as_of(self, meeting: Meeting) -> Poll:
         """Take it as its meeting is: what is over has no open polls."""
-        if self.is_open and meeting.state is MeetingState.ENDED:
+        if self.is_open and meeting.is_over:
             return replace(self, close_time=meeting.end_time)
         return self
 
@@ -127,30 +118,26 @@ class Poll:
         after = replace(self, counts=counts, voter_count=voter_count)
         return after, Vote(voter.user_id, voter.id, wanted) if wanted else None
 
-    def closed(self, by: UUID, person: Participant | None, now: datetime) -> Poll:
+    def closed(self, by: UUID, now: datetime, *, presents: bool) -> Poll:
         """Close it; closing twice changes nothing. Raises NotPresenter."""
-        presents = person is not None and may(person, Action.ASK_POLL)
         if by != self.creator_user_id and not presents:
             raise NotPresenter(poll=self.name)
         return replace(self, close_time=now) if self.is_open else self
 
 
-def check_asking(person: Participant, count: int) -> None:
-    """See that somebody may ask another question, after `count`. Raises NotPresenter, TooManyPolls."""
-    if not may(person, Action.ASK_POLL):
-        raise NotPresenter
+def check_count(count: int) -> None:
+    """See that there is room for another question, after `count`. Raises TooManyPolls."""
     if count >= MAX_POLLS:
         raise TooManyPolls
 
 
 __all__ = [
     "MAX_POLLS",
-    "NotPresenter",
     "Poll",
     "PollChoiceInvalid",
     "PollClosed",
     "PollNotFound",
     "TooManyPolls",
     "Vote",
-    "check_asking",
+    "check_count",
 ]

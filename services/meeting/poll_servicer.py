@@ -16,8 +16,8 @@ from chassis.errors import InvalidArgument
 from services.meeting.chat import ChatNotAllowed
 from services.meeting.domain import Meeting
 from services.meeting.herald import Herald
-from services.meeting.permissions import Action, known, may, present
-from services.meeting.poll import Poll, PollNotFound, Vote, check_asking
+from services.meeting.permissions import check, is_granted, known, may, present
+from services.meeting.poll import Poll, PollNotFound, Vote, check_count
 from services.meeting.poll_store import Polls, PollStore
 from services.meeting.room_events import RoomEvent, tell_room
 from services.meeting.store import MeetingTransaction, Store
@@ -43,8 +43,8 @@ class PollServicer(poll_pb2_grpc.PollServiceServicer):
             polls, meeting = Polls(transaction), transaction.meeting
             if request_id and (before := await polls.asked_before(caller, request_id)):
                 return poll_proto(before)
-            person = present(meeting, await transaction.latest_of(caller))
-            check_asking(person, count := await polls.count())
+            person, _ = await transaction.actor(caller, "PollService.CreatePoll")
+            check_count(count := await polls.count())
             poll = Poll(
                 id=uuid4(),
                 meeting_code=meeting.code,
@@ -69,7 +69,8 @@ class PollServicer(poll_pb2_grpc.PollServiceServicer):
 
     async def GetPoll(self, request: poll_pb2.GetPollRequest, context: Any) -> poll_pb2.Poll:
         """Read a poll."""
-        meeting = await self._store.readable(_code(request.name), _caller())
+        code, caller = _code(request.name), _caller()
+        meeting, _ = await self._store.permitted(code, caller, "PollService.GetPoll")
         poll = await self._polls.get(meeting, _poll_id(request.name))
         (shown,) = await self._shown(meeting, [poll])
         return shown
@@ -78,7 +79,8 @@ class PollServicer(poll_pb2_grpc.PollServiceServicer):
         self, request: poll_pb2.ListPollsRequest, context: Any
     ) -> poll_pb2.ListPollsResponse:
         """List a meeting's polls, newest first."""
-        meeting = await self._store.readable(_code(request.parent), _caller())
+        code, caller = _code(request.parent), _caller()
+        meeting, _ = await self._store.permitted(code, caller, "PollService.ListPolls")
         size = request.page_size or DEFAULT_POLLS
         found = await self._polls.page(meeting, paging.position(request.page_token), size + 1)
         token = paging.encode((str(found[size - 1].position),)) if len(found) > size else ""
@@ -86,15 +88,18 @@ class PollServicer(poll_pb2_grpc.PollServiceServicer):
         return poll_pb2.ListPollsResponse(polls=shown, next_page_token=token)
 
     async def VotePoll(self, request: poll_pb2.VotePollRequest, context: Any) -> poll_pb2.Poll:
-        """Answer a poll."""
-        caller = _caller()
+        """Answer a poll; who may only read it is told whether it is closed."""
+        caller, method = _caller(), "PollService.VotePoll"
         async with self._store.locked_meeting(_code(request.name)) as transaction:
             polls, meeting = Polls(transaction), transaction.meeting
+            standing = await transaction.standing(caller)
+            check(standing, "PollService.GetPoll", meeting)
             poll = await polls.poll(_poll_id(request.name))
             voter = known(meeting, await transaction.latest_of(caller))
             before = await polls.vote(poll, caller)
             after, vote = poll.answered(voter, request.choices, before)
-            if not may(present(meeting, voter), Action.ANSWER_POLL):
+            check(standing, method, meeting)
+            if not is_granted(present(meeting, voter), method, meeting):
                 raise ChatNotAllowed
             if _choices(vote) != _choices(before):
                 await polls.put_vote(poll, caller, vote)
@@ -109,8 +114,11 @@ class PollServicer(poll_pb2_grpc.PollServiceServicer):
         caller, now = _caller(), self._clock.now()
         async with self._store.locked_meeting(_code(request.name)) as transaction:
             polls, meeting = Polls(transaction), transaction.meeting
+            standing = await transaction.standing(caller)
+            check(standing, "PollService.ClosePoll", meeting)
             before = await polls.poll(_poll_id(request.name))
-            after = before.closed(caller, await transaction.latest_of(caller), now)
+            presents = may(standing, "PollService.ClosePoll/others")
+            after = before.closed(caller, now, presents=presents)
             if after is not before:
                 await polls.change(after)
                 self._tell(transaction, after)
@@ -131,8 +139,7 @@ class PollServicer(poll_pb2_grpc.PollServiceServicer):
         return [poll_proto(poll, own.get(poll.id, ()), by_all.get(poll.id, ())) for poll in polls]
 
     async def _sees_voters(self, meeting: Meeting, caller: UUID) -> bool:
-        person = await self._store.latest_of(meeting.id, caller)
-        return caller == meeting.host_id or (person is not None and may(person, Action.SEE_VOTERS))
+        return may(await self._store.standing(meeting, caller), "PollService.GetPoll/voters")
 
     def _tell(self, transaction: MeetingTransaction, poll: Poll) -> None:
         changed = signaling_pb2.PollChanged(poll=poll_proto(poll))

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from chassis.db import Database
-from services.meeting.domain import Meeting, MeetingState
+from services.meeting.domain import OVER, Meeting
 from services.meeting.poll import Poll, PollNotFound, Vote
 from services.meeting.room_tables import PollRow, VoteRow
 from services.meeting.store import MeetingTransaction
@@ -116,7 +116,9 @@ class PollStore:
 
     async def forget_voters(self, now: datetime) -> int:
         """Forget who has answered anonymous polls of meetings that are over; returns how many answers."""
-        over = (MeetingRow.state == MeetingState.ENDED.value) & (MeetingRow.end_time <= now)
+        over = (MeetingRow.state.in_([state.value for state in OVER])) & (
+            MeetingRow.end_time <= now
+        )
         found = select(VoteRow.poll_id).join(PollRow, PollRow.id == VoteRow.poll_id)
         found = found.join(MeetingRow, MeetingRow.id == PollRow.meeting_id)
         found = found.where(over & PollRow.anonymous).limit(FORGOTTEN_AT_ONCE)

@@ -12,7 +12,6 @@ from parley.meeting.v1 import report_pb2, report_pb2_grpc
 from chassis import paging
 from chassis.auth import user_principal
 from chassis.clock import Clock
-from services.meeting.domain import NotHost
 from services.meeting.notes_store import NotesStore
 from services.meeting.report import Attendance, TimeRangeInvalid, span_of
 from services.meeting.report_store import ReportStore
@@ -34,9 +33,8 @@ class ReportServicer(report_pb2_grpc.ReportServiceServicer):
         self, request: report_pb2.ListAttendancesRequest, context: Any
     ) -> report_pb2.ListAttendancesResponse:
         """List who attended a meeting, in order of first joining."""
-        meeting, _ = await self._store.meeting(_code(request.parent))
-        if _caller() != meeting.host_id:
-            raise NotHost(meeting=meeting.name)
+        code, method = _code(request.parent), "ReportService.ListAttendances"
+        meeting, _ = await self._store.permitted(code, _caller(), method)
         size = request.page_size or DEFAULT_ATTENDANCES
         after = paging.moment_and_id(request.page_token)
         found = await self._reports.attendances(meeting, self._clock.now(), after, size + 1)
@@ -46,7 +44,8 @@ class ReportServicer(report_pb2_grpc.ReportServiceServicer):
 
     async def GetNotes(self, request: report_pb2.GetNotesRequest, context: Any) -> report_pb2.Notes:
         """Read the notes that a meeting's participants share."""
-        meeting = await self._store.readable(_code(request.name), _caller())
+        code, method = _code(request.name), "ReportService.GetNotes"
+        meeting, _ = await self._store.permitted(code, _caller(), method)
         notes = await self._notes.get(meeting)
         shown = report_pb2.Notes(name=request.name, text=notes.text, document=notes.document)
         if notes.update_time is not None:

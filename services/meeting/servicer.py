@@ -1,8 +1,7 @@
-"""MeetingService and PresenceService: proto to domain and back."""
+"""MeetingService: proto to domain and back."""
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -11,72 +10,59 @@ from parley.meeting.v1 import meeting_pb2, meeting_pb2_grpc
 from chassis import paging
 from chassis.auth import user_principal
 from chassis.clock import Clock
+from chassis.errors import InvalidArgument
+from services.meeting import audit
+from services.meeting.admission import Admissions
+from services.meeting.desk import Desk
 from services.meeting.domain import (
     DEFAULT_CAPACITY,
     Meeting,
     MeetingState,
     Participant,
     ParticipantNotFound,
-    ParticipantRole,
     ParticipantState,
-    admit,
     new_code,
 )
+from services.meeting.gathering import Gathering
+from services.meeting.gathering_store import Opened
 from services.meeting.guests import check_guests
+from services.meeting.meeting_filter import MeetingFilter
 from services.meeting.peers import Peers
-from services.meeting.store import MeetingTransaction, Store
-from services.meeting.summary import SETTLING
-from services.meeting.telling import Telling
-from services.meeting.tickets import Tickets
-from services.meeting.turn import Turn
+from services.meeting.shown import (
+    STATES,
+    caller,
+    code_of,
+    meeting_proto,
+    participant_id_of,
+    participant_proto,
+    token_of,
+)
+from services.meeting.store import Store
 
 DEFAULT_MEETINGS = 20
 DEFAULT_PARTICIPANTS = 100
-
-STATES = {
-    MeetingState.SCHEDULED: meeting_pb2.MEETING_STATE_SCHEDULED,
-    MeetingState.ACTIVE: meeting_pb2.MEETING_STATE_ACTIVE,
-    MeetingState.ENDED: meeting_pb2.MEETING_STATE_ENDED,
-}
-ROLES = {
-    ParticipantRole.HOST: meeting_pb2.PARTICIPANT_ROLE_HOST,
-    ParticipantRole.PARTICIPANT: meeting_pb2.PARTICIPANT_ROLE_PARTICIPANT,
-}
-PARTICIPANT_STATES = {
-    ParticipantState.JOINING: meeting_pb2.PARTICIPANT_STATE_JOINING,
-    ParticipantState.CONNECTED: meeting_pb2.PARTICIPANT_STATE_CONNECTED,
-    ParticipantState.LEFT: meeting_pb2.PARTICIPANT_STATE_LEFT,
-}
+CHANGEABLE = frozenset({"title", "description", "passcode", "capacity", "voice_activity"})
+_DOMAIN_STATES = {value: state for state, value in STATES.items()}
 
 
 class MeetingServicer(meeting_pb2_grpc.MeetingServiceServicer):
     """Makes meetings and decides who joins them."""
 
     def __init__(
-        self,
-        store: Store,
-        peers: Peers,
-        tickets: Tickets,
-        clock: Clock,
-        signaling_url: str,
-        ice_urls: tuple[str, ...],
-        turn: Turn | None,
-        telling: Telling,
+        self, store: Store, desk: Desk, admissions: Admissions, peers: Peers, clock: Clock
     ) -> None:
         self._store = store
+        self._desk = desk
+        self._admissions = admissions
         self._peers = peers
-        self._telling = telling
-        self._tickets = tickets
         self._clock = clock
-        self._signaling_url = signaling_url
-        self._ice = [meeting_pb2.IceServer(urls=ice_urls)] if ice_urls else []
-        self._turn = turn
 
     async def CreateMeeting(
         self, request: meeting_pb2.CreateMeetingRequest, context: Any
     ) -> meeting_pb2.Meeting:
         """Make a meeting whose host is the caller."""
-        now, wanted, host = self._clock.now(), request.meeting, _caller()
+        now, wanted, host = self._clock.now(), request.meeting, caller()
+        _check_title(wanted.title)
         listens = wanted.voice_activity if wanted.HasField("voice_activity") else True
         meeting = Meeting(
             id=uuid4(),
@@ -99,220 +85,212 @@ class MeetingServicer(meeting_pb2_grpc.MeetingServiceServicer):
         self, request: meeting_pb2.GetMeetingRequest, context: Any
     ) -> meeting_pb2.Meeting:
         """Read a meeting."""
-        meeting, count = await self._store.meeting(_code(request.name))
-        return meeting_proto(meeting, count, _caller())
+        meeting, count = await self._store.meeting(code_of(request.name))
+        return meeting_proto(meeting, count, caller())
 
     async def ListMeetings(
         self, request: meeting_pb2.ListMeetingsRequest, context: Any
     ) -> meeting_pb2.ListMeetingsResponse:
         """List the caller's meetings, newest first."""
-        size, caller = request.page_size or DEFAULT_MEETINGS, _caller()
-        found = await self._store.meetings_of(
-            caller, paging.moment_and_id(request.page_token), size + 1
-        )
-        token = (
-            _token(found[size - 1][0].create_time, found[size - 1][0].id)
-            if len(found) > size
-            else ""
-        )
-        shown = [meeting_proto(meeting, count, caller) for meeting, count in found[:size]]
+        wanted = MeetingFilter(state=_DOMAIN_STATES.get(request.state))
+        shown, token = await self._page(wanted, request.page_size, request.page_token)
         return meeting_pb2.ListMeetingsResponse(meetings=shown, next_page_token=token)
+
+    async def SearchMeetings(
+        self, request: meeting_pb2.SearchMeetingsRequest, context: Any
+    ) -> meeting_pb2.SearchMeetingsResponse:
+        """Search the caller's meetings, newest first."""
+        wanted = MeetingFilter.of(request, _DOMAIN_STATES.get(request.state))
+        shown, token = await self._page(wanted, request.page_size, request.page_token)
+        return meeting_pb2.SearchMeetingsResponse(meetings=shown, next_page_token=token)
+
+    async def UpdateMeeting(
+        self, request: meeting_pb2.UpdateMeetingRequest, context: Any
+    ) -> meeting_pb2.Meeting:
+        """Change what hosts may change of a meeting."""
+        wanted, values = request.meeting, _changes(request)
+        code = code_of(wanted.name)
+        async with self._desk.opened(code, "MeetingService.UpdateMeeting") as opened:
+            gathering = opened.gathering
+            gathering.meeting.check_open(wanted.etag)
+            gathering.meeting = gathering.meeting.changed(gathering.now, **values)
+        return _shown(gathering)
+
+    async def CancelMeeting(
+        self, request: meeting_pb2.CancelMeetingRequest, context: Any
+    ) -> meeting_pb2.Meeting:
+        """Call a meeting off."""
+        method = "MeetingService.CancelMeeting"
+        async with self._desk.opened(code_of(request.name), method) as opened:
+            gathering = opened.gathering
+            gathering.close(gathering.meeting.cancelled(gathering.now))
+            _note(opened, "meeting.cancel")
+        return _shown(gathering)
+
+    async def DeleteMeeting(
+        self, request: meeting_pb2.DeleteMeetingRequest, context: Any
+    ) -> meeting_pb2.DeleteMeetingResponse:
+        """Delete a meeting that is over, with all that is kept of it."""
+        code = code_of(request.name)
+        await self._store.permitted(code, caller(), "MeetingService.DeleteMeeting")
+        async with self._store.locked_meeting(code) as transaction:
+            transaction.meeting.check_deletable()
+            now = self._clock.now()
+            transaction.audit([audit.done(now, caller(), "meeting.delete", request.name)])
+            await transaction.delete_meeting()
+        return meeting_pb2.DeleteMeetingResponse()
+
+    async def LockMeeting(
+        self, request: meeting_pb2.LockMeetingRequest, context: Any
+    ) -> meeting_pb2.Meeting:
+        """Let nobody new in but hosts."""
+        return await self._lock(request.name, "MeetingService.LockMeeting", locked=True)
+
+    async def UnlockMeeting(
+        self, request: meeting_pb2.UnlockMeetingRequest, context: Any
+    ) -> meeting_pb2.Meeting:
+        """Let people in again."""
+        return await self._lock(request.name, "MeetingService.UnlockMeeting", locked=False)
 
     async def JoinMeeting(
         self, request: meeting_pb2.JoinMeetingRequest, context: Any
     ) -> meeting_pb2.JoinMeetingResponse:
-        """Let the caller in, if the rules do, and hand out a ticket."""
-        caller = user_principal()
-        async with self._store.locked_meeting(_code(request.name)) as transaction:
-            check_guests(transaction.meeting, is_guest=caller.is_guest)
-            participant = await self._admitted(transaction, request, UUID(caller.user_id))
-            meeting = transaction.meeting
-        _, count = await self._store.meeting(meeting.code)
-        return meeting_pb2.JoinMeetingResponse(
-            meeting=meeting_proto(meeting, count, UUID(caller.user_id)),
-            participant=participant_proto(participant),
-            ticket=self._tickets.issue(meeting, participant),
-            signaling_url=self._signaling_url,
-            ice_servers=self._ice_servers(participant),
-        )
+        """Let the caller in, if the rules do, and hand out a ticket; or have them wait."""
+        async with self._desk.opened(code_of(request.name)) as opened:
+            check_guests(opened.gathering.meeting, is_guest=user_principal().is_guest)
+            participant = await self._joined(opened, request)
+            gathering = opened.gathering
+        count = _connected(gathering)
+        return self._admissions.answer(gathering.meeting, count, participant, caller())
 
     async def LeaveMeeting(
         self, request: meeting_pb2.LeaveMeetingRequest, context: Any
     ) -> meeting_pb2.LeaveMeetingResponse:
         """Take the caller's participants out, or the one that is named."""
-        caller, now = _caller(), self._clock.now()
-        async with self._store.locked_meeting(_code(request.name)) as transaction:
-            if request.participant:
-                mine = [await transaction.participant(_participant_id(request.participant))]
+        named = participant_id_of(request.participant) if request.participant else None
+        async with self._desk.opened(code_of(request.name), participant_id=named) as opened:
+            gathering = opened.gathering
+            if named is not None:
+                mine = [gathering.person(named)]
             else:
-                mine = [p for p in await transaction.present() if p.user_id == caller]
-            if any(participant.user_id != caller for participant in mine):
+                mine = [e for e in gathering.people.values() if e.user_id == caller()]
+            if any(participant.user_id != caller() for participant in mine):
                 raise ParticipantNotFound(participant=request.participant)
             for participant in mine:
-                await transaction.change(participant.left(now))
+                gathering.leave(participant.id)
         for participant in mine:
-            await self._peers.participant_left(request.name, participant.name)
+            if participant.is_here:
+                await self._peers.participant_left(request.name, participant.name)
         return meeting_pb2.LeaveMeetingResponse()
 
     async def EndMeeting(
         self, request: meeting_pb2.EndMeetingRequest, context: Any
     ) -> meeting_pb2.Meeting:
         """End a meeting for everyone."""
-        caller, now = _caller(), self._clock.now()
-        async with self._store.locked_meeting(_code(request.name)) as transaction:
-            before, meeting = transaction.meeting, transaction.meeting.ended(caller, now)
-            transaction.change_meeting(meeting)
-            if meeting is not before and meeting.settings.summary:
-                await transaction.request_summary(now, now + SETTLING)
-            for participant in await transaction.present():
-                await transaction.change(participant.left(now))
-        await self._peers.meeting_ended(meeting.name)
-        return meeting_proto(meeting, 0, caller)
+        method = "MeetingService.EndMeeting"
+        async with self._desk.opened(code_of(request.name), method) as opened:
+            gathering = opened.gathering
+            gathering.close(gathering.meeting.ended(gathering.now))
+        return _shown(gathering)
 
     async def ListParticipants(
         self, request: meeting_pb2.ListParticipantsRequest, context: Any
     ) -> meeting_pb2.ListParticipantsResponse:
         """List who is in a meeting, in order of joining."""
-        meeting = await self._store.readable(_code(request.parent), _caller())
+        method = "MeetingService.ListParticipants"
+        if request.show_waiting:
+            method = "ParticipantService.AdmitParticipant"
+        meeting, _ = await self._store.permitted(code_of(request.parent), caller(), method)
         size = request.page_size or DEFAULT_PARTICIPANTS
         found = await self._store.participants(
             meeting.id,
             paging.moment_and_id(request.page_token),
             size + 1,
             with_left=request.show_left,
+            waiting=request.show_waiting,
         )
-        token = _token(found[size - 1].join_time, found[size - 1].id) if len(found) > size else ""
-        shown = [participant_proto(participant) for participant in found[:size]]
+        token = token_of(found[size - 1].join_time, found[size - 1].id) if len(found) > size else ""
+        shown = [participant_proto(participant, meeting) for participant in found[:size]]
         return meeting_pb2.ListParticipantsResponse(participants=shown, next_page_token=token)
 
-    def _ice_servers(self, participant: Participant) -> list[meeting_pb2.IceServer]:
-        if self._turn is None:
-            return self._ice
-        return [*self._ice, self._turn.server(str(participant.id), self._clock.now())]
+    async def _page(
+        self, wanted: MeetingFilter, page_size: int, page_token: str
+    ) -> tuple[list[meeting_pb2.Meeting], str]:
+        size, viewer = page_size or DEFAULT_MEETINGS, caller()
+        before = paging.moment_and_id(page_token)
+        found = await self._store.meetings_of(viewer, before, size + 1, wanted)
+        token = ""
+        if len(found) > size:
+            last, _ = found[size - 1]
+            token = token_of(last.create_time, last.id)
+        return [meeting_proto(meeting, count, viewer) for meeting, count in found[:size]], token
 
-    async def _admitted(
-        self,
-        transaction: MeetingTransaction,
-        request: meeting_pb2.JoinMeetingRequest,
-        user_id: UUID,
-    ) -> Participant:
-        request_id = _request_id(request.request_id)
-        before = request_id and await transaction.joined_before(user_id, request_id)
-        if before:
-            return before
-        now = self._clock.now()
-        present = await transaction.present()
-        meeting = transaction.meeting
-        role = admit(meeting, present, user_id, request.passcode, now, self._tickets.lifetime)
-        participant = Participant(
-            id=uuid4(),
-            meeting_id=meeting.id,
-            meeting_code=meeting.code,
-            user_id=user_id,
-            display_name=request.display_name.strip() or user_principal().display_name,
-            role=role,
-            state=ParticipantState.JOINING,
-            join_time=now,
-            consent=await transaction.latest_consent(user_id),
-        )
-        transaction.add(participant, request_id)
-        self._reanalyse(transaction)
+    async def _lock(self, name: str, method: str, *, locked: bool) -> meeting_pb2.Meeting:
+        async with self._desk.opened(code_of(name), method) as opened:
+            gathering = opened.gathering
+            gathering.meeting.check_open()
+            gathering.meeting = gathering.meeting.changed(gathering.now, locked=locked)
+            _note(opened, "meeting.lock" if locked else "meeting.unlock")
+        return _shown(gathering)
+
+    async def _joined(self, opened: Opened, request: meeting_pb2.JoinMeetingRequest) -> Participant:
+        user_id, request_id = caller(), _request_id(request.request_id)
+        if request_id is not None:
+            before = await opened.transaction.joined_before(user_id, request_id)
+            if before is not None:
+                return opened.gathering.people.get(before.id, before)
+        name = request.display_name.strip() or user_principal().display_name
+        who = await self._desk.gatherings.caller(opened, user_id, name, request.passcode)
+        known = set(opened.gathering.people)
+        participant = opened.gathering.join(who)
+        if participant.id not in known:
+            opened.request_ids[participant.id] = request_id
         return participant
 
-    def _reanalyse(self, transaction: MeetingTransaction) -> None:
-        """Who is here has changed, and with it whose speech is recognised."""
-        meeting = transaction.meeting
-        if meeting.settings.listens:
-            transaction.change_meeting(meeting.reanalysed())
-            self._telling.analysis_changed(meeting.code)
+
+def _shown(gathering: Gathering) -> meeting_pb2.Meeting:
+    return meeting_proto(gathering.meeting, _connected(gathering), caller())
 
 
-class PresenceServicer(meeting_pb2_grpc.PresenceServiceServicer):
-    """Hears from signaling who has come and gone."""
-
-    def __init__(self, store: Store, clock: Clock) -> None:
-        self._store = store
-        self._clock = clock
-
-    async def ReportPresence(
-        self, request: meeting_pb2.ReportPresenceRequest, context: Any
-    ) -> meeting_pb2.ReportPresenceResponse:
-        """Record that a participant has connected or has left."""
-        now = self._clock.now()
-        code = request.participant.split("/")[1]
-        async with self._store.locked_meeting(code) as transaction:
-            participant = await transaction.participant(_participant_id(request.participant))
-            if request.state == meeting_pb2.PARTICIPANT_STATE_LEFT:
-                await transaction.change(participant.left(now))
-            else:
-                transaction.change_meeting(transaction.meeting.started(now))
-                await transaction.change(participant.connected(now))
-            meeting = transaction.meeting
-        _, count = await self._store.meeting(code)
-        return meeting_pb2.ReportPresenceResponse(
-            meeting=meeting_proto(meeting, count, meeting.host_id)
-        )
+def _connected(gathering: Gathering) -> int:
+    state = ParticipantState.CONNECTED
+    return sum(each.state is state for each in gathering.people.values())
 
 
-def meeting_proto(meeting: Meeting, count: int, viewer: UUID) -> meeting_pb2.Meeting:
-    """Show a meeting; its passcode only to the host."""
-    shown = meeting_pb2.Meeting(
-        name=meeting.name,
-        title=meeting.title,
-        description=meeting.description,
-        host=f"users/{meeting.host_id}",
-        state=STATES[meeting.state],
-        passcode=meeting.passcode if viewer == meeting.host_id else "",
-        passcode_required=bool(meeting.passcode),
-        capacity=meeting.capacity,
-        locked=meeting.locked,
-        participant_count=count,
-        etag=meeting.etag,
-        voice_activity=meeting.voice_activity,
-        end_to_end_encrypted=meeting.end_to_end_encrypted,
-    )
-    shown.create_time.FromDatetime(meeting.create_time)
-    shown.update_time.FromDatetime(meeting.update_time)
-    if meeting.start_time is not None:
-        shown.start_time.FromDatetime(meeting.start_time)
-    if meeting.end_time is not None:
-        shown.end_time.FromDatetime(meeting.end_time)
-    return shown
+def _note(opened: Opened, action: str) -> None:
+    """Have it audited, if it changes the meeting."""
+    gathering = opened.gathering
+    if gathering.meeting != opened.transaction.meeting:
+        event = audit.done(gathering.now, caller(), action, gathering.meeting.name)
+        opened.transaction.audit([event])
 
 
-def participant_proto(participant: Participant) -> meeting_pb2.Participant:
-    """Show a participant."""
-    shown = meeting_pb2.Participant(
-        name=participant.name,
-        user=f"users/{participant.user_id}",
-        display_name=participant.display_name,
-        role=ROLES[participant.role],
-        state=PARTICIPANT_STATES[participant.state],
-    )
-    shown.join_time.FromDatetime(participant.join_time)
-    if participant.leave_time is not None:
-        shown.leave_time.FromDatetime(participant.leave_time)
-    return shown
+def _changes(request: meeting_pb2.UpdateMeetingRequest) -> dict[str, Any]:
+    """Read what is to be changed: the fields of the mask, else those that are set. Raises InvalidArgument."""
+    wanted, paths = request.meeting, frozenset(request.update_mask.paths)
+    if not paths:
+        paths = CHANGEABLE & {field.name for field, _ in wanted.ListFields()}
+    if unknown := sorted(paths - CHANGEABLE):
+        raise InvalidArgument(fields={"update_mask": f"{', '.join(unknown)} can't be changed"})
+    if not paths:
+        raise InvalidArgument(fields={"meeting": "nothing to change"})
+    values = {path: getattr(wanted, path) for path in paths}
+    if "title" in paths:
+        _check_title(wanted.title)
+    if "capacity" in paths:
+        values["capacity"] = wanted.capacity or DEFAULT_CAPACITY
+    if "voice_activity" in paths and not wanted.HasField("voice_activity"):
+        values["voice_activity"] = True
+    return values
 
 
-def _caller() -> UUID:
-    return UUID(user_principal().user_id)
-
-
-def _code(name: str) -> str:
-    return name.removeprefix("meetings/")
-
-
-def _participant_id(name: str) -> UUID:
-    try:
-        return UUID(name.rpartition("/")[2])
-    except ValueError:
-        raise ParticipantNotFound(participant=name) from None
+def _check_title(title: str) -> None:
+    if not title.strip():
+        raise InvalidArgument(fields={"meeting.title": "must not be empty"})
 
 
 def _request_id(text: str) -> UUID | None:
     return UUID(text) if text else None
 
 
-def _token(time: datetime, identifier: UUID) -> str:
-    return paging.encode((time.isoformat(), str(identifier)))
+__all__ = ["MeetingServicer"]

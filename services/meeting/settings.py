@@ -9,6 +9,8 @@ from typing import Any
 
 from chassis.errors import FailedPrecondition, InvalidArgument
 
+HOST_LEAVES_HAND_OVER = "hand_over"
+HOST_LEAVES_END = "end"
 RETENTION_SECONDS = 30 * 86_400
 """How long chat and transcripts are kept by default."""
 LANGUAGES = frozenset(
@@ -160,7 +162,7 @@ class ChatPolicy(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Whether guests may come, and what is done with what is said and shown in a meeting. Neither, at first."""
+    """What is done with what is said and shown in a meeting, nothing at first; and who comes, writes and shows what."""
 
     guests_allowed: bool = False
     captions: bool = False
@@ -173,6 +175,9 @@ class Settings:
     vocabulary: tuple[str, ...] = ()
     chat_policy: ChatPolicy = ChatPolicy.EVERYONE
     chat_retention_seconds: int = RETENTION_SECONDS
+    lobby: bool = False
+    screen_sharing_allowed: bool = True
+    host_leave_policy: str = HOST_LEAVES_HAND_OVER
 
     @property
     def listens(self) -> bool:
@@ -238,6 +243,8 @@ def _known(kept: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
 
 
 __all__ = [
+    "HOST_LEAVES_END",
+    "HOST_LEAVES_HAND_OVER",
     "LANGUAGES",
     "RETENTION_SECONDS",
     "SWITCHES",

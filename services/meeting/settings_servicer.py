@@ -8,19 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from typing import Any
-from uuid import UUID
 
 from parley.meeting.v1 import settings_pb2, settings_pb2_grpc
 
-from chassis.auth import user_principal
-from chassis.clock import Clock
 from chassis.errors import InvalidArgument, Unimplemented
 from services.meeting import audit
-from services.meeting.domain import Meeting
+from services.meeting.desk import Desk
+from services.meeting.domain import Meeting, NotHost
+from services.meeting.gathering_store import Opened
 from services.meeting.peers import Peers
-from services.meeting.settings import RETENTION_SECONDS, SWITCHES, ChatPolicy, MeetingEncrypted
-from services.meeting.store import MeetingTransaction, Store
-from services.meeting.telling import Telling
+from services.meeting.roles import Standing
+from services.meeting.settings import (
+    HOST_LEAVES_END,
+    HOST_LEAVES_HAND_OVER,
+    RETENTION_SECONDS,
+    SWITCHES,
+    ChatPolicy,
+    MeetingEncrypted,
+)
+from services.meeting.shown import caller, code_of
+from services.meeting.store import Store
 
 STORED = frozenset(
     {
@@ -35,6 +42,9 @@ STORED = frozenset(
         "vocabulary",
         "chat_policy",
         "chat_retention",
+        "lobby",
+        "screen_sharing_allowed",
+        "host_leave_policy",
     }
 )
 """What is kept as settings; whether a meeting is encrypted is kept with it."""
@@ -47,6 +57,11 @@ CHAT_POLICIES = {
     ChatPolicy.OFF: settings_pb2.CHAT_POLICY_OFF,
 }
 
+HOST_LEAVE_POLICIES = {
+    HOST_LEAVES_HAND_OVER: settings_pb2.HOST_LEAVE_POLICY_HAND_OVER,
+    HOST_LEAVES_END: settings_pb2.HOST_LEAVE_POLICY_END,
+}
+_HOST_LEAVE_POLICIES = {value: name for name, value in HOST_LEAVE_POLICIES.items()}
 _IDENTITY = frozenset({"name", "etag"})
 _CHOSEN = {proto: policy for policy, proto in CHAT_POLICIES.items()}
 
@@ -54,47 +69,46 @@ _CHOSEN = {proto: policy for policy, proto in CHAT_POLICIES.items()}
 class SettingsServicer(settings_pb2_grpc.SettingsServiceServicer):
     """Reads and changes settings. `emotions_allowed` is the operator's policy."""
 
-    def __init__(
-        self, store: Store, peers: Peers, telling: Telling, clock: Clock, *, emotions_allowed: bool
-    ) -> None:
+    def __init__(self, store: Store, desk: Desk, peers: Peers, *, emotions_allowed: bool) -> None:
         self._store = store
+        self._desk = desk
         self._peers = peers
-        self._telling = telling
-        self._clock = clock
         self._emotions_allowed = emotions_allowed
 
     async def GetSettings(
         self, request: settings_pb2.GetSettingsRequest, context: Any
     ) -> settings_pb2.Settings:
         """Read a meeting's settings."""
-        meeting, _ = await self._store.meeting(_code(request.name))
+        meeting, _ = await self._store.meeting(code_of(request.name))
         return settings_proto(meeting)
 
     async def UpdateSettings(
         self, request: settings_pb2.UpdateSettingsRequest, context: Any
     ) -> settings_pb2.Settings:
         """Change a meeting's settings."""
-        caller, code = UUID(user_principal().user_id), _code(request.settings.name)
-        async with self._store.locked_meeting(code) as transaction:
-            before = transaction.meeting
-            before.check_configurable(caller, request.settings.etag)
-            changed = await self._changed(transaction, request)
-            transaction.change_meeting(changed)
-            transaction.audit(
+        code = code_of(request.settings.name)
+        async with self._desk.opened(code, "SettingsService.UpdateSettings") as opened:
+            gathering = opened.gathering
+            before = gathering.meeting
+            before.check_open(request.settings.etag)
+            is_host = gathering.standing(caller()) is Standing.HOST
+            if "end_to_end_encrypted" in _paths(request) and not is_host:
+                raise NotHost(meeting=before.name)
+            changed = gathering.meeting = await self._changed(opened, request)
+            opened.transaction.audit(
                 audit.switched(
-                    changed.update_time, caller, changed.name, before.settings, changed.settings
+                    gathering.now, caller(), changed.name, before.settings, changed.settings
                 )
             )
         shown = settings_proto(changed)
         if changed is not before:
-            self._telling.analysis_changed(code)
             await self._peers.settings_changed(changed.name, shown)
         return shown
 
     async def _changed(
-        self, transaction: MeetingTransaction, request: settings_pb2.UpdateSettingsRequest
+        self, opened: Opened, request: settings_pb2.UpdateSettingsRequest
     ) -> Meeting:
-        meeting, wanted, paths = transaction.meeting, request.settings, _paths(request)
+        meeting, wanted, paths = opened.gathering.meeting, request.settings, _paths(request)
         encrypted = meeting.end_to_end_encrypted
         if "end_to_end_encrypted" in paths:
             encrypted = wanted.end_to_end_encrypted
@@ -105,8 +119,9 @@ class SettingsServicer(settings_pb2_grpc.SettingsServiceServicer):
         settings = meeting.settings.changed(
             _values(wanted, paths & STORED), emotions_allowed=self._emotions_allowed
         )
-        joined = await transaction.has_joined()
-        return meeting.configured(self._clock.now(), settings, encrypted=encrypted, joined=joined)
+        joined = await opened.transaction.has_joined()
+        now = opened.gathering.now
+        return meeting.configured(now, settings, encrypted=encrypted, joined=joined)
 
 
 def settings_proto(meeting: Meeting) -> settings_pb2.Settings:
@@ -115,8 +130,9 @@ def settings_proto(meeting: Meeting) -> settings_pb2.Settings:
     shown = settings_pb2.Settings(
         name=f"{meeting.name}/settings",
         etag=meeting.etag,
-        screen_sharing_allowed=True,
-        host_leave_policy=settings_pb2.HOST_LEAVE_POLICY_HAND_OVER,
+        lobby=kept.lobby,
+        screen_sharing_allowed=kept.screen_sharing_allowed,
+        host_leave_policy=HOST_LEAVE_POLICIES[kept.host_leave_policy],
         chat_policy=CHAT_POLICIES[kept.chat_policy],
         guests_allowed=kept.guests_allowed,
         captions=kept.captions,
@@ -143,6 +159,10 @@ def _values(wanted: settings_pb2.Settings, paths: Collection[str]) -> dict[str, 
             values[f"{path}_seconds"] = value.seconds if is_set else RETENTION_SECONDS
         elif path == "chat_policy":
             values[path] = _CHOSEN.get(value, ChatPolicy.EVERYONE)
+        elif path == "screen_sharing_allowed":
+            values[path] = value or not wanted.HasField("screen_sharing_allowed")
+        elif path == "host_leave_policy":
+            values[path] = _HOST_LEAVE_POLICIES.get(value, HOST_LEAVES_HAND_OVER)
         elif isinstance(value, bool | str):
             values[path] = value
         else:
@@ -161,8 +181,3 @@ def _paths(request: settings_pb2.UpdateSettingsRequest) -> frozenset[str]:
     if not paths:
         raise InvalidArgument(fields={"settings": "nothing to change"})
     return paths
-
-
-def _code(name: str) -> str:
-    """Cut the code out of `meetings/{code}/settings`, which the contract has seen to."""
-    return name.split("/")[1]

@@ -30,16 +30,20 @@ from chassis.db import Database
 from chassis.reads import Reads
 from services.meeting.audit import AuditEvent
 from services.meeting.domain import (
+    HERE,
     Meeting,
     MeetingNotFound,
-    NotParticipant,
     Participant,
     ParticipantNotFound,
     ParticipantState,
 )
-from services.meeting.settings import Consent, consent_of, stored
+from services.meeting.meeting_filter import MeetingFilter
+from services.meeting.permissions import check, present
+from services.meeting.roles import Standing, standing
+from services.meeting.settings import Consent, consent_of
 from services.meeting.tables import (
     AuditRow,
+    BanRow,
     MeetingRow,
     ParticipantRow,
     SummaryRow,
@@ -47,6 +51,7 @@ from services.meeting.tables import (
     participant_row,
     to_meeting,
     to_participant,
+    write_participant,
 )
 
 
@@ -54,27 +59,45 @@ class MeetingTransaction:
     """A meeting that nobody else can change meanwhile."""
 
     def __init__(self, session: AsyncSession, row: MeetingRow) -> None:
-        self._session = session
+        self.session = session
         self._row = row
+        self._rows: dict[UUID, ParticipantRow] = {}
         self.meeting = to_meeting(row)
-
-    @property
-    def session(self) -> AsyncSession:
-        """The transaction, for what else is kept of the meeting."""
-        return self._session
 
     async def latest_of(self, user_id: UUID) -> Participant | None:
         """Find the participant that a user has here, or had last."""
-        return await _latest_of(self._session, self.meeting.id, user_id)
+        by_state = case(
+            {ParticipantState.CONNECTED.value: 0, ParticipantState.JOINING.value: 1},
+            value=ParticipantRow.state,
+            else_=2,
+        )
+        query = select(ParticipantRow).where(_own(self.meeting, user_id))
+        query = query.order_by(by_state, ParticipantRow.join_time.desc()).limit(1)
+        row = (await self.session.execute(query)).scalar_one_or_none()
+        return None if row is None else to_participant(row)
+
+    async def standing(self, user_id: UUID) -> Standing:
+        """Tell how somebody stands to the meeting; who was banned from it is a stranger."""
+        return await _standing(self.session, self.meeting, user_id)
+
+    async def actor(self, user_id: UUID, method: str) -> tuple[Participant, Standing]:
+        """Find the participant by whom somebody calls a method of PERMISSIONS that takes being there, and how they stand.
+
+        Raises MeetingEnded, NotParticipant, NotPresenter, NotHost.
+        """
+        self.meeting.check_open()
+        standing = await self.standing(user_id)
+        check(standing, method, self.meeting)
+        return present(self.meeting, await self.latest_of(user_id)), standing
 
     async def present(self) -> list[Participant]:
         """Read those who are joining or connected."""
-        return await _participants(self._session, _here(self.meeting.id))
+        return await _participants(self.session, _here(self.meeting.id))
 
     async def has_joined(self) -> bool:
         """Tell whether anybody has ever got a ticket."""
-        where = ParticipantRow.meeting_id == self.meeting.id
-        return bool((await self._session.execute(select(exists().where(where)))).scalar())
+        where = (ParticipantRow.meeting_id == self.meeting.id) & _HAS_BEEN
+        return bool((await self.session.execute(select(exists().where(where)))).scalar())
 
     async def latest_consent(self, user_id: UUID) -> Consent:
         """Read what a user agreed to when they were here last."""
@@ -82,53 +105,59 @@ class MeetingTransaction:
             (ParticipantRow.meeting_id == self.meeting.id) & (ParticipantRow.user_id == user_id)
         )
         query = query.order_by(ParticipantRow.join_time.desc()).limit(1)
-        return consent_of((await self._session.execute(query)).scalar_one_or_none() or {})
+        return consent_of((await self.session.execute(query)).scalar_one_or_none() or {})
 
     def audit(self, events: Iterable[AuditEvent]) -> None:
         """Have events put into the audit log, if this transaction is committed."""
-        self._session.add_all(AuditRow(**asdict(event)) for event in events)
+        self.session.add_all(AuditRow(**asdict(event)) for event in events)
 
     async def joined_before(self, user_id: UUID, request_id: UUID) -> Participant | None:
         """Find the participant that an earlier call with the same request id made."""
         where = (ParticipantRow.user_id == user_id) & (ParticipantRow.request_id == request_id)
         where &= ParticipantRow.meeting_id == self.meeting.id
-        found = await _participants(self._session, where)
+        found = await _participants(self.session, where)
         return found[0] if found else None
 
     async def participant(self, participant_id: UUID) -> Participant:
         """Read a participant of this meeting. Raises ParticipantNotFound."""
-        row = await self._session.get(ParticipantRow, participant_id)
+        row = await self.session.get(ParticipantRow, participant_id)
         if row is None or row.meeting_id != self.meeting.id:
             raise ParticipantNotFound
         return to_participant(row)
 
     def add(self, participant: Participant, request_id: UUID | None) -> None:
         """Add a participant."""
-        self._session.add(participant_row(participant, request_id))
+        self.session.add(participant_row(participant, request_id))
 
-    async def change(self, participant: Participant) -> None:
-        """Write a participant's new state."""
-        row = await self._session.get_one(ParticipantRow, participant.id)
-        row.state, row.leave_time = participant.state.value, participant.leave_time
-        row.consent = stored(participant.consent)
-        row.connect_time = participant.connect_time
+    def keep(self, rows: Iterable[ParticipantRow]) -> list[ParticipantRow]:
+        """Keep rows that were read, so that changing them does not read them again."""
+        found = list(rows)
+        self._rows.update((row.id, row) for row in found)
+        return found
+
+    async def change(self, participant: Participant) -> ParticipantRow:
+        """Write a participant's new state into its row."""
+        if (row := self._rows.get(participant.id)) is None:
+            row = await self.session.get_one(ParticipantRow, participant.id)
+        write_participant(row, participant)
+        return row
+
+    async def delete_meeting(self) -> None:
+        """Delete the meeting, with all that is kept of it."""
+        await self.session.delete(self._row)
 
     async def request_summary(self, now: datetime, due: datetime) -> None:
         """Have the meeting summarised, from `due` on."""
         wanted = {"request_time": now, "due_time": due, "attempts": 0}
         statement = insert(SummaryRow).values(meeting_id=self.meeting.id, **wanted)
-        await self._session.execute(
+        await self.session.execute(
             statement.on_conflict_do_update(index_elements=["meeting_id"], set_=wanted)
         )
 
     def change_meeting(self, meeting: Meeting) -> None:
         """Write the meeting's new state."""
-        self._row.state = meeting.state.value
-        self._row.start_time, self._row.end_time = meeting.start_time, meeting.end_time
-        self._row.update_time, self._row.revision = meeting.update_time, meeting.revision
-        self._row.end_to_end_encrypted = meeting.end_to_end_encrypted
-        self._row.settings = stored(meeting.settings)
-        self._row.analysis_revision = meeting.analysis_revision
+        for name, value in meeting_values(meeting).items():
+            setattr(self._row, name, value)
         self.meeting = meeting
 
 
@@ -165,14 +194,20 @@ class Store:
         return to_meeting(row), row.connected
 
     async def meetings_of(
-        self, user_id: UUID, before: tuple[datetime, UUID] | None, limit: int
+        self,
+        user_id: UUID,
+        before: tuple[datetime, UUID] | None,
+        limit: int,
+        wanted: MeetingFilter,
     ) -> list[tuple[Meeting, int]]:
-        """List the meetings that a user hosts or has joined, newest first, from below `before`."""
+        """List those meetings of a user's, hosted or joined, that are wanted, newest first, from below `before`."""
         joined = exists().where(
-            (ParticipantRow.meeting_id == MeetingRow.id) & (ParticipantRow.user_id == user_id)
+            (ParticipantRow.meeting_id == MeetingRow.id)
+            & (ParticipantRow.user_id == user_id)
+            & _HAS_BEEN
         )
         query = select(MeetingRow, _connected_count()).where(
-            (MeetingRow.host_id == user_id) | joined
+            ((MeetingRow.host_id == user_id) | joined) & wanted.condition(user_id)
         )
         if before is not None:
             query = query.where(tuple_(MeetingRow.create_time, MeetingRow.id) < before)
@@ -181,15 +216,18 @@ class Store:
             return [(to_meeting(row[0]), row[1]) for row in await session.execute(query)]
 
     async def participants(
-        self, meeting_id: UUID, after: tuple[datetime, UUID] | None, limit: int, *, with_left: bool
+        self,
+        meeting_id: UUID,
+        after: tuple[datetime, UUID] | None,
+        limit: int,
+        *,
+        with_left: bool,
+        waiting: bool = False,
     ) -> list[Participant]:
-        """List who is in a meeting in order of joining, from above `after`."""
-        where = (
-            ParticipantRow.meeting_id == meeting_id
-            if with_left
-            else (ParticipantRow.meeting_id == meeting_id)
-            & (ParticipantRow.state == ParticipantState.CONNECTED.value)
-        )
+        """List who is in a meeting in order of joining, from above `after`; or who waits in its lobby."""
+        state = ParticipantState.WAITING if waiting else ParticipantState.CONNECTED
+        where = ParticipantRow.meeting_id == meeting_id
+        where &= _HAS_BEEN if with_left and not waiting else ParticipantRow.state == state.value
         if after is not None:
             where &= tuple_(ParticipantRow.join_time, ParticipantRow.id) > after
         async with self._database.begin() as session:
@@ -203,23 +241,25 @@ class Store:
         async with self._database.begin() as session:
             return {each.id: each for each in await _participants(session, where)}
 
-    async def readable(self, code: str, user_id: UUID) -> Meeting:
-        """Read a meeting for somebody who has joined it, or is its host. Raises MeetingNotFound, NotParticipant."""
-        meeting, _ = await self.meeting(code)
-        if user_id != meeting.host_id and not await self.has_joined(meeting.id, user_id):
-            raise NotParticipant(meeting=meeting.name)
-        return meeting
-
-    async def latest_of(self, meeting_id: UUID, user_id: UUID) -> Participant | None:
-        """Find the participant that a user has in a meeting, or had last."""
+    async def present_of(self, meeting_id: UUID, user_id: UUID) -> list[Participant]:
+        """List a user's participants that are in a meeting."""
+        where = _here(meeting_id) & (ParticipantRow.user_id == user_id)
         async with self._database.begin() as session:
-            return await _latest_of(session, meeting_id, user_id)
+            return await _participants(session, where)
 
-    async def has_joined(self, meeting_id: UUID, user_id: UUID) -> bool:
-        """Tell whether a user has ever joined a meeting."""
-        where = (ParticipantRow.meeting_id == meeting_id) & (ParticipantRow.user_id == user_id)
+    async def permitted(self, code: str, user_id: UUID, method: str) -> tuple[Meeting, int]:
+        """Read a meeting, and how many are connected to it, for somebody who may call a method of PERMISSIONS.
+
+        Raises MeetingNotFound, NotParticipant, NotPresenter, NotHost.
+        """
+        meeting, count = await self.meeting(code)
+        check(await self.standing(meeting, user_id), method, meeting)
+        return meeting, count
+
+    async def standing(self, meeting: Meeting, user_id: UUID) -> Standing:
+        """Tell how somebody stands to a meeting; who was banned from it is a stranger."""
         async with self._database.begin() as session:
-            return bool((await session.execute(select(exists().where(where)))).scalar())
+            return await _standing(session, meeting, user_id)
 
     @asynccontextmanager
     async def untold(self, limit: int) -> AsyncIterator[list[AuditEvent]]:
@@ -242,11 +282,12 @@ class Store:
 
 
 _AUDIT = [field.name for field in fields(AuditEvent)]
+_HAS_BEEN = ParticipantRow.admit_time.is_not(None)
+_IS_HERE = ParticipantRow.state.in_([state.value for state in HERE])
 
 
 def _here(meeting_id: UUID) -> ColumnElement[bool]:
-    states = (ParticipantState.JOINING.value, ParticipantState.CONNECTED.value)
-    return (ParticipantRow.meeting_id == meeting_id) & ParticipantRow.state.in_(states)
+    return (ParticipantRow.meeting_id == meeting_id) & _IS_HERE
 
 
 def _connected_count() -> ScalarSelect[int]:
@@ -259,17 +300,23 @@ def _connected_count() -> ScalarSelect[int]:
     )
 
 
-async def _latest_of(session: AsyncSession, meeting_id: UUID, user_id: UUID) -> Participant | None:
-    where = (ParticipantRow.meeting_id == meeting_id) & (ParticipantRow.user_id == user_id)
-    by_state = case(
-        {ParticipantState.CONNECTED.value: 0, ParticipantState.JOINING.value: 1},
-        value=ParticipantRow.state,
-        else_=2,
-    )
-    query = select(ParticipantRow).where(where)
-    query = query.order_by(by_state, ParticipantRow.join_time.desc()).limit(1)
-    row = (await session.execute(query)).scalar_one_or_none()
-    return None if row is None else to_participant(row)
+def _own(meeting: Meeting, user_id: UUID) -> ColumnElement[bool]:
+    return (ParticipantRow.meeting_id == meeting.id) & (ParticipantRow.user_id == user_id)
+
+
+async def _standing(session: AsyncSession, meeting: Meeting, user_id: UUID) -> Standing:
+    if user_id == meeting.host_id:
+        return Standing.HOST
+    own = _own(meeting, user_id)
+    if there := await _participants(session, own & _IS_HERE):
+        return standing(meeting, user_id, there)
+    banned = (BanRow.meeting_id == meeting.id) & (BanRow.user_id == user_id)
+    if (await session.execute(select(exists().where(banned)))).scalar():
+        return Standing.STRANGER
+    latest = select(ParticipantRow).where(own).order_by(ParticipantRow.join_time.desc()).limit(1)
+    rows = (await session.execute(latest)).scalars()
+    has_been = (await session.execute(select(exists().where(own & _HAS_BEEN)))).scalar()
+    return standing(meeting, user_id, map(to_participant, rows), has_been=bool(has_been))
 
 
 async def _participants(

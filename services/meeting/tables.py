@@ -17,6 +17,7 @@ from services.meeting.domain import (
     ParticipantRole,
     ParticipantState,
 )
+from services.meeting.grants import grants_of, kept
 from services.meeting.settings import consent_of, settings_of, stored
 
 
@@ -51,10 +52,11 @@ class MeetingRow(Base):
     end_to_end_encrypted: Mapped[bool] = mapped_column(Boolean)
     settings: Mapped[dict[str, Any]] = mapped_column(JSONB)
     analysis_revision: Mapped[int] = mapped_column(BigInteger)
+    host_away_time: Mapped[datetime | None]
 
 
 class ParticipantRow(Base):
-    """A participant."""
+    """A participant. `tell_count` is how often signaling and media are still to be told of it, from `tell_time` on."""
 
     __tablename__ = "participants"
     __table_args__ = (UniqueConstraint("meeting_id", "user_id", "request_id"),)
@@ -71,6 +73,25 @@ class ParticipantRow(Base):
     request_id: Mapped[UUID | None]
     consent: Mapped[dict[str, Any]] = mapped_column(JSONB)
     connect_time: Mapped[datetime | None]
+    grants: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    former_role: Mapped[str | None] = mapped_column(String(16))
+    admit_time: Mapped[datetime | None]
+    seen_time: Mapped[datetime | None]
+    is_removed: Mapped[bool]
+    tell_count: Mapped[int]
+    tell_time: Mapped[datetime | None]
+
+
+class BanRow(Base):
+    """A user who is kept out of a meeting for good."""
+
+    __tablename__ = "bans"
+
+    meeting_id: Mapped[UUID] = mapped_column(
+        ForeignKey("meetings.id", ondelete="CASCADE"), primary_key=True
+    )
+    user_id: Mapped[UUID] = mapped_column(primary_key=True)
+    create_time: Mapped[datetime]
 
 
 class AuditRow(Base):
@@ -151,6 +172,7 @@ _MEETING_FIELDS = (
     "revision",
     "end_to_end_encrypted",
     "analysis_revision",
+    "host_away_time",
 )
 
 
@@ -168,20 +190,29 @@ def to_meeting(row: MeetingRow) -> Meeting:
 
 def participant_row(participant: Participant, request_id: UUID | None) -> ParticipantRow:
     """Turn a participant into its row."""
-    return ParticipantRow(
+    row = ParticipantRow(
         id=participant.id,
         meeting_id=participant.meeting_id,
         meeting_code=participant.meeting_code,
         user_id=participant.user_id,
         display_name=participant.display_name,
-        role=participant.role.value,
-        state=participant.state.value,
-        join_time=participant.join_time,
-        leave_time=participant.leave_time,
         request_id=request_id,
-        consent=stored(participant.consent),
-        connect_time=participant.connect_time,
+        tell_count=0,
     )
+    write_participant(row, participant)
+    return row
+
+
+def write_participant(row: ParticipantRow, participant: Participant) -> None:
+    """Write into a row what can change of a participant."""
+    former = participant.former_role
+    row.role, row.state = participant.role.value, participant.state.value
+    row.join_time, row.leave_time = participant.join_time, participant.leave_time
+    row.admit_time, row.seen_time = participant.admit_time, participant.seen_time
+    row.connect_time = participant.connect_time
+    row.consent, row.grants = stored(participant.consent), kept(participant.grants)
+    row.former_role = former.value if former else None
+    row.is_removed = participant.is_removed
 
 
 def to_participant(row: ParticipantRow) -> Participant:
@@ -198,11 +229,17 @@ def to_participant(row: ParticipantRow) -> Participant:
         leave_time=row.leave_time,
         consent=consent_of(row.consent),
         connect_time=row.connect_time,
+        grants=grants_of(row.grants),
+        former_role=ParticipantRole(row.former_role) if row.former_role else None,
+        admit_time=row.admit_time,
+        seen_time=row.seen_time,
+        is_removed=row.is_removed,
     )
 
 
 __all__ = [
     "AuditRow",
+    "BanRow",
     "Base",
     "MeetingRow",
     "ParticipantRow",
@@ -213,4 +250,5 @@ __all__ = [
     "participant_row",
     "to_meeting",
     "to_participant",
+    "write_participant",
 ]

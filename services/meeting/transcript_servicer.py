@@ -17,7 +17,7 @@ from chassis.clock import Clock
 from chassis.errors import InvalidArgument
 from services.meeting import transcript
 from services.meeting.audit import AuditEvent
-from services.meeting.domain import Meeting, NotHost, SummaryOff, TranscriptNotFound
+from services.meeting.domain import Meeting, SummaryOff, TranscriptNotFound
 from services.meeting.recap import Recaps
 from services.meeting.settings import CaptionsOff
 from services.meeting.store import Store
@@ -58,7 +58,7 @@ class TranscriptServicer(transcript_pb2_grpc.TranscriptServiceServicer):
         self, request: transcript_pb2.ListTranscriptSegmentsRequest, context: Any
     ) -> transcript_pb2.ListTranscriptSegmentsResponse:
         """List what was said, in order of time."""
-        meeting = await self._readable(request.parent)
+        meeting = await self._permitted(request.parent, "ListTranscriptSegments")
         size = request.page_size or DEFAULT_SEGMENTS
         after, since = paging.moment_and_id(request.page_token), _time(request, "start_time")
         found = await self._transcripts.page(
@@ -72,7 +72,10 @@ class TranscriptServicer(transcript_pb2_grpc.TranscriptServiceServicer):
         self, request: transcript_pb2.ExportTranscriptRequest, context: Any
     ) -> AsyncIterator[HttpBody]:
         """Give the whole transcript as a file, a piece a page."""
-        meeting, form = await self._readable(request.name), FORMS[request.format]
+        meeting, form = (
+            await self._permitted(request.name, "ExportTranscript"),
+            FORMS[request.format],
+        )
         saved = f'attachment; filename="{form.file_name(meeting)}"'
         is_begun = False
         async for piece in self._pieces(meeting, form):
@@ -85,8 +88,8 @@ class TranscriptServicer(transcript_pb2_grpc.TranscriptServiceServicer):
         self, request: transcript_pb2.DeleteTranscriptRequest, context: Any
     ) -> transcript_pb2.DeleteTranscriptResponse:
         """Delete what was said, with what was made of it."""
-        meeting, now = await self._hosted(request.name), self._clock.now()
-        event = AuditEvent(now, f"users/{meeting.host_id}", "transcript.delete", meeting.name)
+        meeting, now = await self._permitted(request.name, "DeleteTranscript"), self._clock.now()
+        event = AuditEvent(now, f"users/{_caller()}", "transcript.delete", meeting.name)
         await self._transcripts.delete(meeting, now, event)
         return transcript_pb2.DeleteTranscriptResponse()
 
@@ -94,13 +97,13 @@ class TranscriptServicer(transcript_pb2_grpc.TranscriptServiceServicer):
         self, request: transcript_pb2.GetSummaryRequest, context: Any
     ) -> transcript_pb2.Summary:
         """Read what the meeting came to."""
-        return await self._summary(await self._readable(request.name))
+        return await self._summary(await self._permitted(request.name, "GetSummary"))
 
     async def GenerateSummary(
         self, request: transcript_pb2.GenerateSummaryRequest, context: Any
     ) -> transcript_pb2.Summary:
         """Make the summary now, anew if there is one."""
-        meeting = await self._hosted(request.name)
+        meeting = await self._permitted(request.name, "GenerateSummary")
         if not meeting.settings.summary:
             raise SummaryOff(meeting=meeting.name)
         await self._recaps.make(meeting, request.language_code)
@@ -110,7 +113,7 @@ class TranscriptServicer(transcript_pb2_grpc.TranscriptServiceServicer):
         self, request: transcript_pb2.CatchUpRequest, context: Any
     ) -> transcript_pb2.CatchUpResponse:
         """Tell what was said since a time."""
-        meeting, since = await self._readable(request.name), _time(request, "since")
+        meeting, since = await self._permitted(request.name, "CatchUp"), _time(request, "since")
         if not meeting.settings.captions:
             raise CaptionsOff(meeting=meeting.name)
         points, model = await self._recaps.catch_up(meeting, since)
@@ -138,15 +141,12 @@ class TranscriptServicer(transcript_pb2_grpc.TranscriptServiceServicer):
         shown.create_time.FromDatetime(create_time)
         return shown
 
-    async def _hosted(self, name: str) -> Meeting:
-        """Read a meeting for its host. Raises MeetingNotFound, NotHost."""
-        meeting, _ = await self._store.meeting(_code(name))
-        if _caller() != meeting.host_id:
-            raise NotHost(meeting=meeting.name)
+    async def _permitted(self, name: str, method: str) -> Meeting:
+        """Read a meeting for somebody who may call a method. Raises MeetingNotFound, NotHost, NotParticipant."""
+        meeting, _ = await self._store.permitted(
+            _code(name), _caller(), f"TranscriptService.{method}"
+        )
         return meeting
-
-    async def _readable(self, name: str) -> Meeting:
-        return await self._store.readable(_code(name), _caller())
 
     async def _pieces(self, meeting: Meeting, form: Form) -> AsyncIterator[str]:
         """Write the file. Raises TranscriptNotFound before its first piece."""

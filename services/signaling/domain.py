@@ -1,4 +1,4 @@
-"""What signaling refuses, and the shape of a session. Pure: no I/O."""
+"""What signaling refuses, and the shape of a session. No I/O."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import hmac
 import json
 import secrets
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
+
+from parley.meeting.v1 import meeting_pb2
 
 from chassis.errors import (
     FailedPrecondition,
@@ -24,8 +26,13 @@ MESSAGE_BURST = 100.0
 FAULTS_PER_SECOND = 0.1
 FAULT_BURST = 10.0
 """Malformed or surplus messages that are answered; one more ends the connection."""
-
-
+ROLES = {
+    "host": meeting_pb2.PARTICIPANT_ROLE_HOST,
+    "cohost": meeting_pb2.PARTICIPANT_ROLE_COHOST,
+    "presenter": meeting_pb2.PARTICIPANT_ROLE_PRESENTER,
+    "participant": meeting_pb2.PARTICIPANT_ROLE_PARTICIPANT,
+}
+ROLE_NAMES = {value: name for name, value in ROLES.items()}
 HOSTS = frozenset({"host", "cohost"})
 """Roles that may lower others' hands, and are told the room's mood."""
 
@@ -164,6 +171,17 @@ class Session:
     voice_activity: bool
     end_to_end_encrypted: bool = False
     """Absent in what a process of before has kept."""
+
+    def allowed(self, participant: meeting_pb2.Participant) -> Session:
+        """Go by what a participant may do now, whatever its ticket says."""
+        grants = participant.grants
+        publish = (
+            *(("microphone",) if grants.publish_audio else ()),
+            *(("camera",) if grants.publish_video else ()),
+            *(("screen", "screen_audio") if grants.publish_screen else ()),
+        )
+        role = ROLE_NAMES.get(participant.role, self.role)
+        return replace(self, role=role, publish=publish, subscribe=grants.subscribe)
 
     @property
     def meeting(self) -> str:

@@ -28,6 +28,7 @@ from services.signaling.config import Config
 from services.signaling.conversation import REDIS_AWAY, Conversation, Frames
 from services.signaling.departures import Departures
 from services.signaling.domain import (
+    ROLES,
     Draining,
     JoinFirst,
     RoomFull,
@@ -49,10 +50,8 @@ from services.signaling.simulation import Simulation
 
 TICKET_AUDIENCE = "parley-signaling"
 TICKET_ISSUER = "services/meeting"
-ROLES = {
-    "host": meeting_pb2.PARTICIPANT_ROLE_HOST,
-    "participant": meeting_pb2.PARTICIPANT_ROLE_PARTICIPANT,
-}
+FRESH = frozenset({"start_media", "send_reaction", "set_hand_raised", "update_notes"})
+"""Messages that are done by what a participant may do now: a connection knows what held when it began."""
 CUT_SECONDS = 5.0
 """How long a connection that was cut may take to say so to its client."""
 DRAIN_SECONDS = 1.0
@@ -143,6 +142,8 @@ class Hall:
             if kind == "simulate_scenario":
                 await self._simulate(session, message)
                 return
+            if kind in FRESH:
+                session = await self._sessions.find(session.id) or session
             answer = await self._answers.answer(session, message)
         except DomainError as error:
             await self.refuse(session, message.id, error)
@@ -162,7 +163,13 @@ class Hall:
         await self.say(session, ServerMessage(reply_to=reply_to[:64], refused=refused))
 
     async def publish(self, meeting: str, events: list[Event], request_id: str) -> int:
-        """Append what other services say, once for a request's id; a `disconnected` also takes its participant out."""
+        """Append what other services say, once for a request's id; a `disconnected` also takes its participant out.
+
+        By a `participant_updated` its participant's session goes from now on.
+        """
+        for event in events:
+            if event.message.HasField("participant_updated"):
+                await self._allow(event.message.participant_updated.participant)
         sequence = await self._log.append(meeting, events, request_id)
         for event in events:
             if event.message.HasField("disconnected") and meeting_of(event.to) == meeting:
@@ -174,6 +181,11 @@ class Hall:
     def work(self) -> tuple[Coroutine[None, None, None], ...]:
         """Give what has to run beside it, each until cancelled: keeping who is here, and saying goodbye for who is not."""
         return self._keeper.run(), self._departures.run()
+
+    async def _allow(self, participant: meeting_pb2.Participant) -> None:
+        session = await self._sessions.find_by_participant(participant.name)
+        if session is not None:
+            await self._sessions.change(session.allowed(participant))
 
     async def drain(self) -> None:
         """Cut every connection so that its client resumes elsewhere, and wait a little until it has been told."""
@@ -256,13 +268,14 @@ class Hall:
             raise TicketInvalid from None
         if await self._log.count_people(session.meeting) >= self._config.max_participants:
             raise RoomFull
-        await self._peers.connected(session.participant)
+        now = await self._peers.connected(session.participant)
+        session = session.allowed(now) if now is not None else session
         events = []
         if (older := await self._sessions.begin(session)) is not None:
             replaced = signaling_pb2.Disconnected(reason=signaling_pb2.DISCONNECT_REASON_REPLACED)
             events.append(Event(ServerMessage(disconnected=replaced), f"session:{older}"))
         _openings.labels("join").inc()
-        return session, await self._entered(session, token, message.id, events)
+        return session, await self._entered(session, now, token, message.id, events)
 
     async def _resume(self, message: ClientMessage) -> tuple[Session, str, ServerMessage | None]:
         """Take up a session; gives `joined` where all has to be built anew. Raises SessionExpired."""
@@ -276,19 +289,27 @@ class Hall:
         if taken is Taken.HELD and await self._log.covers(session.meeting, resume.cursor):
             _openings.labels("resume").inc()
             return session, connection, None
-        await self._peers.connected(session.participant)
+        now = await self._peers.connected(session.participant)
+        if now is not None:
+            session = session.allowed(now)
+            await self._sessions.change(session)
         took = ServerMessage(reply_to=message.id, resumed=signaling_pb2.Resumed())
         taking = [Event(took, f"session:{session.id}/{connection}")]
-        joined = await self._entered(session, resume.session_token, message.id, taking)
+        joined = await self._entered(session, now, resume.session_token, message.id, taking)
         await self._sessions.say_back(session)
         _openings.labels("resume_anew").inc()
         return session, connection, joined
 
     async def _entered(
-        self, session: Session, token: str, reply_to: str, before: list[Event]
+        self,
+        session: Session,
+        now: meeting_pb2.Participant | None,
+        token: str,
+        reply_to: str,
+        before: list[Event],
     ) -> ServerMessage:
-        """Tell the room that a participant is here; gives what the participant is told of the room."""
-        person = _participant(session)
+        """Tell the room that a participant is here, as it is `now`; gives what the participant is told of the room."""
+        person = _participant(session, now)
         came = signaling_pb2.ParticipantJoined(participant=person)
         events = [*before, Event(ServerMessage(participant_joined=came))]
         snapshot = await self._log.append_and_read(session.meeting, events)
@@ -314,7 +335,9 @@ class Hall:
         )
 
 
-def _participant(session: Session) -> meeting_pb2.Participant:
+def _participant(session: Session, now: meeting_pb2.Participant | None) -> meeting_pb2.Participant:
+    if now is not None:
+        return now
     person = meeting_pb2.Participant(
         name=session.participant,
         user=session.user,

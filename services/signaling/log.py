@@ -370,6 +370,14 @@ _CHANGES: dict[str, Callable[[signaling_pb2.ServerMessage], list[Command]]] = {
             m.participant_joined.participant.SerializeToString(),
         )
     ],
+    "participant_updated": lambda m: [
+        (
+            "PUT",
+            "people",
+            m.participant_updated.participant.name,
+            m.participant_updated.participant.SerializeToString(),
+        )
+    ],
     "participant_left": lambda m: [("DEL", "people", m.participant_left.participant, b"")],
     "track_published": lambda m: _track("SET", m.track_published.track),
     "track_updated": lambda m: _track("PUT", m.track_updated.track),

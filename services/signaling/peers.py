@@ -31,9 +31,10 @@ class Peers:
         self._notes = notes_pb2_grpc.NotesServiceStub(mesh)
         self._rooms = media_pb2_grpc.RoomServiceStub(mesh)
 
-    async def connected(self, participant: str) -> None:
-        """Tell the meeting that a participant is here."""
-        await self._report(participant, meeting_pb2.PARTICIPANT_STATE_CONNECTED)
+    async def connected(self, participant: str) -> meeting_pb2.Participant | None:
+        """Tell the meeting that a participant is here; returns it as it is now, if the meeting service tells."""
+        answer = await self._report(participant, meeting_pb2.PARTICIPANT_STATE_CONNECTED)
+        return answer.participant if answer.HasField("participant") else None
 
     async def left(self, participant: str) -> None:
         """Tell the meeting that a participant is gone."""
@@ -41,9 +42,9 @@ class Peers:
 
     async def _report(
         self, participant: str, state: meeting_pb2.ParticipantState.ValueType
-    ) -> None:
+    ) -> meeting_pb2.ReportPresenceResponse:
         request = meeting_pb2.ReportPresenceRequest(participant=participant, state=state)
-        await _answer(self._presence.ReportPresence(request))
+        return await _answer(self._presence.ReportPresence(request))
 
     async def update_notes(self, participant: str, update: bytes) -> None:
         """Have a change of the shared notes merged and told to the room."""

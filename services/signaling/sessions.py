@@ -92,6 +92,13 @@ end
 return held
 """
 
+# KEYS: session. ARGV: session.
+CHANGE = """
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+redis.call('HSET', KEYS[1], 'session', ARGV[1])
+return 1
+"""
+
 # KEYS: leases, session. ARGV: id, connection, lease.
 RELEASE = f"""{_NOW}
 local kept = redis.call('HMGET', KEYS[2], 'live', 'leaving')
@@ -183,6 +190,7 @@ class Sessions:
         self._begin = redis.register_script(BEGIN)
         self._take = redis.register_script(TAKE)
         self._renew = redis.register_script(RENEW)
+        self._change = redis.register_script(CHANGE)
         self._release = redis.register_script(RELEASE)
         self._claim = redis.register_script(CLAIM)
         self._claim_run_out = redis.register_script(CLAIM_RUN_OUT)
@@ -208,6 +216,10 @@ class Sessions:
         """Read a participant's session; None when there is none."""
         identifier = await self._redis.get(_participant_key(participant))
         return await self.find(identifier.decode()) if identifier else None
+
+    async def change(self, session: Session) -> None:
+        """Write what a session's participant may do from now on; one that is over stays so."""
+        await self._change(keys=[_key(session.id)], args=[session.to_json()])
 
     async def open(self, token: str) -> Session:
         """Find the session of a token. Raises SessionExpired."""

@@ -122,11 +122,11 @@ async def _answer(method: Any, request: Message, credentials: Metadata) -> Any:
 
 
 async def _gone(method: Any, request: Message, credentials: Metadata) -> None:
-    """Have something done that may be done already, or that this server does not have."""
+    """Have something done that may be done already."""
     try:
         await method(request, metadata=credentials)
     except grpc.aio.AioRpcError as error:
-        if error.code() not in (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.UNIMPLEMENTED):
+        if error.code() is not grpc.StatusCode.NOT_FOUND:
             raise relayed(error) from error
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import wave
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,8 +18,9 @@ from tests.running_stack import RunningStack, free_offset, stack_running
 from tests.servers import open_folder
 
 VOICE = Path(__file__).parent / "data" / "speech.wav"
+PAUSE_SECONDS = 1
 SAID = re.compile(r"young man", re.IGNORECASE)
-"""The end of what the microphones hear again and again."""
+"""The end of the sentence that Ann's microphone hears again and again."""
 expect.set_options(timeout=60_000)
 
 
@@ -37,9 +39,19 @@ def understanding() -> Iterator[RunningStack]:
 
 @pytest.fixture(scope="module")
 async def browser() -> AsyncIterator[Browser]:
-    """A Chromium whose microphone hears somebody speak."""
-    async with chromium(ALLOW_DEVICES, voice=VOICE) as running:
-        yield running
+    """A Chromium whose microphone hears a sentence again and again, with a pause between.
+
+    Without the pause it would be one endless segment that says the same again and again: what a recogniser makes up.
+    """
+    with open_folder() as folder:
+        spoken = folder / "voice.wav"
+        with wave.open(str(VOICE)) as sentence, wave.open(str(spoken), "wb") as paused:
+            paused.setparams(sentence.getparams())
+            paused.writeframes(sentence.readframes(sentence.getnframes()))
+            pause = PAUSE_SECONDS * sentence.getframerate() * sentence.getsampwidth()
+            paused.writeframes(bytes(pause))
+        async with chromium(ALLOW_DEVICES, voice=spoken) as running:
+            yield running
 
 
 @asynccontextmanager

@@ -119,10 +119,10 @@ def test_people_read_a_summary(stack: RunningStack, tmp_path: Path) -> None:
 
 
 def test_what_is_not_built_is_said_and_is_no_failure(stack: RunningStack) -> None:
-    done = run(stack, "search_meetings", "--total", "3")
+    done = run(stack, "list_recordings", "--total", "3")
     assert done.returncode == 0, done.stderr
     assert "[Unimplemented]   3 responses" in done.stdout
-    assert "not built: parley.meeting.v1.MeetingService.SearchMeetings" in done.stderr
+    assert "not built: parley.media.v1.RecordingService.ListRecordings" in done.stderr
 
 
 def test_calls_that_fail_fail_the_run(stack: RunningStack) -> None:
@@ -226,6 +226,8 @@ LACKING = {
     "complete_sign_in": {"NotFound"},
     "create_guest_session": {"PermissionDenied"},
     "delete_account": {"OK", "NotFound"},
+    "delete_meeting": {"OK", "NotFound"},
+    "deny_participant": {"FailedPrecondition"},
     "get_avatar": {"NotFound"},
     "enable_totp": {"FailedPrecondition"},
     "disable_totp": {"FailedPrecondition"},
@@ -234,7 +236,7 @@ LACKING = {
     "verify_email": {"Unauthenticated"},
 }
 """How these end where faces may not be read, no model of speech is built, and nothing was said or uploaded; nor are there
-identity providers, guests, pictures, second factors, links from mails, or an account to delete twice."""
+identity providers, guests, pictures, second factors, links from mails, people in a lobby, or an account or a meeting to delete twice."""
 
 
 def test_every_scenario_runs(stack: RunningStack) -> None:

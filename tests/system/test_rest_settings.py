@@ -64,10 +64,10 @@ def test_an_encrypted_meeting_has_nothing_that_listens(ann: Person) -> None:
 
 def test_what_is_not_built_is_refused_and_not_stored(ann: Person) -> None:
     meeting = ann.create_meeting()
-    refused = change(ann, meeting, lobby=True, end_to_end_encrypted=True)
+    refused = change(ann, meeting, mute_on_entry=True, end_to_end_encrypted=True)
     assert (refused.status_code, reason(refused)) == (501, "NOT_IMPLEMENTED")
     settings = ann.call("GET", f"/api/v1/{meeting}/settings").json()
-    assert not settings["lobby"]
+    assert not settings["mute_on_entry"]
     assert not settings["end_to_end_encrypted"]
     nothing = change(ann, meeting)
     assert (nothing.status_code, reason(nothing)) == (400, "INVALID_ARGUMENT")

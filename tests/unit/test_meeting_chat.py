@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -25,8 +26,10 @@ from services.meeting.chat import (
     clean,
 )
 from services.meeting.domain import Participant, ParticipantRole, ParticipantState
-from services.meeting.settings import ChatPolicy
-from tests.meetings import NOW
+from services.meeting.grants import Grants
+from services.meeting.roles import EVERYTHING, standing
+from services.meeting.settings import ChatPolicy, Settings
+from tests.meetings import NOW, a_meeting
 
 ANN, BOB, EVE = UUID(int=1), UUID(int=2), UUID(int=3)
 LATER = NOW + timedelta(seconds=1)
@@ -47,9 +50,20 @@ def a_message(sender: UUID = ANN, recipient: UUID | None = None) -> ChatMessage:
     )
 
 
-def somebody(role: ParticipantRole) -> Participant:
+def somebody(role: ParticipantRole, grants: Grants | None = None) -> Participant:
     state = ParticipantState.CONNECTED
-    return Participant(ANN, UUID(int=7), "abc-defg-hij", ANN, "Ann", role, state, NOW)
+    made = Participant(BOB, UUID(int=7), "abc-defg-hij", BOB, "Bob", role, state, NOW)
+    return replace(made, grants=grants)
+
+
+def is_let(writer: Participant, policy: ChatPolicy, *, private: bool = False) -> bool:
+    meeting = a_meeting(settings=Settings(chat_policy=policy))
+    how = standing(meeting, writer.user_id, [writer])
+    try:
+        check_allowed(meeting, writer, how, private=private)
+    except ChatNotAllowed:
+        return False
+    return True
 
 
 @pytest.mark.parametrize(
@@ -64,16 +78,20 @@ def somebody(role: ParticipantRole) -> Participant:
 def test_the_policy_says_who_may_write(
     policy: ChatPolicy, host: bool, public: bool, private: bool
 ) -> None:
-    def is_let(role: ParticipantRole, *, private: bool) -> bool:
-        try:
-            check_allowed(somebody(role), policy, private=private)
-        except ChatNotAllowed:
-            return False
-        return True
+    for role in (ParticipantRole.HOST, ParticipantRole.COHOST):
+        assert is_let(somebody(role), policy) is host
+    for role in (ParticipantRole.PRESENTER, ParticipantRole.PARTICIPANT):
+        assert is_let(somebody(role), policy) is public
+        assert is_let(somebody(role), policy, private=True) is private
 
-    assert is_let(ParticipantRole.HOST, private=False) is host
-    assert is_let(ParticipantRole.PARTICIPANT, private=False) is public
-    assert is_let(ParticipantRole.PARTICIPANT, private=True) is private
+
+def test_grants_say_who_may_write_whatever_the_role() -> None:
+    silenced = somebody(ParticipantRole.PRESENTER, replace(EVERYTHING, chat=False))
+    assert not is_let(silenced, ChatPolicy.EVERYONE)
+    helper = somebody(ParticipantRole.PARTICIPANT, EVERYTHING)
+    assert is_let(helper, ChatPolicy.HOSTS)
+    no_helper = somebody(ParticipantRole.COHOST, replace(EVERYTHING, administer=False))
+    assert not is_let(no_helper, ChatPolicy.HOSTS)
 
 
 def test_who_writes_too_fast_waits_until_the_first_of_the_burst_is_old() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 from hypothesis import given
@@ -15,24 +15,18 @@ from services.meeting.domain import (
     EtagMismatch,
     MeetingActive,
     MeetingEnded,
-    MeetingFull,
-    MeetingLocked,
     MeetingState,
-    NotHost,
     Participant,
     ParticipantGone,
     ParticipantRole,
     ParticipantState,
-    WrongPasscode,
-    admit,
     new_code,
 )
 from services.meeting.settings import MeetingEncrypted, Settings
-from tests.meetings import HOST, NOW, a_meeting
+from tests.meetings import NOW, a_meeting
 
 TICKET = timedelta(minutes=10)
 SCHEDULED = MeetingState.SCHEDULED
-GUEST = UUID(int=2)
 
 
 def somebody(state: ParticipantState = ParticipantState.CONNECTED) -> Participant:
@@ -52,11 +46,6 @@ def test_codes_have_their_form_and_differ() -> None:
     codes = {new_code() for _ in range(1000)}
     assert len(codes) == 1000
     assert all(re.fullmatch("[a-z]{3}-[a-z]{4}-[a-z]{3}", code) for code in codes)
-
-
-def test_the_host_joins_as_host_whatever_the_passcode_and_the_lock() -> None:
-    meeting = a_meeting(passcode="open sesame", locked=True)
-    assert admit(meeting, [], HOST, "", NOW, TICKET) is ParticipantRole.HOST
 
 
 def test_encryption_is_fixed_once_somebody_has_a_ticket() -> None:
@@ -81,32 +70,38 @@ def test_what_is_encrypted_is_not_heard_and_what_is_heard_is_not_encrypted() -> 
         listening.configured(NOW, heard, encrypted=True, joined=False)
 
 
-def test_settings_are_the_hosts_of_a_meeting_that_goes_on_as_it_was_read() -> None:
+def test_a_meeting_is_changed_as_it_was_read_and_while_it_is_open() -> None:
     meeting = a_meeting()
-    meeting.check_configurable(HOST, "")
-    meeting.check_configurable(HOST, meeting.etag)
-    with pytest.raises(NotHost):
-        meeting.check_configurable(GUEST, "")
+    meeting.check_open()
+    meeting.check_open(meeting.etag)
+    changed = meeting.changed(NOW, title="Weekly")
     with pytest.raises(EtagMismatch):
-        meeting.check_configurable(HOST, '"0"')
-    with pytest.raises(MeetingEnded):
-        meeting.ended(HOST, NOW).check_configurable(HOST, "")
+        changed.check_open(meeting.etag)
+    assert changed.changed(NOW, title="Weekly") is changed
+    for over in (meeting.ended(NOW), a_meeting(state=SCHEDULED).cancelled(NOW)):
+        with pytest.raises(MeetingEnded):
+            over.check_open()
 
 
-def test_a_wrong_passcode_a_lock_and_an_end_keep_others_out() -> None:
-    with pytest.raises(WrongPasscode):
-        admit(a_meeting(passcode="open sesame"), [], GUEST, "é", NOW, TICKET)
-    with pytest.raises(MeetingLocked):
-        admit(a_meeting(locked=True), [], GUEST, "", NOW, TICKET)
-    with pytest.raises(MeetingEnded):
-        admit(a_meeting().ended(HOST, NOW), [], GUEST, "", NOW, TICKET)
+def test_who_is_heard_speaking_changes_with_the_meeting() -> None:
+    meeting = a_meeting()
+    quiet = meeting.changed(NOW, voice_activity=False)
+    assert quiet.analysis_revision > meeting.analysis_revision
+    assert quiet.changed(NOW, title="x").analysis_revision == quiet.analysis_revision
 
 
-def test_a_ticket_that_is_not_used_holds_a_place_only_while_it_can_be() -> None:
-    meeting, waiting = a_meeting(capacity=1), [somebody(ParticipantState.JOINING)]
-    with pytest.raises(MeetingFull):
-        admit(meeting, waiting, GUEST, "", NOW + TICKET / 2, TICKET)
-    assert admit(meeting, waiting, GUEST, "", NOW + TICKET, TICKET)
+def test_only_what_nobody_has_joined_is_called_off_and_only_what_is_over_deleted() -> None:
+    cancelled = a_meeting(state=SCHEDULED).cancelled(NOW)
+    assert cancelled.cancelled(NOW + TICKET) is cancelled
+    cancelled.check_deletable()
+    a_meeting().ended(NOW).check_deletable()
+    for going_on in (a_meeting(), a_meeting(state=SCHEDULED)):
+        with pytest.raises(MeetingActive):
+            going_on.check_deletable()
+    with pytest.raises(MeetingActive):
+        a_meeting().cancelled(NOW)
+    with pytest.raises(MeetingActive):
+        a_meeting().ended(NOW).cancelled(NOW)
 
 
 def test_who_left_comes_back_only_as_somebody_new() -> None:
@@ -114,19 +109,11 @@ def test_who_left_comes_back_only_as_somebody_new() -> None:
     assert gone.left(NOW + TICKET) == gone
     with pytest.raises(ParticipantGone):
         gone.connected(NOW)
+    with pytest.raises(ParticipantGone):
+        somebody(ParticipantState.WAITING).connected(NOW)
 
 
-def test_only_the_host_ends_a_meeting_and_its_end_is_for_good() -> None:
-    meeting = a_meeting(state=SCHEDULED).started(NOW)
-    with pytest.raises(NotHost):
-        meeting.ended(GUEST, NOW)
-    over = meeting.ended(HOST, NOW)
-    assert over.ended(HOST, NOW + TICKET) == over
-    with pytest.raises(MeetingEnded):
-        over.started(NOW)
-
-
-STEPS = st.lists(st.sampled_from(["start", "end by host", "end by guest"]), max_size=8)
+STEPS = st.lists(st.sampled_from(["start", "end", "cancel", "rename"]), max_size=8)
 
 
 @given(STEPS)
@@ -135,12 +122,19 @@ def test_whatever_happens_a_meeting_never_comes_back_from_its_end(steps: list[st
     for number, step in enumerate(steps):
         before, now = meeting, NOW + timedelta(seconds=number)
         try:
-            if step == "start":
-                meeting = meeting.started(now)
-            else:
-                meeting = meeting.ended(HOST if "host" in step else GUEST, now)
+            match step:
+                case "start":
+                    meeting = meeting.started(now)
+                case "end":
+                    meeting = meeting.ended(now)
+                case "cancel":
+                    meeting = meeting.cancelled(now)
+                case _:
+                    meeting.check_open()
+                    meeting = meeting.changed(now, title=str(number))
         except DomainError:
             assert meeting == before
         assert order.index(meeting.state) >= order.index(before.state)
-        assert (meeting.end_time is not None) == (meeting.state is MeetingState.ENDED)
+        assert (meeting.end_time is not None) == meeting.is_over
+        assert not before.is_over or meeting == before
         assert meeting.revision >= before.revision

@@ -14,6 +14,7 @@ import grpc
 import pytest
 from google.rpc.error_details_pb2 import RetryInfo
 from parley.media.v1 import media_pb2, node_pb2
+from parley.signaling.v1 import signaling_pb2
 from redis.asyncio import Redis
 
 from chassis import bus, channels
@@ -77,6 +78,36 @@ async def test_a_room_that_ends_ends_at_all_workers(valkey: str, tmp_path: Path)
         for stub in stand.stubs():
             with pytest.raises(grpc.aio.AioRpcError):
                 await stub.GetRoomStats(media_pb2.GetRoomStatsRequest(meeting=members[0].room))
+
+
+async def test_a_host_mutes_people_at_all_workers_and_they_unmute_themselves(
+    valkey: str, tmp_path: Path
+) -> None:
+    async with (
+        standing(valkey, tmp_path, *TWO, max_peers_per_room=1) as stand,
+        light_members(stand, 2) as members,
+    ):
+        await all_hear(members)
+        room = members[0].room
+        tracks = [row.track for row in (await stand.stats(room)).published_tracks]
+        request = media_pb2.MuteTracksRequest(
+            meeting=room,
+            participants=[*(member.name for member in members), f"{room}/participants/gone"],
+            sources={track.source for track in tracks},
+        )
+        assert (await members[0].call("MuteTracks", request)).muted_count == len(members)
+        await until(lambda: stand.events.count("track_updated") == len(tracks))
+        assert all(row.track.muted for row in (await stand.stats(room)).published_tracks)
+        assert (await members[1].call("MuteTracks", request)).muted_count == 0
+        for track in tracks:
+            unmute = media_pb2.SetTrackMutedRequest(
+                participant=track.participant, track_id=track.id, muted=False
+            )
+            await members[0].call("SetTrackMuted", unmute)
+        await all_hear(members)
+        assert stand.events.count("track_updated") == 2 * len(tracks)
+        request.sources[:] = [signaling_pb2.TRACK_SOURCE_SCREEN]
+        assert (await members[0].call("MuteTracks", request)).muted_count == 0
 
 
 async def all_hear(members: list[LightMember]) -> None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
+
+import pytest
 
 from chassis import db, reads
+from chassis.clock import SystemClock
 from chassis.migration.__main__ import migrate
 from services.meeting.app import MIGRATIONS
 from services.meeting.domain import (
@@ -14,18 +18,19 @@ from services.meeting.domain import (
     MeetingEnded,
     MeetingFull,
     MeetingState,
-    Participant,
-    ParticipantState,
-    admit,
+    ParticipantGone,
     new_code,
 )
+from services.meeting.gathering_store import GatheringStore
+from services.meeting.lobby import Caller, NotWaiting
+from services.meeting.settings import Settings
 from services.meeting.store import Store
 from tests.conftest import DatabaseFactory
 
 TICKET = timedelta(minutes=10)
 
 
-async def a_meeting(store: Store, capacity: int) -> Meeting:
+async def a_meeting(store: Store, capacity: int, settings: Settings | None = None) -> Meeting:
     now = datetime.now(UTC)
     meeting = Meeting(
         id=uuid4(),
@@ -40,59 +45,78 @@ async def a_meeting(store: Store, capacity: int) -> Meeting:
         voice_activity=True,
         create_time=now,
         update_time=now,
+        settings=settings or Settings(),
     )
     return await store.add_meeting(meeting, None)
 
 
-async def join(store: Store, code: str) -> bool:
-    now, user = datetime.now(UTC), uuid4()
+async def join(gatherings: GatheringStore, code: str) -> bool:
     try:
-        async with store.locked_meeting(code) as transaction:
-            meeting = transaction.meeting
-            role = admit(meeting, await transaction.present(), user, "", now, TICKET)
-            participant = Participant(
-                id=uuid4(),
-                meeting_id=meeting.id,
-                meeting_code=code,
-                user_id=user,
-                display_name="Racer",
-                role=role,
-                state=ParticipantState.JOINING,
-                join_time=now,
-            )
-            transaction.add(participant, None)
+        async with gatherings.opened(code) as opened:
+            joined = opened.gathering.join(Caller(uuid4(), "Racer"))
+            opened.request_ids[joined.id] = None
     except (MeetingFull, MeetingEnded):
         return False
     return True
 
 
-async def end(store: Store, meeting: Meeting) -> None:
-    now = datetime.now(UTC)
+async def end(gatherings: GatheringStore, code: str) -> None:
+    async with gatherings.opened(code) as opened:
+        gathering = opened.gathering
+        gathering.close(gathering.meeting.ended(gathering.now))
+
+
+@pytest.fixture
+async def gatherings(database: DatabaseFactory) -> AsyncIterator[tuple[Store, GatheringStore]]:
+    url = database("meeting")
+    async with db.connected(url, MIGRATIONS) as opened, reads.connected(url) as reading:
+        store = Store(opened, reading)
+        yield store, GatheringStore(store, opened, SystemClock(), TICKET)
+
+
+async def test_no_more_join_than_there_are_places(
+    gatherings: tuple[Store, GatheringStore],
+) -> None:
+    store, opens = gatherings
+    meeting = await a_meeting(store, capacity=5)
+    joined = await asyncio.gather(*(join(opens, meeting.code) for _ in range(20)))
+    assert sum(joined) == 5
+
+
+async def test_nobody_stays_in_a_meeting_that_ends_meanwhile(
+    gatherings: tuple[Store, GatheringStore],
+) -> None:
+    store, opens = gatherings
+    meeting = await a_meeting(store, capacity=100)
+    racers = [join(opens, meeting.code) for _ in range(10)]
+    await asyncio.gather(*racers[:5], end(opens, meeting.code), *racers[5:])
     async with store.locked_meeting(meeting.code) as transaction:
-        transaction.change_meeting(transaction.meeting.ended(meeting.host_id, now))
-        for participant in await transaction.present():
-            await transaction.change(participant.left(now))
+        assert transaction.meeting.state is MeetingState.ENDED
+        assert await transaction.present() == []
 
 
-async def test_no_more_join_than_there_are_places(database: DatabaseFactory) -> None:
-    url = database("meeting")
-    async with db.connected(url, MIGRATIONS) as opened, reads.connected(url) as reading:
-        store = Store(opened, reading)
-        meeting = await a_meeting(store, capacity=5)
-        joined = await asyncio.gather(*(join(store, meeting.code) for _ in range(20)))
-        assert sum(joined) == 5
+async def test_who_is_admitted_and_denied_at_once_is_one_of_both(
+    gatherings: tuple[Store, GatheringStore],
+) -> None:
+    store, opens = gatherings
+    meeting = await a_meeting(store, capacity=100, settings=Settings(lobby=True))
+    await asyncio.gather(*(join(opens, meeting.code) for _ in range(8)))
+    waiting = await opens.waiting(meeting.id, 10)
+    assert len(waiting) == 8
 
+    async def decide(how: str, name: UUID) -> bool:
+        try:
+            async with opens.opened(meeting.code, name) as opened:
+                getattr(opened.gathering, how)(name)
+        except (ParticipantGone, NotWaiting):
+            return False
+        return True
 
-async def test_nobody_stays_in_a_meeting_that_ends_meanwhile(database: DatabaseFactory) -> None:
-    url = database("meeting")
-    async with db.connected(url, MIGRATIONS) as opened, reads.connected(url) as reading:
-        store = Store(opened, reading)
-        meeting = await a_meeting(store, capacity=100)
-        racers = [join(store, meeting.code) for _ in range(10)]
-        await asyncio.gather(*racers[:5], end(store, meeting), *racers[5:])
-        async with store.locked_meeting(meeting.code) as transaction:
-            assert transaction.meeting.state is MeetingState.ENDED
-            assert await transaction.present() == []
+    for each in waiting:
+        admitted, denied = await asyncio.gather(decide("admit", each.id), decide("deny", each.id))
+        assert admitted is not denied
+        found = (await store.participants_of(meeting.id, [each.id]))[each.id]
+        assert found.is_here is admitted
 
 
 async def test_several_processes_may_migrate_at_once(database: DatabaseFactory) -> None:

@@ -67,7 +67,7 @@ class Stores:
     async def end(self, meeting: Meeting, *, summarised: bool = False) -> None:
         now = self.clock.now()
         async with self.store.locked_meeting(meeting.code) as transaction:
-            transaction.change_meeting(transaction.meeting.ended(meeting.host_id, now))
+            transaction.change_meeting(transaction.meeting.ended(now))
             if summarised:
                 await transaction.request_summary(now, now)
 

@@ -2,8 +2,11 @@
 import { Code, ConnectError, createClient, type Interceptor } from "@connectrpc/connect";
 import { createGrpcWebTransport } from "@connectrpc/connect-web";
 import { Pictures } from "../account/pictures";
+import { ChatService } from "../gen/parley/meeting/v1/chat_pb";
 import { MeetingService } from "../gen/parley/meeting/v1/meeting_pb";
 import { ParticipantService } from "../gen/parley/meeting/v1/participant_pb";
+import { PollService } from "../gen/parley/meeting/v1/poll_pb";
+import { ReportService } from "../gen/parley/meeting/v1/report_pb";
 import { SettingsService } from "../gen/parley/meeting/v1/settings_pb";
 import { TranscriptService } from "../gen/parley/meeting/v1/transcript_pb";
 import { SignalingService } from "../gen/parley/signaling/v1/signaling_pb";
@@ -16,6 +19,8 @@ import { SignInService } from "../gen/parley/user/v1/sign_in_pb";
 import { UserService } from "../gen/parley/user/v1/user_pb";
 import { isOfTheToken } from "./errors";
 import { Session } from "./session";
+
+export { newRequestId } from "./request";
 
 const baseUrl = location.origin;
 const TIMEOUT_MS = 15_000;
@@ -55,6 +60,9 @@ export const mailed = createClient(CredentialService, open);
 export const signIns = createClient(SignInService, open);
 export const meetings = createClient(MeetingService, signedIn);
 export const participants = createClient(ParticipantService, signedIn);
+export const chats = createClient(ChatService, signedIn);
+export const polls = createClient(PollService, signedIn);
+export const reports = createClient(ReportService, signedIn);
 export const transcripts = createClient(TranscriptService, signedIn);
 export const settings = createClient(SettingsService, signedIn);
 export const signaling = createClient(SignalingService, streaming);
@@ -68,13 +76,4 @@ export async function restore(): Promise<void> {
     if (ConnectError.from(error).code !== Code.Unauthenticated) throw error;
     session.forget();
   }
-}
-
-/** Make a UUID (version 4, RFC 9562) for `request_id`. crypto.randomUUID is for secure contexts alone. */
-export function newRequestId(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x40;
-  bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;
-  const digits = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
-  return digits.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
 }

@@ -379,3 +379,17 @@ test("settings are known by asking, until the room is told of others", async () 
   say({ case: "settingsChanged", value: { settings: create(SettingsSchema, { captions: false }) } as never });
   await vi.waitFor(() => expect(call.state.settings?.captions).toBe(false));
 });
+
+test("hands are in the order of raising, and who raises one is told of, oneself excepted", async () => {
+  const { call, say, asked } = room();
+  await call.start();
+  const ann = { name: "meetings/m/participants/ann", displayName: "Ann" };
+  say({ case: "participantJoined", value: { participant: ann } as never });
+  say({ case: "handsChanged", value: { hands: [ann.name] } as never });
+  await vi.waitFor(() => expect(call.state.news).toMatchObject({ kind: "hand", displayName: "Ann", count: 2 }));
+  say({ case: "handsChanged", value: { hands: [ann.name, call.state.me] } as never });
+  await vi.waitFor(() => expect(call.state.hands).toEqual([ann.name, call.state.me]));
+  expect(call.state.news?.count).toBe(2);
+  await call.setHand(false, ann.name);
+  expect(asked.at(-1)).toMatchObject({ case: "setHandRaised", value: { raised: false, participant: ann.name } });
+});

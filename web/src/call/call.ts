@@ -11,6 +11,7 @@ import type { Encryption } from "./e2ee/encryption";
 import { Heard } from "./heard";
 import { watchNetwork } from "./network";
 import { type MediaState, Plane, type PlaneListener } from "./plane";
+import { Reactions } from "./reactions";
 import { changes, EMPTY, entered, isMoved, newest, type Room } from "./room";
 import type { Content } from "./screen";
 import { type Said, Signaling } from "./signaling";
@@ -55,6 +56,8 @@ export class Call {
   };
   readonly wishes: Wishes;
   readonly heard = new Heard();
+  readonly reactions = new Reactions();
+  readonly #overhearing = new Set<(message: Said) => void>();
   readonly #listeners = new Set<() => void>();
   readonly #signaling: Signaling;
   readonly #plane: Plane;
@@ -100,6 +103,12 @@ export class Call {
   };
   readonly snapshot = (): CallState => this.state;
 
+  /** Have all that the server says told to somebody, until what is returned is called. */
+  readonly overhear = (listener: (message: Said) => void): (() => void) => {
+    this.#overhearing.add(listener);
+    return () => this.#overhearing.delete(listener);
+  };
+
   async start(): Promise<void> {
     const joined = await this.#signaling.join(this.admission.ticket);
     this.#change({ phase: "live", ...entered(joined) });
@@ -122,6 +131,24 @@ export class Call {
     if (screen) screen.contentHint = content;
     this.#plane.retune("screen");
   }
+
+  /** Raise or lower our own hand, or as a host lower another's. */
+  async setHand(raised: boolean, participant = ""): Promise<void> {
+    await this.#signaling.ask({
+      case: "setHandRaised",
+      value: { $typeName: "parley.signaling.v1.SetHandRaised", raised, participant },
+    });
+  }
+
+  /** Show a reaction to everyone, ourselves included. */
+  async react(emoji: string): Promise<void> {
+    await this.#signaling.ask({ case: "sendReaction", value: { $typeName: "parley.signaling.v1.SendReaction", emoji } });
+  }
+
+  /** Have everyone told of a change of the shared notes. */
+  readonly updateNotes = async (update: Uint8Array): Promise<void> => {
+    await this.#signaling.ask({ case: "updateNotes", value: { $typeName: "parley.signaling.v1.UpdateNotes", update } });
+  };
 
   /** Take in settings that the server answered with; what it tells in the conversation comes by itself. */
   readonly learn = (settings: Settings): void => {
@@ -152,6 +179,8 @@ export class Call {
   #said(message: Said, time: number): void {
     this.#change(changes(this.state, message));
     this.heard.said(message, time);
+    this.reactions.said(message);
+    for (const listener of [...this.#overhearing]) listener(message);
     switch (message.case) {
       case "joined": // in answer to our resume: nothing that we knew is to be relied on
         this.#change({ ...EMPTY, settings: this.state.settings, ...entered(message.value) });
@@ -192,6 +221,7 @@ export class Call {
     this.#unwatch();
     removeEventListener("pagehide", this.#leaving);
     this.wishes.stop();
+    this.reactions.stop();
     this.#plane.close();
     this.encryption?.close();
     this.#change({ phase: "over", error, ending: this.state.ending ?? (this.state.me === "" ? "failed" : "lost") });

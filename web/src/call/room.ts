@@ -10,9 +10,9 @@ import {
 import type { Said } from "./signaling";
 import { type Source, sourceOf } from "./sources";
 
-/** Somebody came, went or shows a screen; `count` tells one from the next. */
+/** Somebody came, went, shows a screen or has raised a hand; `count` tells one from the next. */
 export interface News {
-  readonly kind: "joined" | "left" | "presenting";
+  readonly kind: "joined" | "left" | "presenting" | "hand";
   readonly displayName: string;
   readonly count: number;
 }
@@ -38,6 +38,8 @@ export interface Room {
   readonly qualities: ReadonlyMap<string, ConnectionQuality>;
   /** By track id. */
   readonly deliveries: ReadonlyMap<string, Delivery>;
+  /** Whose hands are raised, in the order of raising. */
+  readonly hands: readonly string[];
   readonly news: News | undefined;
   /** The meeting's settings; undefined as long as they are not known. */
   readonly settings: Settings | undefined;
@@ -51,6 +53,7 @@ export const EMPTY: Room = {
   speakers: new Set(),
   qualities: new Map(),
   deliveries: new Map(),
+  hands: [],
   news: undefined,
   settings: undefined,
 };
@@ -61,6 +64,7 @@ export function entered(joined: Joined): Partial<Room> {
     participants: joined.participants,
     tracks: joined.tracks,
     speakers: new Set(joined.speakers),
+    hands: joined.hands,
   };
 }
 
@@ -96,6 +100,8 @@ export function changes(room: Room, message: Said): Partial<Room> {
       return { speakers: new Set(message.value.speakers) };
     case "qualityChanged":
       return { qualities: new Map(room.qualities).set(message.value.participant, message.value.quality) };
+    case "handsChanged":
+      return raised(room, message.value.hands);
     case "settingsChanged":
       return message.value.settings === undefined ? {} : { settings: message.value.settings };
     case "mediaReset":
@@ -169,6 +175,11 @@ function published(room: Room, track: Track): Partial<Room> {
   const isShown = sourceOf(track) === "screen" && trackOf(room, track.participant, "screen") === undefined;
   const presenter = room.participants.find(({ name }) => name === track.participant);
   return { tracks: [...room.tracks, track], ...(isShown ? news(room, "presenting", presenter) : {}) };
+}
+
+function raised(room: Room, hands: readonly string[]): Partial<Room> {
+  const latest = hands.filter((hand) => !room.hands.includes(hand)).at(-1);
+  return { hands, ...news(room, "hand", room.participants.find(({ name }) => name === latest)) };
 }
 
 function news(room: Room, kind: News["kind"], who: Participant | undefined): Partial<Room> {

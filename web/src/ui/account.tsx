@@ -5,7 +5,7 @@ import { reasonOf } from "../api/errors";
 import type { User } from "../gen/parley/user/v1/user_pb";
 import { useI18n } from "../i18n";
 import { AvatarCard } from "./avatar";
-import { save } from "./files";
+import { save } from "./save";
 import { ApiKeysCard } from "./keys";
 import { go } from "./navigation";
 import { Confirm, Field, Form, NewPassword, Problem } from "./parts";

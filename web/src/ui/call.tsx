@@ -4,18 +4,26 @@ import { useCallback, useEffect, useState, useSyncExternalStore } from "react";
 import { meetings, settings } from "../api/client";
 import type { Call } from "../call/call";
 import { listening, type Question } from "../call/listening";
+import { unanswered } from "../call/polls";
+import { isChair } from "../call/roles";
 import { canShare } from "../call/screen";
-import { type Meeting, ParticipantRole } from "../gen/parley/meeting/v1/meeting_pb";
+import type { Meeting } from "../gen/parley/meeting/v1/meeting_pb";
 import { useI18n } from "../i18n";
+import { downloadAttendance } from "./attendance";
 import { Captions, CaptionsMenu, useTaste } from "./captions";
+import { ChatAnnouncer, ChatPanel, useChat } from "./chat";
 import { useConsent } from "./consent";
 import type { Device } from "./devices";
 import { Mood, OwnEmotion } from "./emotions";
 import { Icon } from "./icons";
 import { Listening, Questions } from "./listening";
+import { NotesPanel } from "./notes";
 import { Announcer, Banner, Lock, Sharing } from "./notices";
+import { usePanels } from "./panels";
 import { People } from "./people";
 import { Confirm, ControlButton, Problem } from "./parts";
+import { PollNotice, PollsPanel, usePolls } from "./polls";
+import { Floating, ReactionsMenu } from "./reactions";
 import { useScreenShare } from "./screens";
 import { SettingsDialog } from "./settings";
 import { useShortcuts } from "./shortcuts";
@@ -23,9 +31,6 @@ import { Sounds } from "./sounds";
 import { Stage } from "./stage";
 import { Statistics } from "./statistics";
 import { Transcript } from "./transcript";
-
-/** Who may change what a meeting listens to. */
-const CHAIRS: ReadonlySet<ParticipantRole> = new Set([ParticipantRole.HOST, ParticipantRole.COHOST]);
 
 interface CallViewProps {
   call: Call;
@@ -42,13 +47,14 @@ export function CallView({ call, meeting, isHost, audio, video }: CallViewProps)
   const [problem, setProblem] = useState("");
   const [copied, setCopied] = useState(false);
   const [isEnding, setEnding] = useState(false);
-  const [isListed, setListed] = useState(false);
-  const [isCounted, setCounted] = useState(false);
-  const [isRead, setRead] = useState(false);
   const [isSetting, setSetting] = useState(false);
+  const [isReacting, setReacting] = useState(false);
+  const { isOpen, toggle, closeLast } = usePanels();
   const taste = useTaste();
   const consent = useConsent(state.me, state.settings?.captions === true);
   const screen = useScreenShare(call);
+  const chat = useChat(call, meeting.name, state.me, isOpen("chat"));
+  const { unread } = useSyncExternalStore(chat.subscribe, chat.snapshot);
   /** What was wrong before the call has been said there. */
   const [known] = useState([audio.problem, video.problem]);
   const muted = silenced || !audio.on;
@@ -83,15 +89,28 @@ export function CallView({ call, meeting, isHost, audio, video }: CallViewProps)
     if (canShare()) attempt(screen.toggle());
   };
   const answer = (question: Question, agrees: boolean) => attempt(consent.answer(question, agrees));
-  const mayChange = isHost || state.participants.some(({ name, role }) => name === state.me && CHAIRS.has(role));
+  const mayChange = isHost || state.participants.some(({ name, role }) => name === state.me && isChair(role));
+  const polls = usePolls(call, meeting.name, state.me, mayChange);
+  const waiting = unanswered(useSyncExternalStore(polls.subscribe, polls.snapshot).polls);
   const turnCaptionsOn = () => {
     const wanted = { name: `${meeting.name}/settings`, captions: true };
     attempt(settings.updateSettings({ settings: wanted, updateMask: { paths: ["captions"] } }).then(call.learn));
   };
   const kinds = listening(state.settings, meeting.voiceActivity !== false && !call.isEncrypted);
-  const toggleTranscript = () => setRead(!isRead);
-  const toggleList = () => setListed(!isListed);
-  const toggleStatistics = () => setCounted(!isCounted);
+  const toggleTranscript = () => toggle("transcript");
+  const toggleList = () => toggle("people");
+  const toggleStatistics = () => toggle("statistics");
+  const toggleChat = () => toggle("chat");
+  const togglePolls = () => toggle("polls");
+  const toggleNotes = () => toggle("notes");
+  const isRaised = state.hands.includes(state.me);
+  const toggleHand = () => attempt(call.setHand(!isRaised));
+  const react = (emoji: string) => attempt(call.react(emoji));
+  const lower = (participant: string) => attempt(call.setHand(false, participant));
+  const download = () => {
+    const titles = [t("displayName"), t("attendanceFirst"), t("attendanceLast"), t("attendanceMinutes"), t("attendanceVisits")];
+    attempt(downloadAttendance(meeting.name, titles));
+  };
   const leave = () => call.leave();
   useShortcuts({
     m: toggleMicrophone,
@@ -101,6 +120,12 @@ export function CallView({ call, meeting, isHost, audio, video }: CallViewProps)
     n: toggleStatistics,
     c: () => taste.setOn(!taste.on),
     t: toggleTranscript,
+    w: toggleChat,
+    e: toggleNotes,
+    q: togglePolls,
+    h: toggleHand,
+    r: () => setReacting(!isReacting),
+    escape: closeLast,
     "shift+l": leave,
   });
 
@@ -137,6 +162,7 @@ export function CallView({ call, meeting, isHost, audio, video }: CallViewProps)
         )}
       </Listening>
       <Questions settings={state.settings} consent={consent} answer={answer} problem={problem} />
+      <PollNotice polls={polls} isShown={isOpen("polls")} show={togglePolls} />
       <Banner state={state} rebuild={() => void call.buildMedia()} />
       <Problem text={problem} />
       {trouble !== undefined && <Problem text={t(`media.${trouble.problem}.${trouble.kind}`)} />}
@@ -144,11 +170,12 @@ export function CallView({ call, meeting, isHost, audio, video }: CallViewProps)
       <div className="middle">
         <div className="theatre">
           <Stage state={state} wishes={call.wishes} own={video.track} ownMuted={muted} />
+          <Floating call={call} state={state} />
           {taste.on && state.settings?.captions === true && <Captions call={call} state={state} taste={taste} />}
         </div>
         <Sounds state={state} />
-        {isCounted && <Statistics call={call} state={state} close={toggleStatistics} />}
-        {isRead && (
+        {isOpen("statistics") && <Statistics call={call} state={state} close={toggleStatistics} />}
+        {isOpen("transcript") && (
           <Transcript
             call={call}
             state={state}
@@ -158,10 +185,22 @@ export function CallView({ call, meeting, isHost, audio, video }: CallViewProps)
             close={toggleTranscript}
           />
         )}
-        {isListed && <People state={state} ownMuted={muted} close={toggleList} />}
+        {isOpen("chat") && <ChatPanel chat={chat} state={state} isEncrypted={call.isEncrypted} close={toggleChat} />}
+        {isOpen("polls") && <PollsPanel polls={polls} state={state} presents={mayChange} close={togglePolls} />}
+        <NotesPanel call={call} meeting={meeting.name} isOpen={isOpen("notes")} close={toggleNotes} />
+        {isOpen("people") && (
+          <People
+            state={state}
+            ownMuted={muted}
+            lower={mayChange ? lower : undefined}
+            download={isHost ? download : undefined}
+            close={toggleList}
+          />
+        )}
       </div>
       {state.participants.length === 1 && <p className="faint center-text">{t("alone")}</p>}
       <Announcer state={state} />
+      <ChatAnnouncer chat={chat} />
       <div className="bar">
         <span className="about">
           <strong>{meeting.title}</strong>
@@ -202,8 +241,39 @@ export function CallView({ call, meeting, isHost, audio, video }: CallViewProps)
             icon="transcript"
             label={t("transcript")}
             shortcut="T"
-            expanded={isRead}
+            expanded={isOpen("transcript")}
             onClick={toggleTranscript}
+          />
+          <ControlButton
+            icon="chat"
+            label={unread === 0 ? t("chat") : t("chatUnread", { count: unread })}
+            badge={unread === 0 ? undefined : unread}
+            shortcut="W"
+            expanded={isOpen("chat")}
+            onClick={toggleChat}
+          />
+          <ControlButton
+            icon="hand"
+            label={t(isRaised ? "handLower" : "handRaise")}
+            shortcut="H"
+            pressed={isRaised}
+            onClick={toggleHand}
+          />
+          <ReactionsMenu isOpen={isReacting} setOpen={setReacting} react={react} />
+          <ControlButton
+            icon="poll"
+            label={waiting === 0 ? t("polls") : t("pollsUnanswered", { count: waiting })}
+            badge={waiting === 0 ? undefined : waiting}
+            shortcut="Q"
+            expanded={isOpen("polls")}
+            onClick={togglePolls}
+          />
+          <ControlButton
+            icon="notes"
+            label={t("notes")}
+            shortcut="E"
+            expanded={isOpen("notes")}
+            onClick={toggleNotes}
           />
           <ControlButton icon="link" label={copied ? t("copied") : t("copyLink")} onClick={() => attempt(invite())} />
           <ControlButton
@@ -211,7 +281,7 @@ export function CallView({ call, meeting, isHost, audio, video }: CallViewProps)
             label={t("people", { count: state.participants.length })}
             badge={state.participants.length}
             shortcut="P"
-            expanded={isListed}
+            expanded={isOpen("people")}
             onClick={toggleList}
           />
           <ControlButton icon="leave" label={t("leave")} shortcut="Shift+L" danger onClick={leave} />
@@ -221,7 +291,7 @@ export function CallView({ call, meeting, isHost, audio, video }: CallViewProps)
             type="button"
             className="quiet"
             aria-label={t("statistics")}
-            aria-expanded={isCounted}
+            aria-expanded={isOpen("statistics")}
             aria-keyshortcuts="N"
             title={`${t("statistics")} (N)`}
             onClick={toggleStatistics}

@@ -4,7 +4,7 @@ import type { Call, CallState } from "../call/call";
 import { type Line, shown, split, textIn, untilOlder } from "../call/captions";
 import { nameOf } from "../call/room";
 import { useI18n } from "../i18n";
-import { ControlButton } from "./parts";
+import { ControlButton, Menu } from "./parts";
 import { useRemembered } from "./remembered";
 
 const SIZES = ["small", "medium", "large"] as const;
@@ -89,15 +89,7 @@ export function CaptionsMenu({ state, taste, isEncrypted, turnOn }: MenuProps) {
   const [isOpen, setOpen] = useState(false);
   const isOn = state.settings?.captions === true;
   return (
-    <span
-      className="menu"
-      onKeyDown={(event) => {
-        if (event.key === "Escape") setOpen(false);
-      }}
-      onBlur={(event) => {
-        if (!event.currentTarget.contains(event.relatedTarget)) setOpen(false);
-      }}
-    >
+    <Menu close={() => setOpen(false)}>
       <ControlButton
         icon={isOn && taste.on ? "captions" : "captionsOff"}
         label={t("captions")}
@@ -121,7 +113,7 @@ export function CaptionsMenu({ state, taste, isEncrypted, turnOn }: MenuProps) {
           )}
         </div>
       )}
-    </span>
+    </Menu>
   );
 }
 

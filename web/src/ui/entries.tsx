@@ -5,7 +5,7 @@ import { transcripts } from "../api/client";
 import { clock, type Entry, entryAt, pieces } from "../call/transcript";
 import { type SummaryPoint, TranscriptFormat } from "../gen/parley/meeting/v1/transcript_pb";
 import { useI18n } from "../i18n";
-import { save } from "./files";
+import { save } from "./save";
 
 interface EntriesProps {
   entries: readonly Entry[];

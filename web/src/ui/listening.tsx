@@ -45,7 +45,9 @@ export function Listening({ kinds, settings, consent, answer, children }: Listen
               name={group}
               data-kind={kind}
               onKeyDown={(event) => {
-                if (event.key === "Escape") event.currentTarget.open = false;
+                if (event.key !== "Escape" || !event.currentTarget.open) return;
+                event.preventDefault();
+                event.currentTarget.open = false;
               }}
             >
               <summary>

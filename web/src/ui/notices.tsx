@@ -1,4 +1,4 @@
-/** What a call has to tell: that it is encrypted, what is wrong, that one's screen is shown, who comes and goes. */
+/** What a call has to tell: that it is encrypted, what is wrong, that one's screen is shown, who comes, goes and raises a hand. */
 import { useSyncExternalStore } from "react";
 import type { CallState } from "../call/call";
 import type { Content } from "../call/screen";
@@ -7,7 +7,7 @@ import { Icon } from "./icons";
 import type { ScreenShare } from "./screens";
 import { troubleOf } from "./trouble";
 
-const NEWS = { joined: "newsJoined", left: "newsLeft", presenting: "presenting" } as const;
+const NEWS = { joined: "newsJoined", left: "newsLeft", presenting: "presenting", hand: "newsHand" } as const;
 
 /** Says that the call is encrypted and, when opened, what that means. */
 export function Lock() {
@@ -70,7 +70,7 @@ export function Sharing({ screen, stop }: { screen: ScreenShare; stop: () => voi
   );
 }
 
-/** Tells those who can't see the stage who comes and goes, and who shows a screen. */
+/** Tells those who can't see the stage who comes and goes, shows a screen, or raises a hand. */
 export function Announcer({ state: { news } }: { state: CallState }) {
   const { t } = useI18n();
   return (

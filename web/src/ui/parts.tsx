@@ -1,5 +1,5 @@
 /** Small parts that several pages are made of. */
-import { type ChangeEvent, type ReactNode, type SubmitEvent, type SyntheticEvent, useEffect, useRef, useState } from "react";
+import { type ChangeEvent, type KeyboardEvent, type ReactNode, type SubmitEvent, type SyntheticEvent, useEffect, useLayoutEffect, useRef, useState } from "react";
 import { useI18n } from "../i18n";
 import { Icon, type IconName } from "./icons";
 
@@ -171,6 +171,66 @@ export function ControlButton({
       )}
     </button>
   );
+}
+
+/** A button with what it opens, which is closed by Escape and when the focus goes elsewhere. */
+export function Menu({ close, children }: { close: () => void; children: ReactNode }) {
+  return (
+    <span
+      className="menu"
+      onKeyDown={(event) => {
+        if (event.key !== "Escape") return;
+        event.preventDefault();
+        close();
+      }}
+      onBlur={(event) => {
+        if (!event.currentTarget.contains(event.relatedTarget)) close();
+      }}
+    >
+      {children}
+    </span>
+  );
+}
+
+/** What is open beside the stage. Escape closes it, and the focus goes back to where it was before. */
+export function Panel({ kind, label, close, children }: { kind: string; label: string; close: () => void; children: ReactNode }) {
+  const { t } = useI18n();
+  const panel = useRef<HTMLElement>(null);
+  const [before] = useState(() => document.activeElement);
+  useLayoutEffect(() => {
+    const { current } = panel;
+    return () => {
+      if (before instanceof HTMLElement && current?.contains(document.activeElement) === true) before.focus();
+    };
+  }, [before]);
+  return (
+    <aside
+      ref={panel}
+      className={`${kind} card`}
+      aria-label={label}
+      onKeyDown={(event) => {
+        if (!isEscape(event)) return;
+        event.preventDefault();
+        close();
+      }}
+    >
+      <h2 className="titled">
+        {label}
+        <button type="button" className="quiet" onClick={close}>
+          {t("close")}
+        </button>
+      </h2>
+      {children}
+    </aside>
+  );
+}
+
+/** Whether Escape is meant for the panel: not for a dialog, a search that it empties, or a choice of characters. */
+function isEscape(event: KeyboardEvent<HTMLElement>): boolean {
+  if (event.key !== "Escape" || event.defaultPrevented || event.nativeEvent.isComposing) return false;
+  const { target } = event;
+  if (target instanceof HTMLInputElement && target.type === "search" && target.value !== "") return false;
+  return target instanceof Element && target.closest("dialog") === null;
 }
 
 /** A window over the page that has to be answered or closed first. The focus begins at what is marked by `data-first`. */

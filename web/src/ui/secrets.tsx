@@ -1,7 +1,7 @@
 /** Secrets that are shown once. */
 import { useState } from "react";
 import { useI18n } from "../i18n";
-import { save } from "./files";
+import { save } from "./save";
 
 interface SecretProps {
   label: string;

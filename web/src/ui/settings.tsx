@@ -8,6 +8,7 @@ import { useI18n } from "../i18n";
 import { languageName } from "./captions";
 import type { Device } from "./devices";
 import { Checkbox, Dialog, Field, Form } from "./parts";
+import { ChatPolicyChoice } from "./policy";
 
 /** What people most often speak; the server says which of them it can't recognise. */
 const LANGUAGES = ["ar", "de", "en", "es", "fr", "hi", "id", "it", "ja", "ko", "nl", "pl", "pt", "ru", "tr", "uk", "vi", "zh"];
@@ -35,6 +36,7 @@ export function SettingsDialog({ audio, meeting, changed, close }: SettingsProps
         {meeting !== undefined && (
           <>
             <h3>{t("meetingSettings")}</h3>
+            <ChatPolicyChoice settings={meeting} changed={changed} />
             <p className="faint">{t("meetingSettingsHint")}</p>
             <MeetingSettings settings={meeting} changed={changed} />
           </>

@@ -4,6 +4,7 @@ import type { Call, CallState } from "../call/call";
 import { sourceOf } from "../call/sources";
 import { Meter, type Row } from "../call/stats";
 import { useI18n } from "../i18n";
+import { Panel } from "./parts";
 
 const EVERY_MS = 1_000;
 
@@ -11,13 +12,7 @@ export function Statistics({ call, state, close }: { call: Call; state: CallStat
   const { t } = useI18n();
   const rows = useRows(call);
   return (
-    <aside className="statistics card" aria-label={t("statistics")}>
-      <h2>
-        {t("statistics")}
-        <button type="button" className="quiet" onClick={close}>
-          {t("close")}
-        </button>
-      </h2>
+    <Panel kind="statistics" label={t("statistics")} close={close}>
       <div className="scrolling">
         <table>
           <thead>
@@ -38,7 +33,7 @@ export function Statistics({ call, state, close }: { call: Call; state: CallStat
           </tbody>
         </table>
       </div>
-    </aside>
+    </Panel>
   );
 }
 

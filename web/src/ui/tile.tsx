@@ -46,6 +46,7 @@ export function Tile({ item, state, wishes, own, isPinned, pin }: TileProps) {
   );
   const title = source === "screen" ? t("presenting", { name: displayName }) : displayName;
   const classes = ["tile", source, speaking && "speaking", isPinned && "pinned"].filter(Boolean).join(" ");
+  const hand = source === "camera" ? state.hands.indexOf(name) + 1 : 0;
   return (
     <li
       ref={place}
@@ -62,6 +63,12 @@ export function Tile({ item, state, wishes, own, isPinned, pin }: TileProps) {
           <Icon name="lock" />
           {t("undecryptable")}
         </p>
+      )}
+      {hand > 0 && (
+        <span className="raised" role="img" aria-label={t("handRaised", { place: hand })} title={t("handRaised", { place: hand })}>
+          <Icon name="hand" />
+          {hand}
+        </span>
       )}
       {starved && (
         <span className="starved" title={t("lowBandwidth")}>

@@ -1,6 +1,6 @@
 /** The transcript beside the stage: it follows what is said, is searched, and catches up those who come late. */
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import { type RefObject, useEffect, useLayoutEffect, useRef, useState, useSyncExternalStore } from "react";
+import { useRef, useState, useSyncExternalStore } from "react";
 import { transcripts } from "../api/client";
 import type { Call, CallState } from "../call/call";
 import { nameOf } from "../call/room";
@@ -8,12 +8,11 @@ import { entriesOf, type Entry, found } from "../call/transcript";
 import type { CatchUpResponse } from "../gen/parley/meeting/v1/transcript_pb";
 import { useI18n } from "../i18n";
 import { Downloads, Entries, MadeByMachine, Points, type Target } from "./entries";
+import { useFollowing } from "./following";
 import { useKept } from "./kept";
-import { Problem } from "./parts";
+import { Panel, Problem } from "./parts";
 
 const RECENT_MS = 600_000;
-/** How far from its end a list may be and still be at its end. */
-const SLACK_PX = 32;
 
 interface TranscriptProps {
   call: Call;
@@ -45,13 +44,7 @@ export function Transcript({ call, state, meeting, start, language, close }: Tra
     setTarget({ key, count: (target?.count ?? 0) + 1 });
   };
   return (
-    <aside className="transcript card" aria-label={t("transcript")}>
-      <h2 className="titled">
-        {t("transcript")}
-        <button type="button" className="quiet" onClick={close}>
-          {t("close")}
-        </button>
-      </h2>
+    <Panel kind="transcript" label={t("transcript")} close={close}>
       <CatchUp meeting={meeting} entries={all} start={begin} goTo={goTo} />
       <Search query={query} setQuery={setQuery} count={query.trim() === "" ? undefined : entries.length} />
       <Problem text={kept.error === undefined ? problem : explain(kept.error)} />
@@ -70,7 +63,7 @@ export function Transcript({ call, state, meeting, start, language, close }: Tra
       ) : (
         all.length > 0 && <p className="faint">{t("transcriptNotKept")}</p>
       )}
-    </aside>
+    </Panel>
   );
 }
 
@@ -138,26 +131,4 @@ function CatchUp({ meeting, entries, start, goTo }: { meeting: string; entries: 
 function emptiness({ settings }: CallState, isLoading: boolean): "loading" | "transcriptOff" | "transcriptEmpty" {
   if (isLoading) return "loading";
   return settings?.captions === true ? "transcriptEmpty" : "transcriptOff";
-}
-
-/** Whether a list is at its end, where it then stays when something comes; and how to go there. */
-function useFollowing(list: RefObject<HTMLElement | null>) {
-  const [isFollowing, setFollowing] = useState(true);
-  useEffect(() => {
-    const { current } = list;
-    if (current === null) return undefined;
-    let before = current.scrollTop;
-    const scrolled = () => {
-      const isAtEnd = current.scrollHeight - current.scrollTop - current.clientHeight < SLACK_PX;
-      if (isAtEnd) setFollowing(true);
-      else if (current.scrollTop < before) setFollowing(false); // not for what has come since: that is no reader's doing
-      before = current.scrollTop;
-    };
-    current.addEventListener("scroll", scrolled);
-    return () => current.removeEventListener("scroll", scrolled);
-  }, [list]);
-  useLayoutEffect(() => {
-    if (isFollowing) list.current?.scrollTo({ top: list.current.scrollHeight });
-  });
-  return { isFollowing, follow: () => setFollowing(true) };
 }

@@ -252,6 +252,62 @@ class SetTrackMutedResponse(_message.Message):
 Global___SetTrackMutedResponse: _TypeAlias = SetTrackMutedResponse  # noqa: Y015
 
 @_typing.final
+class MuteTracksRequest(_message.Message):
+    """Mutes tracks."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEETING_FIELD_NUMBER: _builtins.int
+    PARTICIPANTS_FIELD_NUMBER: _builtins.int
+    SOURCES_FIELD_NUMBER: _builtins.int
+    meeting: _builtins.str
+    """`meetings/{code}`."""
+    @_builtins.property
+    def participants(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Whose, `meetings/{code}/participants/{id}`; who is not there is passed over."""
+
+    @_builtins.property
+    def sources(self) -> _containers.RepeatedScalarFieldContainer[_signaling_pb2.TrackSource.ValueType]:
+        """What is behind them."""
+
+    def __init__(
+        self,
+        *,
+        meeting: _builtins.str = ...,
+        participants: _abc.Iterable[_builtins.str] | None = ...,
+        sources: _abc.Iterable[_signaling_pb2.TrackSource.ValueType] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["meeting", b"meeting", "participants", b"participants", "sources", b"sources"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MuteTracksRequest: _TypeAlias = MuteTracksRequest  # noqa: Y015
+
+@_typing.final
+class MuteTracksResponse(_message.Message):
+    """They are muted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MUTED_COUNT_FIELD_NUMBER: _builtins.int
+    muted_count: _builtins.int
+    """How many participants had a track that was not muted before."""
+    def __init__(
+        self,
+        *,
+        muted_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["muted_count", b"muted_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MuteTracksResponse: _TypeAlias = MuteTracksResponse  # noqa: Y015
+
+@_typing.final
 class SetSubscriptionsRequest(_message.Message):
     """Says how tracks are wanted."""
 

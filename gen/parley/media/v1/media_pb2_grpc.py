@@ -58,6 +58,11 @@ class RoomServiceStub:
                 request_serializer=parley_dot_media_dot_v1_dot_media__pb2.SetTrackMutedRequest.SerializeToString,
                 response_deserializer=parley_dot_media_dot_v1_dot_media__pb2.SetTrackMutedResponse.FromString,
                 _registered_method=True)
+        self.MuteTracks = channel.unary_unary(
+                '/parley.media.v1.RoomService/MuteTracks',
+                request_serializer=parley_dot_media_dot_v1_dot_media__pb2.MuteTracksRequest.SerializeToString,
+                response_deserializer=parley_dot_media_dot_v1_dot_media__pb2.MuteTracksResponse.FromString,
+                _registered_method=True)
         self.SetSubscriptions = channel.unary_unary(
                 '/parley.media.v1.RoomService/SetSubscriptions',
                 request_serializer=parley_dot_media_dot_v1_dot_media__pb2.SetSubscriptionsRequest.SerializeToString,
@@ -134,6 +139,15 @@ class RoomServiceServicer:
         """Mutes or unmutes a track of the participant's own.
 
         Errors: NOT_FOUND (PEER_NOT_FOUND, TRACK_NOT_FOUND).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def MuteTracks(self, request, context):
+        """Mutes tracks of several participants, by what is behind them; each can be unmuted by its own participant.
+
+        Errors: NOT_FOUND (PEER_NOT_FOUND: no media node has the room), UNAVAILABLE (a part of the room was not reached).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -220,6 +234,11 @@ def add_RoomServiceServicer_to_server(servicer, server):
                     servicer.SetTrackMuted,
                     request_deserializer=parley_dot_media_dot_v1_dot_media__pb2.SetTrackMutedRequest.FromString,
                     response_serializer=parley_dot_media_dot_v1_dot_media__pb2.SetTrackMutedResponse.SerializeToString,
+            ),
+            'MuteTracks': grpc.unary_unary_rpc_method_handler(
+                    servicer.MuteTracks,
+                    request_deserializer=parley_dot_media_dot_v1_dot_media__pb2.MuteTracksRequest.FromString,
+                    response_serializer=parley_dot_media_dot_v1_dot_media__pb2.MuteTracksResponse.SerializeToString,
             ),
             'SetSubscriptions': grpc.unary_unary_rpc_method_handler(
                     servicer.SetSubscriptions,
@@ -369,6 +388,33 @@ class RoomService:
             '/parley.media.v1.RoomService/SetTrackMuted',
             parley_dot_media_dot_v1_dot_media__pb2.SetTrackMutedRequest.SerializeToString,
             parley_dot_media_dot_v1_dot_media__pb2.SetTrackMutedResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MuteTracks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/parley.media.v1.RoomService/MuteTracks',
+            parley_dot_media_dot_v1_dot_media__pb2.MuteTracksRequest.SerializeToString,
+            parley_dot_media_dot_v1_dot_media__pb2.MuteTracksResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -58,6 +58,11 @@ class RoomServiceStub:
 
     Errors: NOT_FOUND (PEER_NOT_FOUND, TRACK_NOT_FOUND).
     """
+    MuteTracks: _grpc.UnaryUnaryMultiCallable[_media_pb2.MuteTracksRequest, _media_pb2.MuteTracksResponse]
+    """Mutes tracks of several participants, by what is behind them; each can be unmuted by its own participant.
+
+    Errors: NOT_FOUND (PEER_NOT_FOUND: no media node has the room), UNAVAILABLE (a part of the room was not reached).
+    """
     SetSubscriptions: _grpc.UnaryUnaryMultiCallable[_media_pb2.SetSubscriptionsRequest, _media_pb2.SetSubscriptionsResponse]
     """Says which tracks a participant wants, how large and how urgently.
 
@@ -117,6 +122,11 @@ class RoomServiceAsyncStub(RoomServiceStub):
     """Mutes or unmutes a track of the participant's own.
 
     Errors: NOT_FOUND (PEER_NOT_FOUND, TRACK_NOT_FOUND).
+    """
+    MuteTracks: _aio.UnaryUnaryMultiCallable[_media_pb2.MuteTracksRequest, _media_pb2.MuteTracksResponse]  # type: ignore[assignment]
+    """Mutes tracks of several participants, by what is behind them; each can be unmuted by its own participant.
+
+    Errors: NOT_FOUND (PEER_NOT_FOUND: no media node has the room), UNAVAILABLE (a part of the room was not reached).
     """
     SetSubscriptions: _aio.UnaryUnaryMultiCallable[_media_pb2.SetSubscriptionsRequest, _media_pb2.SetSubscriptionsResponse]  # type: ignore[assignment]
     """Says which tracks a participant wants, how large and how urgently.
@@ -194,6 +204,16 @@ class RoomServiceServicer:
         """Mutes or unmutes a track of the participant's own.
 
         Errors: NOT_FOUND (PEER_NOT_FOUND, TRACK_NOT_FOUND).
+        """
+
+    def MuteTracks(
+        self,
+        request: _media_pb2.MuteTracksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_media_pb2.MuteTracksResponse, _abc.Awaitable[_media_pb2.MuteTracksResponse]]:
+        """Mutes tracks of several participants, by what is behind them; each can be unmuted by its own participant.
+
+        Errors: NOT_FOUND (PEER_NOT_FOUND: no media node has the room), UNAVAILABLE (a part of the room was not reached).
         """
 
     def SetSubscriptions(

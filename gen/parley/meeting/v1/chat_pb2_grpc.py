@@ -84,7 +84,7 @@ class ChatServiceServicer:
     def EditChatMessage(self, request, context):
         """Changes the text of the caller's own message.
 
-        Errors: NOT_FOUND (CHAT_MESSAGE_NOT_FOUND), PERMISSION_DENIED (NOT_YOURS, CHAT_NOT_ALLOWED),
+        Errors: NOT_FOUND (CHAT_MESSAGE_NOT_FOUND), PERMISSION_DENIED (NOT_PARTICIPANT, NOT_YOURS, CHAT_NOT_ALLOWED),
         FAILED_PRECONDITION (CHAT_MESSAGE_DELETED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -92,9 +92,9 @@ class ChatServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteChatMessage(self, request, context):
-        """Deletes a message: one's own, or as a host anyone's. Its text is gone for good. Repeatable.
+        """Deletes a message: one's own, or as a host or co-host anyone's. Its text is gone for good. Repeatable.
 
-        Errors: NOT_FOUND (CHAT_MESSAGE_NOT_FOUND), PERMISSION_DENIED (NOT_YOURS).
+        Errors: NOT_FOUND (CHAT_MESSAGE_NOT_FOUND), PERMISSION_DENIED (NOT_PARTICIPANT, NOT_YOURS).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

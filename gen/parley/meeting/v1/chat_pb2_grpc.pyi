@@ -48,13 +48,13 @@ class ChatServiceStub:
     EditChatMessage: _grpc.UnaryUnaryMultiCallable[_chat_pb2.EditChatMessageRequest, _chat_pb2.ChatMessage]
     """Changes the text of the caller's own message.
 
-    Errors: NOT_FOUND (CHAT_MESSAGE_NOT_FOUND), PERMISSION_DENIED (NOT_YOURS, CHAT_NOT_ALLOWED),
+    Errors: NOT_FOUND (CHAT_MESSAGE_NOT_FOUND), PERMISSION_DENIED (NOT_PARTICIPANT, NOT_YOURS, CHAT_NOT_ALLOWED),
     FAILED_PRECONDITION (CHAT_MESSAGE_DELETED).
     """
     DeleteChatMessage: _grpc.UnaryUnaryMultiCallable[_chat_pb2.DeleteChatMessageRequest, _chat_pb2.DeleteChatMessageResponse]
-    """Deletes a message: one's own, or as a host anyone's. Its text is gone for good. Repeatable.
+    """Deletes a message: one's own, or as a host or co-host anyone's. Its text is gone for good. Repeatable.
 
-    Errors: NOT_FOUND (CHAT_MESSAGE_NOT_FOUND), PERMISSION_DENIED (NOT_YOURS).
+    Errors: NOT_FOUND (CHAT_MESSAGE_NOT_FOUND), PERMISSION_DENIED (NOT_PARTICIPANT, NOT_YOURS).
     """
 
 @_typing.type_check_only
@@ -77,13 +77,13 @@ class ChatServiceAsyncStub(ChatServiceStub):
     EditChatMessage: _aio.UnaryUnaryMultiCallable[_chat_pb2.EditChatMessageRequest, _chat_pb2.ChatMessage]  # type: ignore[assignment]
     """Changes the text of the caller's own message.
 
-    Errors: NOT_FOUND (CHAT_MESSAGE_NOT_FOUND), PERMISSION_DENIED (NOT_YOURS, CHAT_NOT_ALLOWED),
+    Errors: NOT_FOUND (CHAT_MESSAGE_NOT_FOUND), PERMISSION_DENIED (NOT_PARTICIPANT, NOT_YOURS, CHAT_NOT_ALLOWED),
     FAILED_PRECONDITION (CHAT_MESSAGE_DELETED).
     """
     DeleteChatMessage: _aio.UnaryUnaryMultiCallable[_chat_pb2.DeleteChatMessageRequest, _chat_pb2.DeleteChatMessageResponse]  # type: ignore[assignment]
-    """Deletes a message: one's own, or as a host anyone's. Its text is gone for good. Repeatable.
+    """Deletes a message: one's own, or as a host or co-host anyone's. Its text is gone for good. Repeatable.
 
-    Errors: NOT_FOUND (CHAT_MESSAGE_NOT_FOUND), PERMISSION_DENIED (NOT_YOURS).
+    Errors: NOT_FOUND (CHAT_MESSAGE_NOT_FOUND), PERMISSION_DENIED (NOT_PARTICIPANT, NOT_YOURS).
     """
 
 class ChatServiceServicer:
@@ -118,7 +118,7 @@ class ChatServiceServicer:
     ) -> _typing.Union[_chat_pb2.ChatMessage, _abc.Awaitable[_chat_pb2.ChatMessage]]:
         """Changes the text of the caller's own message.
 
-        Errors: NOT_FOUND (CHAT_MESSAGE_NOT_FOUND), PERMISSION_DENIED (NOT_YOURS, CHAT_NOT_ALLOWED),
+        Errors: NOT_FOUND (CHAT_MESSAGE_NOT_FOUND), PERMISSION_DENIED (NOT_PARTICIPANT, NOT_YOURS, CHAT_NOT_ALLOWED),
         FAILED_PRECONDITION (CHAT_MESSAGE_DELETED).
         """
 
@@ -127,9 +127,9 @@ class ChatServiceServicer:
         request: _chat_pb2.DeleteChatMessageRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_chat_pb2.DeleteChatMessageResponse, _abc.Awaitable[_chat_pb2.DeleteChatMessageResponse]]:
-        """Deletes a message: one's own, or as a host anyone's. Its text is gone for good. Repeatable.
+        """Deletes a message: one's own, or as a host or co-host anyone's. Its text is gone for good. Repeatable.
 
-        Errors: NOT_FOUND (CHAT_MESSAGE_NOT_FOUND), PERMISSION_DENIED (NOT_YOURS).
+        Errors: NOT_FOUND (CHAT_MESSAGE_NOT_FOUND), PERMISSION_DENIED (NOT_PARTICIPANT, NOT_YOURS).
         """
 
 def add_ChatServiceServicer_to_server(servicer: ChatServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -151,7 +151,7 @@ class Meeting(_message.Message):
     description: _builtins.str
     """More about it, at most 2,000 characters."""
     host: _builtins.str
-    """The host, `users/{id}`."""
+    """The host, `users/{id}`, also while somebody stands in for them."""
     state: Global___MeetingState.ValueType
     """Where it is in its life."""
     passcode: _builtins.str
@@ -251,7 +251,7 @@ class Participant(_message.Message):
 
     @_builtins.property
     def grants(self) -> Global___ParticipantGrants:
-        """What they may do, where a host has changed it; empty: what their role gives."""
+        """What they may do now: what their role gives, unless a host has said otherwise."""
 
     def __init__(
         self,
@@ -295,7 +295,7 @@ class ParticipantGrants(_message.Message):
     subscribe: _builtins.bool
     """Receive what others send."""
     chat: _builtins.bool
-    """Write in the chat and answer polls."""
+    """Write in the chat and in the shared notes, and answer polls."""
     record: _builtins.bool
     """Start and stop recordings."""
     administer: _builtins.bool
@@ -409,19 +409,23 @@ class ListMeetingsRequest(_message.Message):
 
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """At most this many, 1 to 100; default 20."""
     page_token: _builtins.str
     """`next_page_token` of the page before; empty for the first."""
+    state: Global___MeetingState.ValueType
+    """Only meetings in this state: SCHEDULED are to come, ACTIVE are live, ENDED are past. Default: any."""
     def __init__(
         self,
         *,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        state: Global___MeetingState.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -821,6 +825,7 @@ class ListParticipantsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     SHOW_LEFT_FIELD_NUMBER: _builtins.int
+    SHOW_WAITING_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
     """`meetings/{code}`."""
     page_size: _builtins.int
@@ -829,6 +834,8 @@ class ListParticipantsRequest(_message.Message):
     """`next_page_token` of the page before; empty for the first."""
     show_left: _builtins.bool
     """Whether to list those who left, too."""
+    show_waiting: _builtins.bool
+    """Whether to list those in the lobby instead, in order of coming. Hosts and co-hosts."""
     def __init__(
         self,
         *,
@@ -836,10 +843,11 @@ class ListParticipantsRequest(_message.Message):
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
         show_left: _builtins.bool = ...,
+        show_waiting: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "parent", b"parent", "show_left", b"show_left"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "parent", b"parent", "show_left", b"show_left", "show_waiting", b"show_waiting"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -906,18 +914,24 @@ class ReportPresenceResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     MEETING_FIELD_NUMBER: _builtins.int
+    PARTICIPANT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def meeting(self) -> Global___Meeting:
         """The meeting as it stands."""
+
+    @_builtins.property
+    def participant(self) -> Global___Participant:
+        """The participant as it is now, with all that it may do, whatever its ticket says."""
 
     def __init__(
         self,
         *,
         meeting: Global___Meeting | None = ...,
+        participant: Global___Participant | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["meeting", b"meeting"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["meeting", b"meeting", "participant", b"participant"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["meeting", b"meeting"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["meeting", b"meeting", "participant", b"participant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

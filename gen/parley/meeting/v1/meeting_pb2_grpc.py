@@ -112,6 +112,8 @@ class MeetingServiceServicer:
 
     def CreateMeeting(self, request, context):
         """Makes a meeting whose host is the caller.
+
+        Errors: INVALID_ARGUMENT (INVALID_ARGUMENT: there is no title).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -148,7 +150,7 @@ class MeetingServiceServicer:
         """Changes a meeting's title, description, passcode, capacity or voice activity. Hosts and co-hosts.
 
         Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), ABORTED (ETAG_MISMATCH),
-        FAILED_PRECONDITION (MEETING_ENDED).
+        INVALID_ARGUMENT (INVALID_ARGUMENT: the mask names what can't be changed), FAILED_PRECONDITION (MEETING_ENDED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -173,7 +175,7 @@ class MeetingServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def LockMeeting(self, request, context):
-        """Lets nobody new in but hosts. Locking twice succeeds. Hosts and co-hosts.
+        """Lets nobody new in but hosts and co-hosts, not even into the lobby. Locking twice succeeds. Hosts and co-hosts.
 
         Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), FAILED_PRECONDITION (MEETING_ENDED).
         """
@@ -193,8 +195,12 @@ class MeetingServiceServicer:
     def JoinMeeting(self, request, context):
         """Joins a meeting: checks the passcode, lock and capacity, and hands out a ticket for signaling.
 
-        Errors: NOT_FOUND (MEETING_NOT_FOUND), FAILED_PRECONDITION (MEETING_ENDED, MEETING_LOCKED),
-        PERMISSION_DENIED (WRONG_PASSCODE, GUESTS_NOT_ALLOWED), RESOURCE_EXHAUSTED (MEETING_FULL).
+        Where the meeting has a lobby the answer has no ticket: `participant.state` is WAITING, and WaitForAdmission goes on.
+        Hosts, co-hosts and those who were let in before do not wait. Joining again while one waits keeps one's place.
+
+        Errors: NOT_FOUND (MEETING_NOT_FOUND), FAILED_PRECONDITION (MEETING_ENDED, MEETING_LOCKED,
+        PARTICIPANT_GONE), PERMISSION_DENIED (WRONG_PASSCODE, BANNED, GUESTS_NOT_ALLOWED), RESOURCE_EXHAUSTED
+        (MEETING_FULL, LOBBY_FULL).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -210,7 +216,7 @@ class MeetingServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def EndMeeting(self, request, context):
-        """Ends a meeting for everyone. Only the host may. Ending twice succeeds.
+        """Ends a meeting for everyone. The host, or who stands in for the host. Ending twice succeeds.
 
         Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST).
         """
@@ -221,7 +227,7 @@ class MeetingServiceServicer:
     def ListParticipants(self, request, context):
         """Lists who is in a meeting, in order of joining; with `show_left`, also who was. Only those who joined it may.
 
-        Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_PARTICIPANT), INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
+        Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_PARTICIPANT, NOT_HOST), INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -37,7 +37,10 @@ class MeetingServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> MeetingServiceAsyncStub: ...
     CreateMeeting: _grpc.UnaryUnaryMultiCallable[_meeting_pb2.CreateMeetingRequest, _meeting_pb2.Meeting]
-    """Makes a meeting whose host is the caller."""
+    """Makes a meeting whose host is the caller.
+
+    Errors: INVALID_ARGUMENT (INVALID_ARGUMENT: there is no title).
+    """
     GetMeeting: _grpc.UnaryUnaryMultiCallable[_meeting_pb2.GetMeetingRequest, _meeting_pb2.Meeting]
     """Reads a meeting. Whoever knows the code may read it; the passcode is shown to the host alone.
 
@@ -57,7 +60,7 @@ class MeetingServiceStub:
     """Changes a meeting's title, description, passcode, capacity or voice activity. Hosts and co-hosts.
 
     Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), ABORTED (ETAG_MISMATCH),
-    FAILED_PRECONDITION (MEETING_ENDED).
+    INVALID_ARGUMENT (INVALID_ARGUMENT: the mask names what can't be changed), FAILED_PRECONDITION (MEETING_ENDED).
     """
     CancelMeeting: _grpc.UnaryUnaryMultiCallable[_meeting_pb2.CancelMeetingRequest, _meeting_pb2.Meeting]
     """Calls a meeting off that nobody has joined yet; those invited are told. Cancelling twice succeeds. The host.
@@ -70,7 +73,7 @@ class MeetingServiceStub:
     Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), FAILED_PRECONDITION (MEETING_ACTIVE).
     """
     LockMeeting: _grpc.UnaryUnaryMultiCallable[_meeting_pb2.LockMeetingRequest, _meeting_pb2.Meeting]
-    """Lets nobody new in but hosts. Locking twice succeeds. Hosts and co-hosts.
+    """Lets nobody new in but hosts and co-hosts, not even into the lobby. Locking twice succeeds. Hosts and co-hosts.
 
     Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), FAILED_PRECONDITION (MEETING_ENDED).
     """
@@ -82,8 +85,12 @@ class MeetingServiceStub:
     JoinMeeting: _grpc.UnaryUnaryMultiCallable[_meeting_pb2.JoinMeetingRequest, _meeting_pb2.JoinMeetingResponse]
     """Joins a meeting: checks the passcode, lock and capacity, and hands out a ticket for signaling.
 
-    Errors: NOT_FOUND (MEETING_NOT_FOUND), FAILED_PRECONDITION (MEETING_ENDED, MEETING_LOCKED),
-    PERMISSION_DENIED (WRONG_PASSCODE, GUESTS_NOT_ALLOWED), RESOURCE_EXHAUSTED (MEETING_FULL).
+    Where the meeting has a lobby the answer has no ticket: `participant.state` is WAITING, and WaitForAdmission goes on.
+    Hosts, co-hosts and those who were let in before do not wait. Joining again while one waits keeps one's place.
+
+    Errors: NOT_FOUND (MEETING_NOT_FOUND), FAILED_PRECONDITION (MEETING_ENDED, MEETING_LOCKED,
+    PARTICIPANT_GONE), PERMISSION_DENIED (WRONG_PASSCODE, BANNED, GUESTS_NOT_ALLOWED), RESOURCE_EXHAUSTED
+    (MEETING_FULL, LOBBY_FULL).
     """
     LeaveMeeting: _grpc.UnaryUnaryMultiCallable[_meeting_pb2.LeaveMeetingRequest, _meeting_pb2.LeaveMeetingResponse]
     """Leaves a meeting: all of the caller's participants in it, or the one named. Leaving twice succeeds.
@@ -91,14 +98,14 @@ class MeetingServiceStub:
     Errors: NOT_FOUND (MEETING_NOT_FOUND, PARTICIPANT_NOT_FOUND).
     """
     EndMeeting: _grpc.UnaryUnaryMultiCallable[_meeting_pb2.EndMeetingRequest, _meeting_pb2.Meeting]
-    """Ends a meeting for everyone. Only the host may. Ending twice succeeds.
+    """Ends a meeting for everyone. The host, or who stands in for the host. Ending twice succeeds.
 
     Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST).
     """
     ListParticipants: _grpc.UnaryUnaryMultiCallable[_meeting_pb2.ListParticipantsRequest, _meeting_pb2.ListParticipantsResponse]
     """Lists who is in a meeting, in order of joining; with `show_left`, also who was. Only those who joined it may.
 
-    Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_PARTICIPANT), INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
+    Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_PARTICIPANT, NOT_HOST), INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
     """
 
 @_typing.type_check_only
@@ -110,7 +117,10 @@ class MeetingServiceAsyncStub(MeetingServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateMeeting: _aio.UnaryUnaryMultiCallable[_meeting_pb2.CreateMeetingRequest, _meeting_pb2.Meeting]  # type: ignore[assignment]
-    """Makes a meeting whose host is the caller."""
+    """Makes a meeting whose host is the caller.
+
+    Errors: INVALID_ARGUMENT (INVALID_ARGUMENT: there is no title).
+    """
     GetMeeting: _aio.UnaryUnaryMultiCallable[_meeting_pb2.GetMeetingRequest, _meeting_pb2.Meeting]  # type: ignore[assignment]
     """Reads a meeting. Whoever knows the code may read it; the passcode is shown to the host alone.
 
@@ -130,7 +140,7 @@ class MeetingServiceAsyncStub(MeetingServiceStub):
     """Changes a meeting's title, description, passcode, capacity or voice activity. Hosts and co-hosts.
 
     Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), ABORTED (ETAG_MISMATCH),
-    FAILED_PRECONDITION (MEETING_ENDED).
+    INVALID_ARGUMENT (INVALID_ARGUMENT: the mask names what can't be changed), FAILED_PRECONDITION (MEETING_ENDED).
     """
     CancelMeeting: _aio.UnaryUnaryMultiCallable[_meeting_pb2.CancelMeetingRequest, _meeting_pb2.Meeting]  # type: ignore[assignment]
     """Calls a meeting off that nobody has joined yet; those invited are told. Cancelling twice succeeds. The host.
@@ -143,7 +153,7 @@ class MeetingServiceAsyncStub(MeetingServiceStub):
     Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), FAILED_PRECONDITION (MEETING_ACTIVE).
     """
     LockMeeting: _aio.UnaryUnaryMultiCallable[_meeting_pb2.LockMeetingRequest, _meeting_pb2.Meeting]  # type: ignore[assignment]
-    """Lets nobody new in but hosts. Locking twice succeeds. Hosts and co-hosts.
+    """Lets nobody new in but hosts and co-hosts, not even into the lobby. Locking twice succeeds. Hosts and co-hosts.
 
     Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), FAILED_PRECONDITION (MEETING_ENDED).
     """
@@ -155,8 +165,12 @@ class MeetingServiceAsyncStub(MeetingServiceStub):
     JoinMeeting: _aio.UnaryUnaryMultiCallable[_meeting_pb2.JoinMeetingRequest, _meeting_pb2.JoinMeetingResponse]  # type: ignore[assignment]
     """Joins a meeting: checks the passcode, lock and capacity, and hands out a ticket for signaling.
 
-    Errors: NOT_FOUND (MEETING_NOT_FOUND), FAILED_PRECONDITION (MEETING_ENDED, MEETING_LOCKED),
-    PERMISSION_DENIED (WRONG_PASSCODE, GUESTS_NOT_ALLOWED), RESOURCE_EXHAUSTED (MEETING_FULL).
+    Where the meeting has a lobby the answer has no ticket: `participant.state` is WAITING, and WaitForAdmission goes on.
+    Hosts, co-hosts and those who were let in before do not wait. Joining again while one waits keeps one's place.
+
+    Errors: NOT_FOUND (MEETING_NOT_FOUND), FAILED_PRECONDITION (MEETING_ENDED, MEETING_LOCKED,
+    PARTICIPANT_GONE), PERMISSION_DENIED (WRONG_PASSCODE, BANNED, GUESTS_NOT_ALLOWED), RESOURCE_EXHAUSTED
+    (MEETING_FULL, LOBBY_FULL).
     """
     LeaveMeeting: _aio.UnaryUnaryMultiCallable[_meeting_pb2.LeaveMeetingRequest, _meeting_pb2.LeaveMeetingResponse]  # type: ignore[assignment]
     """Leaves a meeting: all of the caller's participants in it, or the one named. Leaving twice succeeds.
@@ -164,14 +178,14 @@ class MeetingServiceAsyncStub(MeetingServiceStub):
     Errors: NOT_FOUND (MEETING_NOT_FOUND, PARTICIPANT_NOT_FOUND).
     """
     EndMeeting: _aio.UnaryUnaryMultiCallable[_meeting_pb2.EndMeetingRequest, _meeting_pb2.Meeting]  # type: ignore[assignment]
-    """Ends a meeting for everyone. Only the host may. Ending twice succeeds.
+    """Ends a meeting for everyone. The host, or who stands in for the host. Ending twice succeeds.
 
     Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST).
     """
     ListParticipants: _aio.UnaryUnaryMultiCallable[_meeting_pb2.ListParticipantsRequest, _meeting_pb2.ListParticipantsResponse]  # type: ignore[assignment]
     """Lists who is in a meeting, in order of joining; with `show_left`, also who was. Only those who joined it may.
 
-    Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_PARTICIPANT), INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
+    Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_PARTICIPANT, NOT_HOST), INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
     """
 
 class MeetingServiceServicer:
@@ -185,7 +199,10 @@ class MeetingServiceServicer:
         request: _meeting_pb2.CreateMeetingRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_meeting_pb2.Meeting, _abc.Awaitable[_meeting_pb2.Meeting]]:
-        """Makes a meeting whose host is the caller."""
+        """Makes a meeting whose host is the caller.
+
+        Errors: INVALID_ARGUMENT (INVALID_ARGUMENT: there is no title).
+        """
 
     def GetMeeting(
         self,
@@ -225,7 +242,7 @@ class MeetingServiceServicer:
         """Changes a meeting's title, description, passcode, capacity or voice activity. Hosts and co-hosts.
 
         Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), ABORTED (ETAG_MISMATCH),
-        FAILED_PRECONDITION (MEETING_ENDED).
+        INVALID_ARGUMENT (INVALID_ARGUMENT: the mask names what can't be changed), FAILED_PRECONDITION (MEETING_ENDED).
         """
 
     def CancelMeeting(
@@ -253,7 +270,7 @@ class MeetingServiceServicer:
         request: _meeting_pb2.LockMeetingRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_meeting_pb2.Meeting, _abc.Awaitable[_meeting_pb2.Meeting]]:
-        """Lets nobody new in but hosts. Locking twice succeeds. Hosts and co-hosts.
+        """Lets nobody new in but hosts and co-hosts, not even into the lobby. Locking twice succeeds. Hosts and co-hosts.
 
         Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), FAILED_PRECONDITION (MEETING_ENDED).
         """
@@ -275,8 +292,12 @@ class MeetingServiceServicer:
     ) -> _typing.Union[_meeting_pb2.JoinMeetingResponse, _abc.Awaitable[_meeting_pb2.JoinMeetingResponse]]:
         """Joins a meeting: checks the passcode, lock and capacity, and hands out a ticket for signaling.
 
-        Errors: NOT_FOUND (MEETING_NOT_FOUND), FAILED_PRECONDITION (MEETING_ENDED, MEETING_LOCKED),
-        PERMISSION_DENIED (WRONG_PASSCODE, GUESTS_NOT_ALLOWED), RESOURCE_EXHAUSTED (MEETING_FULL).
+        Where the meeting has a lobby the answer has no ticket: `participant.state` is WAITING, and WaitForAdmission goes on.
+        Hosts, co-hosts and those who were let in before do not wait. Joining again while one waits keeps one's place.
+
+        Errors: NOT_FOUND (MEETING_NOT_FOUND), FAILED_PRECONDITION (MEETING_ENDED, MEETING_LOCKED,
+        PARTICIPANT_GONE), PERMISSION_DENIED (WRONG_PASSCODE, BANNED, GUESTS_NOT_ALLOWED), RESOURCE_EXHAUSTED
+        (MEETING_FULL, LOBBY_FULL).
         """
 
     def LeaveMeeting(
@@ -294,7 +315,7 @@ class MeetingServiceServicer:
         request: _meeting_pb2.EndMeetingRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_meeting_pb2.Meeting, _abc.Awaitable[_meeting_pb2.Meeting]]:
-        """Ends a meeting for everyone. Only the host may. Ending twice succeeds.
+        """Ends a meeting for everyone. The host, or who stands in for the host. Ending twice succeeds.
 
         Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST).
         """
@@ -306,7 +327,7 @@ class MeetingServiceServicer:
     ) -> _typing.Union[_meeting_pb2.ListParticipantsResponse, _abc.Awaitable[_meeting_pb2.ListParticipantsResponse]]:
         """Lists who is in a meeting, in order of joining; with `show_left`, also who was. Only those who joined it may.
 
-        Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_PARTICIPANT), INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
+        Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_PARTICIPANT, NOT_HOST), INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
         """
 
 def add_MeetingServiceServicer_to_server(servicer: MeetingServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -28,6 +28,11 @@ if _version_not_supported:
 
 class ParticipantServiceStub:
     """Runs a meeting: the lobby, roles, what may be sent, and consent. Changes take effect in the call within a second.
+
+    Nobody acts on who stands above them: co-hosts neither take hosts out nor change what they may do. When no host has been
+    there for a minute, a stand-in takes over: the co-host who is there longest, else whoever is there longest. A stand-in may
+    do what the host may, hands over only the standing in, and steps down when the host is back. Whoever comes back has the
+    role and the grants that they had, unless they were taken out.
     """
 
     def __init__(self, channel):
@@ -100,10 +105,15 @@ class ParticipantServiceStub:
 
 class ParticipantServiceServicer:
     """Runs a meeting: the lobby, roles, what may be sent, and consent. Changes take effect in the call within a second.
+
+    Nobody acts on who stands above them: co-hosts neither take hosts out nor change what they may do. When no host has been
+    there for a minute, a stand-in takes over: the co-host who is there longest, else whoever is there longest. A stand-in may
+    do what the host may, hands over only the standing in, and steps down when the host is back. Whoever comes back has the
+    role and the grants that they had, unless they were taken out.
     """
 
     def GetParticipant(self, request, context):
-        """Reads a participant. Only those who joined the meeting may.
+        """Reads a participant. Only those who joined the meeting may; one's own, everyone.
 
         Errors: NOT_FOUND (MEETING_NOT_FOUND, PARTICIPANT_NOT_FOUND), PERMISSION_DENIED (NOT_PARTICIPANT).
         """
@@ -114,7 +124,9 @@ class ParticipantServiceServicer:
     def WaitForAdmission(self, request, context):
         """Waits in the lobby: says how things stand at once and then whenever they change, and ends with the decision.
 
-        Errors: NOT_FOUND (PARTICIPANT_NOT_FOUND), FAILED_PRECONDITION (MEETING_ENDED).
+        A stream that breaks off is opened again with the same name. Whose stream is away for a minute has left the lobby.
+
+        Errors: NOT_FOUND (PARTICIPANT_NOT_FOUND), FAILED_PRECONDITION (MEETING_ENDED, PARTICIPANT_GONE).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -123,8 +135,8 @@ class ParticipantServiceServicer:
     def AdmitParticipant(self, request, context):
         """Lets someone in from the lobby. Repeatable. Hosts and co-hosts.
 
-        Errors: NOT_FOUND (PARTICIPANT_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), FAILED_PRECONDITION (PARTICIPANT_GONE),
-        RESOURCE_EXHAUSTED (MEETING_FULL).
+        Errors: NOT_FOUND (PARTICIPANT_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), FAILED_PRECONDITION (PARTICIPANT_GONE,
+        MEETING_ENDED), RESOURCE_EXHAUSTED (MEETING_FULL).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -133,14 +145,14 @@ class ParticipantServiceServicer:
     def AdmitAllParticipants(self, request, context):
         """Lets in everyone who waits, in order, as far as there is room. Hosts and co-hosts.
 
-        Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST).
+        Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), FAILED_PRECONDITION (MEETING_ENDED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DenyParticipant(self, request, context):
-        """Turns someone in the lobby away. Hosts and co-hosts.
+        """Turns someone in the lobby away. Repeatable. Hosts and co-hosts.
 
         Errors: NOT_FOUND (PARTICIPANT_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), FAILED_PRECONDITION (NOT_WAITING).
         """
@@ -149,7 +161,7 @@ class ParticipantServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RemoveParticipant(self, request, context):
-        """Takes someone out of the meeting, and on request keeps them out of it for good. Hosts and co-hosts.
+        """Takes someone out of the meeting, and on request keeps them out of it for good. Repeatable. Hosts and co-hosts.
 
         Errors: NOT_FOUND (PARTICIPANT_NOT_FOUND), PERMISSION_DENIED (NOT_HOST).
         """
@@ -158,7 +170,7 @@ class ParticipantServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def SetParticipantRole(self, request, context):
-        """Gives someone another role. A new host takes the old one's place, who becomes a co-host. Hosts.
+        """Gives someone another role, with what it gives. A new host takes the old one's place, who becomes a co-host. Hosts.
 
         Errors: NOT_FOUND (PARTICIPANT_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), FAILED_PRECONDITION (PARTICIPANT_GONE).
         """
@@ -167,7 +179,7 @@ class ParticipantServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def SetParticipantGrants(self, request, context):
-        """Grants and revokes what someone may do in the call, whatever their role gives. Hosts and co-hosts.
+        """Grants and revokes what someone may do in the call, whatever their role gives. Hosts and co-hosts; `administer`: hosts.
 
         Errors: NOT_FOUND (PARTICIPANT_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), FAILED_PRECONDITION (PARTICIPANT_GONE).
         """
@@ -284,6 +296,11 @@ def add_ParticipantServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class ParticipantService:
     """Runs a meeting: the lobby, roles, what may be sent, and consent. Changes take effect in the call within a second.
+
+    Nobody acts on who stands above them: co-hosts neither take hosts out nor change what they may do. When no host has been
+    there for a minute, a stand-in takes over: the co-host who is there longest, else whoever is there longest. A stand-in may
+    do what the host may, hands over only the standing in, and steps down when the host is back. Whoever comes back has the
+    role and the grants that they had, unless they were taken out.
     """
 
     @staticmethod

@@ -28,50 +28,58 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ParticipantServiceStub:
-    """Runs a meeting: the lobby, roles, what may be sent, and consent. Changes take effect in the call within a second."""
+    """Runs a meeting: the lobby, roles, what may be sent, and consent. Changes take effect in the call within a second.
+
+    Nobody acts on who stands above them: co-hosts neither take hosts out nor change what they may do. When no host has been
+    there for a minute, a stand-in takes over: the co-host who is there longest, else whoever is there longest. A stand-in may
+    do what the host may, hands over only the standing in, and steps down when the host is back. Whoever comes back has the
+    role and the grants that they had, unless they were taken out.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ParticipantServiceAsyncStub: ...
     GetParticipant: _grpc.UnaryUnaryMultiCallable[_participant_pb2.GetParticipantRequest, _meeting_pb2.Participant]
-    """Reads a participant. Only those who joined the meeting may.
+    """Reads a participant. Only those who joined the meeting may; one's own, everyone.
 
     Errors: NOT_FOUND (MEETING_NOT_FOUND, PARTICIPANT_NOT_FOUND), PERMISSION_DENIED (NOT_PARTICIPANT).
     """
     WaitForAdmission: _grpc.UnaryStreamMultiCallable[_participant_pb2.WaitForAdmissionRequest, _participant_pb2.WaitForAdmissionResponse]
     """Waits in the lobby: says how things stand at once and then whenever they change, and ends with the decision.
 
-    Errors: NOT_FOUND (PARTICIPANT_NOT_FOUND), FAILED_PRECONDITION (MEETING_ENDED).
+    A stream that breaks off is opened again with the same name. Whose stream is away for a minute has left the lobby.
+
+    Errors: NOT_FOUND (PARTICIPANT_NOT_FOUND), FAILED_PRECONDITION (MEETING_ENDED, PARTICIPANT_GONE).
     """
     AdmitParticipant: _grpc.UnaryUnaryMultiCallable[_participant_pb2.AdmitParticipantRequest, _meeting_pb2.Participant]
     """Lets someone in from the lobby. Repeatable. Hosts and co-hosts.
 
-    Errors: NOT_FOUND (PARTICIPANT_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), FAILED_PRECONDITION (PARTICIPANT_GONE),
-    RESOURCE_EXHAUSTED (MEETING_FULL).
+    Errors: NOT_FOUND (PARTICIPANT_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), FAILED_PRECONDITION (PARTICIPANT_GONE,
+    MEETING_ENDED), RESOURCE_EXHAUSTED (MEETING_FULL).
     """
     AdmitAllParticipants: _grpc.UnaryUnaryMultiCallable[_participant_pb2.AdmitAllParticipantsRequest, _participant_pb2.AdmitAllParticipantsResponse]
     """Lets in everyone who waits, in order, as far as there is room. Hosts and co-hosts.
 
-    Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST).
+    Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), FAILED_PRECONDITION (MEETING_ENDED).
     """
     DenyParticipant: _grpc.UnaryUnaryMultiCallable[_participant_pb2.DenyParticipantRequest, _meeting_pb2.Participant]
-    """Turns someone in the lobby away. Hosts and co-hosts.
+    """Turns someone in the lobby away. Repeatable. Hosts and co-hosts.
 
     Errors: NOT_FOUND (PARTICIPANT_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), FAILED_PRECONDITION (NOT_WAITING).
     """
     RemoveParticipant: _grpc.UnaryUnaryMultiCallable[_participant_pb2.RemoveParticipantRequest, _meeting_pb2.Participant]
-    """Takes someone out of the meeting, and on request keeps them out of it for good. Hosts and co-hosts.
+    """Takes someone out of the meeting, and on request keeps them out of it for good. Repeatable. Hosts and co-hosts.
 
     Errors: NOT_FOUND (PARTICIPANT_NOT_FOUND), PERMISSION_DENIED (NOT_HOST).
     """
     SetParticipantRole: _grpc.UnaryUnaryMultiCallable[_participant_pb2.SetParticipantRoleRequest, _meeting_pb2.Participant]
-    """Gives someone another role. A new host takes the old one's place, who becomes a co-host. Hosts.
+    """Gives someone another role, with what it gives. A new host takes the old one's place, who becomes a co-host. Hosts.
 
     Errors: NOT_FOUND (PARTICIPANT_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), FAILED_PRECONDITION (PARTICIPANT_GONE).
     """
     SetParticipantGrants: _grpc.UnaryUnaryMultiCallable[_participant_pb2.SetParticipantGrantsRequest, _meeting_pb2.Participant]
-    """Grants and revokes what someone may do in the call, whatever their role gives. Hosts and co-hosts.
+    """Grants and revokes what someone may do in the call, whatever their role gives. Hosts and co-hosts; `administer`: hosts.
 
     Errors: NOT_FOUND (PARTICIPANT_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), FAILED_PRECONDITION (PARTICIPANT_GONE).
     """
@@ -98,47 +106,55 @@ class ParticipantServiceStub:
 
 @_typing.type_check_only
 class ParticipantServiceAsyncStub(ParticipantServiceStub):
-    """Runs a meeting: the lobby, roles, what may be sent, and consent. Changes take effect in the call within a second."""
+    """Runs a meeting: the lobby, roles, what may be sent, and consent. Changes take effect in the call within a second.
+
+    Nobody acts on who stands above them: co-hosts neither take hosts out nor change what they may do. When no host has been
+    there for a minute, a stand-in takes over: the co-host who is there longest, else whoever is there longest. A stand-in may
+    do what the host may, hands over only the standing in, and steps down when the host is back. Whoever comes back has the
+    role and the grants that they had, unless they were taken out.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetParticipant: _aio.UnaryUnaryMultiCallable[_participant_pb2.GetParticipantRequest, _meeting_pb2.Participant]  # type: ignore[assignment]
-    """Reads a participant. Only those who joined the meeting may.
+    """Reads a participant. Only those who joined the meeting may; one's own, everyone.
 
     Errors: NOT_FOUND (MEETING_NOT_FOUND, PARTICIPANT_NOT_FOUND), PERMISSION_DENIED (NOT_PARTICIPANT).
     """
     WaitForAdmission: _aio.UnaryStreamMultiCallable[_participant_pb2.WaitForAdmissionRequest, _participant_pb2.WaitForAdmissionResponse]  # type: ignore[assignment]
     """Waits in the lobby: says how things stand at once and then whenever they change, and ends with the decision.
 
-    Errors: NOT_FOUND (PARTICIPANT_NOT_FOUND), FAILED_PRECONDITION (MEETING_ENDED).
+    A stream that breaks off is opened again with the same name. Whose stream is away for a minute has left the lobby.
+
+    Errors: NOT_FOUND (PARTICIPANT_NOT_FOUND), FAILED_PRECONDITION (MEETING_ENDED, PARTICIPANT_GONE).
     """
     AdmitParticipant: _aio.UnaryUnaryMultiCallable[_participant_pb2.AdmitParticipantRequest, _meeting_pb2.Participant]  # type: ignore[assignment]
     """Lets someone in from the lobby. Repeatable. Hosts and co-hosts.
 
-    Errors: NOT_FOUND (PARTICIPANT_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), FAILED_PRECONDITION (PARTICIPANT_GONE),
-    RESOURCE_EXHAUSTED (MEETING_FULL).
+    Errors: NOT_FOUND (PARTICIPANT_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), FAILED_PRECONDITION (PARTICIPANT_GONE,
+    MEETING_ENDED), RESOURCE_EXHAUSTED (MEETING_FULL).
     """
     AdmitAllParticipants: _aio.UnaryUnaryMultiCallable[_participant_pb2.AdmitAllParticipantsRequest, _participant_pb2.AdmitAllParticipantsResponse]  # type: ignore[assignment]
     """Lets in everyone who waits, in order, as far as there is room. Hosts and co-hosts.
 
-    Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST).
+    Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), FAILED_PRECONDITION (MEETING_ENDED).
     """
     DenyParticipant: _aio.UnaryUnaryMultiCallable[_participant_pb2.DenyParticipantRequest, _meeting_pb2.Participant]  # type: ignore[assignment]
-    """Turns someone in the lobby away. Hosts and co-hosts.
+    """Turns someone in the lobby away. Repeatable. Hosts and co-hosts.
 
     Errors: NOT_FOUND (PARTICIPANT_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), FAILED_PRECONDITION (NOT_WAITING).
     """
     RemoveParticipant: _aio.UnaryUnaryMultiCallable[_participant_pb2.RemoveParticipantRequest, _meeting_pb2.Participant]  # type: ignore[assignment]
-    """Takes someone out of the meeting, and on request keeps them out of it for good. Hosts and co-hosts.
+    """Takes someone out of the meeting, and on request keeps them out of it for good. Repeatable. Hosts and co-hosts.
 
     Errors: NOT_FOUND (PARTICIPANT_NOT_FOUND), PERMISSION_DENIED (NOT_HOST).
     """
     SetParticipantRole: _aio.UnaryUnaryMultiCallable[_participant_pb2.SetParticipantRoleRequest, _meeting_pb2.Participant]  # type: ignore[assignment]
-    """Gives someone another role. A new host takes the old one's place, who becomes a co-host. Hosts.
+    """Gives someone another role, with what it gives. A new host takes the old one's place, who becomes a co-host. Hosts.
 
     Errors: NOT_FOUND (PARTICIPANT_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), FAILED_PRECONDITION (PARTICIPANT_GONE).
     """
     SetParticipantGrants: _aio.UnaryUnaryMultiCallable[_participant_pb2.SetParticipantGrantsRequest, _meeting_pb2.Participant]  # type: ignore[assignment]
-    """Grants and revokes what someone may do in the call, whatever their role gives. Hosts and co-hosts.
+    """Grants and revokes what someone may do in the call, whatever their role gives. Hosts and co-hosts; `administer`: hosts.
 
     Errors: NOT_FOUND (PARTICIPANT_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), FAILED_PRECONDITION (PARTICIPANT_GONE).
     """
@@ -164,14 +180,20 @@ class ParticipantServiceAsyncStub(ParticipantServiceStub):
     """
 
 class ParticipantServiceServicer:
-    """Runs a meeting: the lobby, roles, what may be sent, and consent. Changes take effect in the call within a second."""
+    """Runs a meeting: the lobby, roles, what may be sent, and consent. Changes take effect in the call within a second.
+
+    Nobody acts on who stands above them: co-hosts neither take hosts out nor change what they may do. When no host has been
+    there for a minute, a stand-in takes over: the co-host who is there longest, else whoever is there longest. A stand-in may
+    do what the host may, hands over only the standing in, and steps down when the host is back. Whoever comes back has the
+    role and the grants that they had, unless they were taken out.
+    """
 
     def GetParticipant(
         self,
         request: _participant_pb2.GetParticipantRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_meeting_pb2.Participant, _abc.Awaitable[_meeting_pb2.Participant]]:
-        """Reads a participant. Only those who joined the meeting may.
+        """Reads a participant. Only those who joined the meeting may; one's own, everyone.
 
         Errors: NOT_FOUND (MEETING_NOT_FOUND, PARTICIPANT_NOT_FOUND), PERMISSION_DENIED (NOT_PARTICIPANT).
         """
@@ -183,7 +205,9 @@ class ParticipantServiceServicer:
     ) -> _typing.Union[_abc.Iterator[_participant_pb2.WaitForAdmissionResponse], _abc.AsyncIterator[_participant_pb2.WaitForAdmissionResponse]]:
         """Waits in the lobby: says how things stand at once and then whenever they change, and ends with the decision.
 
-        Errors: NOT_FOUND (PARTICIPANT_NOT_FOUND), FAILED_PRECONDITION (MEETING_ENDED).
+        A stream that breaks off is opened again with the same name. Whose stream is away for a minute has left the lobby.
+
+        Errors: NOT_FOUND (PARTICIPANT_NOT_FOUND), FAILED_PRECONDITION (MEETING_ENDED, PARTICIPANT_GONE).
         """
 
     def AdmitParticipant(
@@ -193,8 +217,8 @@ class ParticipantServiceServicer:
     ) -> _typing.Union[_meeting_pb2.Participant, _abc.Awaitable[_meeting_pb2.Participant]]:
         """Lets someone in from the lobby. Repeatable. Hosts and co-hosts.
 
-        Errors: NOT_FOUND (PARTICIPANT_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), FAILED_PRECONDITION (PARTICIPANT_GONE),
-        RESOURCE_EXHAUSTED (MEETING_FULL).
+        Errors: NOT_FOUND (PARTICIPANT_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), FAILED_PRECONDITION (PARTICIPANT_GONE,
+        MEETING_ENDED), RESOURCE_EXHAUSTED (MEETING_FULL).
         """
 
     def AdmitAllParticipants(
@@ -204,7 +228,7 @@ class ParticipantServiceServicer:
     ) -> _typing.Union[_participant_pb2.AdmitAllParticipantsResponse, _abc.Awaitable[_participant_pb2.AdmitAllParticipantsResponse]]:
         """Lets in everyone who waits, in order, as far as there is room. Hosts and co-hosts.
 
-        Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST).
+        Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), FAILED_PRECONDITION (MEETING_ENDED).
         """
 
     def DenyParticipant(
@@ -212,7 +236,7 @@ class ParticipantServiceServicer:
         request: _participant_pb2.DenyParticipantRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_meeting_pb2.Participant, _abc.Awaitable[_meeting_pb2.Participant]]:
-        """Turns someone in the lobby away. Hosts and co-hosts.
+        """Turns someone in the lobby away. Repeatable. Hosts and co-hosts.
 
         Errors: NOT_FOUND (PARTICIPANT_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), FAILED_PRECONDITION (NOT_WAITING).
         """
@@ -222,7 +246,7 @@ class ParticipantServiceServicer:
         request: _participant_pb2.RemoveParticipantRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_meeting_pb2.Participant, _abc.Awaitable[_meeting_pb2.Participant]]:
-        """Takes someone out of the meeting, and on request keeps them out of it for good. Hosts and co-hosts.
+        """Takes someone out of the meeting, and on request keeps them out of it for good. Repeatable. Hosts and co-hosts.
 
         Errors: NOT_FOUND (PARTICIPANT_NOT_FOUND), PERMISSION_DENIED (NOT_HOST).
         """
@@ -232,7 +256,7 @@ class ParticipantServiceServicer:
         request: _participant_pb2.SetParticipantRoleRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_meeting_pb2.Participant, _abc.Awaitable[_meeting_pb2.Participant]]:
-        """Gives someone another role. A new host takes the old one's place, who becomes a co-host. Hosts.
+        """Gives someone another role, with what it gives. A new host takes the old one's place, who becomes a co-host. Hosts.
 
         Errors: NOT_FOUND (PARTICIPANT_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), FAILED_PRECONDITION (PARTICIPANT_GONE).
         """
@@ -242,7 +266,7 @@ class ParticipantServiceServicer:
         request: _participant_pb2.SetParticipantGrantsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_meeting_pb2.Participant, _abc.Awaitable[_meeting_pb2.Participant]]:
-        """Grants and revokes what someone may do in the call, whatever their role gives. Hosts and co-hosts.
+        """Grants and revokes what someone may do in the call, whatever their role gives. Hosts and co-hosts; `administer`: hosts.
 
         Errors: NOT_FOUND (PARTICIPANT_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), FAILED_PRECONDITION (PARTICIPANT_GONE).
         """

@@ -133,7 +133,7 @@ class PollChoice(_message.Message):
     """How many chose it; 0 while counts are not shown."""
     @_builtins.property
     def voters(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Who chose it, `meetings/{code}/participants/{id}`; empty in anonymous polls and for all but hosts."""
+        """Who chose it, `meetings/{code}/participants/{id}`; empty in anonymous polls and for all but hosts and co-hosts."""
 
     def __init__(
         self,

@@ -69,7 +69,7 @@ class PollServiceServicer:
     def CreatePoll(self, request, context):
         """Asks a question; it is open at once. Hosts, co-hosts and presenters.
 
-        Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_PRESENTER), FAILED_PRECONDITION (MEETING_ENDED),
+        Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_PRESENTER, NOT_PARTICIPANT), FAILED_PRECONDITION (MEETING_ENDED),
         RESOURCE_EXHAUSTED (TOO_MANY_POLLS).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -108,7 +108,7 @@ class PollServiceServicer:
         """Closes a poll, and shows the result to all. Repeatable. Hosts, co-hosts, presenters and whoever asked. The end of the
         meeting closes all that are open.
 
-        Errors: NOT_FOUND (POLL_NOT_FOUND), PERMISSION_DENIED (NOT_PRESENTER).
+        Errors: NOT_FOUND (POLL_NOT_FOUND), PERMISSION_DENIED (NOT_PARTICIPANT, NOT_PRESENTER).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -36,7 +36,7 @@ class PollServiceStub:
     CreatePoll: _grpc.UnaryUnaryMultiCallable[_poll_pb2.CreatePollRequest, _poll_pb2.Poll]
     """Asks a question; it is open at once. Hosts, co-hosts and presenters.
 
-    Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_PRESENTER), FAILED_PRECONDITION (MEETING_ENDED),
+    Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_PRESENTER, NOT_PARTICIPANT), FAILED_PRECONDITION (MEETING_ENDED),
     RESOURCE_EXHAUSTED (TOO_MANY_POLLS).
     """
     GetPoll: _grpc.UnaryUnaryMultiCallable[_poll_pb2.GetPollRequest, _poll_pb2.Poll]
@@ -59,7 +59,7 @@ class PollServiceStub:
     """Closes a poll, and shows the result to all. Repeatable. Hosts, co-hosts, presenters and whoever asked. The end of the
     meeting closes all that are open.
 
-    Errors: NOT_FOUND (POLL_NOT_FOUND), PERMISSION_DENIED (NOT_PRESENTER).
+    Errors: NOT_FOUND (POLL_NOT_FOUND), PERMISSION_DENIED (NOT_PARTICIPANT, NOT_PRESENTER).
     """
 
 @_typing.type_check_only
@@ -70,7 +70,7 @@ class PollServiceAsyncStub(PollServiceStub):
     CreatePoll: _aio.UnaryUnaryMultiCallable[_poll_pb2.CreatePollRequest, _poll_pb2.Poll]  # type: ignore[assignment]
     """Asks a question; it is open at once. Hosts, co-hosts and presenters.
 
-    Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_PRESENTER), FAILED_PRECONDITION (MEETING_ENDED),
+    Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_PRESENTER, NOT_PARTICIPANT), FAILED_PRECONDITION (MEETING_ENDED),
     RESOURCE_EXHAUSTED (TOO_MANY_POLLS).
     """
     GetPoll: _aio.UnaryUnaryMultiCallable[_poll_pb2.GetPollRequest, _poll_pb2.Poll]  # type: ignore[assignment]
@@ -93,7 +93,7 @@ class PollServiceAsyncStub(PollServiceStub):
     """Closes a poll, and shows the result to all. Repeatable. Hosts, co-hosts, presenters and whoever asked. The end of the
     meeting closes all that are open.
 
-    Errors: NOT_FOUND (POLL_NOT_FOUND), PERMISSION_DENIED (NOT_PRESENTER).
+    Errors: NOT_FOUND (POLL_NOT_FOUND), PERMISSION_DENIED (NOT_PARTICIPANT, NOT_PRESENTER).
     """
 
 class PollServiceServicer:
@@ -106,7 +106,7 @@ class PollServiceServicer:
     ) -> _typing.Union[_poll_pb2.Poll, _abc.Awaitable[_poll_pb2.Poll]]:
         """Asks a question; it is open at once. Hosts, co-hosts and presenters.
 
-        Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_PRESENTER), FAILED_PRECONDITION (MEETING_ENDED),
+        Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_PRESENTER, NOT_PARTICIPANT), FAILED_PRECONDITION (MEETING_ENDED),
         RESOURCE_EXHAUSTED (TOO_MANY_POLLS).
         """
 
@@ -149,7 +149,7 @@ class PollServiceServicer:
         """Closes a poll, and shows the result to all. Repeatable. Hosts, co-hosts, presenters and whoever asked. The end of the
         meeting closes all that are open.
 
-        Errors: NOT_FOUND (POLL_NOT_FOUND), PERMISSION_DENIED (NOT_PRESENTER).
+        Errors: NOT_FOUND (POLL_NOT_FOUND), PERMISSION_DENIED (NOT_PARTICIPANT, NOT_PRESENTER).
         """
 
 def add_PollServiceServicer_to_server(servicer: PollServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

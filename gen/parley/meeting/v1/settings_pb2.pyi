@@ -62,9 +62,9 @@ class _HostLeavePolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_HostL
     HOST_LEAVE_POLICY_UNSPECIFIED: _HostLeavePolicy.ValueType  # 0
     """Not set."""
     HOST_LEAVE_POLICY_HAND_OVER: _HostLeavePolicy.ValueType  # 1
-    """The co-host who joined first becomes the host; without one the meeting goes on, and the host may come back."""
+    """The co-host who is there longest stands in, else whoever is there longest, until the host is back."""
     HOST_LEAVE_POLICY_END: _HostLeavePolicy.ValueType  # 2
-    """The meeting ends for everyone."""
+    """The meeting ends for everyone, a minute after the host has left."""
 
 class HostLeavePolicy(_HostLeavePolicy, metaclass=_HostLeavePolicyEnumTypeWrapper):
     """What happens when the host leaves."""
@@ -72,9 +72,9 @@ class HostLeavePolicy(_HostLeavePolicy, metaclass=_HostLeavePolicyEnumTypeWrappe
 HOST_LEAVE_POLICY_UNSPECIFIED: HostLeavePolicy.ValueType  # 0
 """Not set."""
 HOST_LEAVE_POLICY_HAND_OVER: HostLeavePolicy.ValueType  # 1
-"""The co-host who joined first becomes the host; without one the meeting goes on, and the host may come back."""
+"""The co-host who is there longest stands in, else whoever is there longest, until the host is back."""
 HOST_LEAVE_POLICY_END: HostLeavePolicy.ValueType  # 2
-"""The meeting ends for everyone."""
+"""The meeting ends for everyone, a minute after the host has left."""
 Global___HostLeavePolicy: _TypeAlias = HostLeavePolicy  # noqa: Y015
 
 @_typing.final
@@ -114,7 +114,7 @@ class Settings(_message.Message):
     screen_sharing_allowed: _builtins.bool
     """Whether participants may show their screens; hosts and presenters always may. Default true."""
     host_leave_policy: Global___HostLeavePolicy.ValueType
-    """What happens when the host leaves. Default: a co-host takes over, else the meeting goes on without."""
+    """What happens when the host has been away for a minute. Default: somebody stands in, until the host is back."""
     chat_policy: Global___ChatPolicy.ValueType
     """Who may chat. Default: everyone, in public and in private."""
     captions: _builtins.bool

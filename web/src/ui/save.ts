@@ -1,4 +1,4 @@
-/** Files that the browser is given to keep. */
+/** Give a person a file to keep. */
 export function save(file: Blob, name: string): void {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(file);
