@@ -26,7 +26,8 @@ from tests.servers import open_folder
 PICTURE = b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
 )
-ZOE = {"email": "zoe@acme.example", "email_verified": True, "name": "Zoë"}
+ZOES_ADDRESS = "zoe@acme.example"
+ZOE = {"email": ZOES_ADDRESS, "email_verified": True, "name": "Zoë"}
 NEW_PASSWORD = "another horse"
 BAN = re.compile("^Ban: ")
 expect.set_options(timeout=30_000)
@@ -206,7 +207,7 @@ async def test_a_provider_signs_people_in_where_they_wanted_to_go(
     async with person(browser, "Zoë", strict.http) as zoe:
         await zoe.page.goto(f"{zoe.address}/account")
         await zoe.button("Continue with Acme").click()
-        await expect(card(zoe, "Profile").get_by_label("E-mail")).to_have_value(ZOE["email"])
+        await expect(card(zoe, "Profile").get_by_label("E-mail")).to_have_value(ZOES_ADDRESS)
         assert urlsplit(zoe.page.url).path == "/account"
         await zoe.button("Sign out").click()
         await zoe.page.goto(f"{zoe.address}/signed-in/acme?code=another's&state=another's")
