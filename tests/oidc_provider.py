@@ -1,6 +1,7 @@
-"""An OpenID Connect provider for tests, on Authlib's server: `python -m tests.oidc_provider PORT PEOPLE`.
+"""An OpenID Connect provider for tests, on Authlib's server: `python -m tests.oidc_provider PORT PEOPLE REDIRECT_URI`.
 
-PEOPLE is JSON: login → claims. Whoever is named by `login` in the authorization address has signed in. What a person's
+PEOPLE is JSON: login → claims. Whoever is named by `login` in the authorization address has signed in, or the first of
+them where nobody is named, as browsers come. What a person's
 claims have under `id_token` goes into their ID token in place of what would be right, and with `only_user_info` their
 address is told by UserInfo alone. It wants PKCE, and the one client's secret.
 """
@@ -37,8 +38,11 @@ REDIRECT_URI = "http://parley.test/signed-in/test"
 PATIENCE_SECONDS = 30
 
 
+@dataclass(frozen=True)
 class TheClient(ClientMixin):  # type: ignore[misc]  # Authlib has no types
-    """The one client."""
+    """The one client, and where people are sent back to, at whatever port."""
+
+    redirect_uri: str
 
     def get_client_id(self) -> str:
         return CLIENT_ID
@@ -47,7 +51,7 @@ class TheClient(ClientMixin):  # type: ignore[misc]  # Authlib has no types
         return scope
 
     def check_redirect_uri(self, redirect_uri: str) -> bool:
-        return redirect_uri == REDIRECT_URI
+        return _without_port(redirect_uri) == _without_port(self.redirect_uri)
 
     def check_client_secret(self, client_secret: str) -> bool:
         return client_secret == CLIENT_SECRET
@@ -164,13 +168,13 @@ def id_tokens(kept: Kept) -> Any:
     return OpenIDCode(require_nonce=True)
 
 
-def provider(people: dict[str, dict[str, Any]]) -> flask.Flask:
+def provider(people: dict[str, dict[str, Any]], redirect_uri: str) -> flask.Flask:
     app, kept = flask.Flask(__name__), Kept(people)
 
     def save_token(token: dict[str, Any], request: Any) -> None:
         kept.tokens[token["access_token"]] = request.user
 
-    server = AuthorizationServer(app, lambda _: TheClient(), save_token)
+    server = AuthorizationServer(app, lambda _: TheClient(redirect_uri), save_token)
     server.register_grant(code_grant(kept), [id_tokens(kept), CodeChallenge(required=True)])
 
     @app.get("/.well-known/openid-configuration")
@@ -189,7 +193,7 @@ def provider(people: dict[str, dict[str, Any]]) -> flask.Flask:
 
     @app.get("/authorize")
     def authorize() -> Any:
-        login = flask.request.args["login"]
+        login = flask.request.args.get("login", next(iter(people)))
         grant = server.get_consent_grant(end_user=login)
         return server.create_authorization_response(grant_user=login, grant=grant)
 
@@ -219,6 +223,7 @@ class RunningProvider:
     """A provider in a process of its own."""
 
     issuer: str
+    redirect_uri: str
 
     def sign_in(self, authorization_uri: str, login: str) -> tuple[str, str]:
         """Do what a browser does, as somebody who is signed in there: gives the code and the state that come back."""
@@ -226,7 +231,7 @@ class RunningProvider:
         answer = httpx.get(authorization_uri, params=_with(authorization_uri, login=login))
         assert answer.status_code == 302, answer.text
         where = urlsplit(answer.headers["location"])
-        assert where._replace(query="").geturl() == REDIRECT_URI
+        assert where._replace(query="").geturl() == self.redirect_uri
         came = parse_qs(where.query)
         return came["code"][0], came["state"][0]
 
@@ -234,15 +239,23 @@ class RunningProvider:
         assert httpx.post(f"{self.issuer}/rotate").status_code == 200
 
 
+def _without_port(uri: str) -> tuple[str, str | None, str]:
+    parts = urlsplit(uri)
+    return parts.scheme, parts.hostname, parts.path
+
+
 def _with(uri: str, **more: str) -> dict[str, str]:
     return {name: values[0] for name, values in parse_qs(urlsplit(uri).query).items()} | more
 
 
 @contextmanager
-def provider_running(people: Mapping[str, Mapping[str, Any]]) -> Iterator[RunningProvider]:
+def provider_running(
+    people: Mapping[str, Mapping[str, Any]], redirect_uri: str = REDIRECT_URI
+) -> Iterator[RunningProvider]:
     """Run a provider until the block ends."""
     port = free_port()
-    command = [sys.executable, "-m", "tests.oidc_provider", str(port), json.dumps(people)]
+    arguments = [str(port), json.dumps(people), redirect_uri]
+    command = [sys.executable, "-m", "tests.oidc_provider", *arguments]
     root = Path(__file__).resolve().parent.parent
     with subprocess.Popen(
         command, cwd=root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -250,7 +263,7 @@ def provider_running(people: Mapping[str, Mapping[str, Any]]) -> Iterator[Runnin
         try:
             issuer = f"http://127.0.0.1:{port}"
             _await(process, f"{issuer}/jwks")
-            yield RunningProvider(issuer)
+            yield RunningProvider(issuer, redirect_uri)
         finally:
             process.kill()
 
@@ -269,4 +282,5 @@ def _await(process: subprocess.Popen[bytes], uri: str) -> None:
 
 
 if __name__ == "__main__":
-    make_server("127.0.0.1", int(sys.argv[1]), provider(json.loads(sys.argv[2]))).serve_forever()
+    app = provider(json.loads(sys.argv[2]), sys.argv[3])
+    make_server("127.0.0.1", int(sys.argv[1]), app).serve_forever()

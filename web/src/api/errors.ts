@@ -6,6 +6,14 @@ import { ErrorInfoSchema, RetryInfoSchema } from "../gen/google/rpc/error_detail
 /** Something that the app itself has to tell, in the words of its dictionaries. */
 export class Complaint extends Error {}
 
+/** What the server says of a password or a code in the request, not of the token that the request came with. */
+const ABOUT_THE_REQUEST = ["WRONG_CREDENTIALS", "WRONG_CODE"];
+
+/** Whether the token was refused, so that another may help. */
+export function isOfTheToken(error: unknown): boolean {
+  return ConnectError.from(error).code === Code.Unauthenticated && !ABOUT_THE_REQUEST.includes(reasonOf(error));
+}
+
 export function reasonOf(error: unknown): string {
   const connect = ConnectError.from(error);
   const info = connect.findDetails(ErrorInfoSchema)[0];

@@ -1,5 +1,6 @@
 import { Code, ConnectError, createRouterTransport } from "@connectrpc/connect";
 import { beforeEach, expect, test, vi } from "vitest";
+import { SignInService } from "../gen/parley/user/v1/sign_in_pb";
 import { AuthService } from "../gen/parley/user/v1/user_pb";
 import { Session } from "./session";
 
@@ -22,6 +23,10 @@ function server(refresh: (token: string) => string) {
         refreshToken: refresh(refreshToken),
         expiresIn: 900,
       }),
+      register: () => ({ user: { name: "users/new" } }),
+    });
+    service(SignInService, {
+      createGuestSession: ({ displayName }) => ({ user: { displayName }, accessToken: "of a guest", expiresIn: 900 }),
     });
   });
 }
@@ -61,4 +66,21 @@ test("a server that is away ends nothing", async () => {
   );
   await expect(session.refresh()).rejects.toThrow("starting");
   expect(session.mayBeSignedIn).toBe(true);
+});
+
+test("who has to prove an address first is not signed in yet", async () => {
+  stored.clear();
+  const session = new Session(server((token) => token));
+  expect(await session.register("ann", "ann@example.org", "correct horse", "Ann")).toBe(false);
+  expect(session.user()).toBeUndefined();
+  expect(session.mayBeSignedIn).toBe(false);
+});
+
+test("a guest's token is never traded, and leaves alone who has signed in in another tab", async () => {
+  const session = new Session(server(() => "second"));
+  await session.beGuest("meetings/abc-defg-hij", "Gus");
+  expect(await session.accessToken()).toBe("of a guest");
+  expect(await session.refresh()).toBe(false);
+  expect(session.user()).toBeUndefined();
+  expect(stored.get("parley.refresh_token")).toBe("first");
 });

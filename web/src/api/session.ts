@@ -1,9 +1,10 @@
 /**
  * Who is signed in. The access token lives in memory only; the refresh token in localStorage, so that a reload or a
  * second tab stays signed in (it works once, and the server ends the session of one that is used twice). Refreshing is
- * done by one tab at a time, under a Web Lock.
+ * done by one tab at a time, under a Web Lock. Guests have an access token alone: theirs ends with the page.
  */
 import { Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
+import { SignInService } from "../gen/parley/user/v1/sign_in_pb";
 import { AuthService, type User } from "../gen/parley/user/v1/user_pb";
 
 const STORED = "parley.refresh_token";
@@ -22,10 +23,13 @@ export class Session {
   #expires = 0;
   #refreshing: Promise<boolean> | undefined;
   readonly #listeners = new Set<() => void>();
+  #isGuest = false;
   readonly #auth;
+  readonly #signIns;
 
   constructor(transport: Transport) {
     this.#auth = createClient(AuthService, transport);
+    this.#signIns = createClient(SignInService, transport);
   }
 
   readonly subscribe = (listener: () => void): (() => void) => {
@@ -38,20 +42,34 @@ export class Session {
     return localStorage.getItem(STORED) !== null;
   }
 
-  async register(username: string, email: string, password: string, displayName: string): Promise<void> {
+  /** Make an account, and sign in to it. False when its e-mail address is to be proven first, by a link that was sent. */
+  async register(username: string, email: string, password: string, displayName: string): Promise<boolean> {
     const done = await this.#auth.register({ username, email, password, displayName });
-    this.#keep(done);
-    this.setUser(done.user);
+    if (done.refreshToken === "") return false;
+    this.#begin(done);
+    return true;
   }
 
-  async login(usernameOrEmail: string, password: string): Promise<void> {
-    const done = await this.#auth.login({ usernameOrEmail, password });
-    this.#keep(done);
-    this.setUser(done.user);
+  /** `oneTimeCode` is for accounts with a second factor, which are asked for it (CODE_REQUIRED). */
+  async login(usernameOrEmail: string, password: string, oneTimeCode = ""): Promise<void> {
+    this.#begin(await this.#auth.login({ usernameOrEmail, password, oneTimeCode }));
+  }
+
+  /** Sign in with what an identity provider has sent back. */
+  async complete(name: string, code: string, state: string): Promise<void> {
+    this.#begin(await this.#signIns.completeSignIn({ name, code, state }));
+  }
+
+  /** Be a guest of one meeting, `meetings/{code}`. */
+  async beGuest(meeting: string, displayName: string): Promise<void> {
+    const { user, accessToken, expiresIn } = await this.#signIns.createGuestSession({ meeting, displayName });
+    this.#isGuest = true;
+    this.#hold(accessToken, expiresIn);
+    this.setUser(user);
   }
 
   async logout(): Promise<void> {
-    const refreshToken = localStorage.getItem(STORED);
+    const refreshToken = this.#isGuest ? null : localStorage.getItem(STORED);
     this.forget();
     if (refreshToken !== null) await this.#auth.logout({ refreshToken });
   }
@@ -74,13 +92,17 @@ export class Session {
   }
 
   forget(): void {
-    localStorage.removeItem(STORED);
-    this.#access = "";
-    this.#expires = 0;
+    if (!this.#isGuest) localStorage.removeItem(STORED);
+    this.#isGuest = false;
+    this.#hold("", 0);
     this.setUser(undefined);
   }
 
   async #refresh(): Promise<boolean> {
+    if (this.#isGuest) {
+      this.forget();
+      return false;
+    }
     const refreshToken = localStorage.getItem(STORED);
     try {
       if (refreshToken !== null) this.#keep(await this.#auth.refresh({ refreshToken }));
@@ -92,10 +114,20 @@ export class Session {
     return this.mayBeSignedIn;
   }
 
+  #begin(done: Tokens & { readonly user?: User }): void {
+    this.#isGuest = false;
+    this.#keep(done);
+    this.setUser(done.user);
+  }
+
   #keep({ accessToken, refreshToken, expiresIn }: Tokens): void {
+    this.#hold(accessToken, expiresIn);
+    localStorage.setItem(STORED, refreshToken);
+  }
+
+  #hold(accessToken: string, expiresIn: number): void {
     this.#access = accessToken;
     this.#expires = Date.now() + expiresIn * 1000;
-    localStorage.setItem(STORED, refreshToken);
   }
 }
 

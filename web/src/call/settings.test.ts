@@ -6,6 +6,7 @@ const BEFORE = { name: "meetings/m/settings", etag: "7" };
 
 test("a form means what is ticked, for the version it was made from", () => {
   const settings = settingsOf(BEFORE, {
+    guests: "on",
     captions: "on",
     transcript: "on",
     days: "7",
@@ -16,6 +17,7 @@ test("a form means what is ticked, for the version it was made from", () => {
   });
   expect(settings).toMatchObject({
     ...BEFORE,
+    guestsAllowed: true,
     captions: true,
     transcript: true,
     summary: false,

@@ -8,6 +8,7 @@ const DEFAULT_DAYS = 30;
 export const TRANSLATE = "translate.";
 /** The fields that the form has, as parley.meeting.v1.Settings names them. */
 export const PATHS = [
+  "guests_allowed",
   "captions",
   "transcript",
   "transcript_retention",
@@ -24,6 +25,7 @@ export function settingsOf({ name, etag }: Pick<Settings, "name" | "etag">, valu
   return {
     name,
     etag,
+    guestsAllowed: values.guests !== undefined,
     captions,
     transcript: captions && values.transcript !== undefined,
     transcriptRetention: durationFromMs(Number(values.days ?? 0) * DAY_MS),

@@ -1,4 +1,7 @@
+import { account } from "./account.en";
+
 export const en = {
+  ...account,
   appName: "Parley",
   tagline: "Meetings on your own server",
   language: "中文",
@@ -423,7 +426,7 @@ export const en = {
   "error.UNKNOWN": "The server can't be reached. Check your connection.",
   "error.UNAUTHENTICATED": "You are signed out. Sign in again.",
   "error.RESOURCEEXHAUSTED": "The server has too much to do. Try again in a moment.",
-  "error.TOO_MANY_SIGN_INS": "Too many people are signing in. Try again in a moment.",
+  "error.TOO_MANY_SIGN_INS": "Too many tries. Wait a while, then try again.",
   "error.ROOM_FULL": "The meeting is full.",
   "error.NODE_FULL": "The server carries as many calls as it can just now.",
   "error.RATE_LIMITED": "That was too fast. Try again in a moment.",

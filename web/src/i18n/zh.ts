@@ -1,6 +1,8 @@
+import { account } from "./account.zh";
 import type { Texts } from "./en";
 
 export const zh: Texts = {
+  ...account,
   appName: "Parley",
   tagline: "在自己的服务器上开会",
   language: "English",
@@ -416,7 +418,7 @@ export const zh: Texts = {
   "error.UNKNOWN": "无法连接服务器，请检查网络。",
   "error.UNAUTHENTICATED": "登录已失效，请重新登录。",
   "error.RESOURCEEXHAUSTED": "服务器繁忙，请稍后重试。",
-  "error.TOO_MANY_SIGN_INS": "登录人数过多，请稍后重试。",
+  "error.TOO_MANY_SIGN_INS": "尝试次数过多，请稍后再试。",
   "error.ROOM_FULL": "会议人数已满。",
   "error.NODE_FULL": "服务器目前通话已满。",
   "error.RATE_LIMITED": "操作过快，请稍后重试。",

@@ -2,13 +2,29 @@
 import { useEffect, useState, useSyncExternalStore } from "react";
 import { restore, session } from "../api/client";
 import { parseCode } from "../call/code";
+import { Role, type User } from "../gen/parley/user/v1/user_pb";
 import { useI18n } from "../i18n";
+import { AccountPage } from "./account";
+import { AdminPage } from "./admin";
 import { HomePage } from "./home";
+import { ForgotPasswordPage, ResetPasswordPage, VerifyEmailPage } from "./mailed";
 import { MeetingPage } from "./meeting";
 import { go, usePath } from "./navigation";
 import { Problem } from "./parts";
 import { RecordPage } from "./record";
+import { SignedInPage } from "./signedin";
 import { SignInPage } from "./signin";
+
+const SIGNED_IN = "/signed-in/";
+
+/** Pages for everybody, signed in or not. */
+function openPage(path: string) {
+  if (path === "/forgot-password") return <ForgotPasswordPage />;
+  if (path === "/reset-password") return <ResetPasswordPage />;
+  if (path === "/verify-email") return <VerifyEmailPage />;
+  if (path.startsWith(SIGNED_IN)) return <SignedInPage id={path.slice(SIGNED_IN.length)} />;
+  return undefined;
+}
 
 export function App() {
   const { t, explain, toggle } = useI18n();
@@ -28,6 +44,8 @@ export function App() {
   const code = path.startsWith("/m/") || path.startsWith("/r/") ? parseCode(path) : undefined;
   const signOut = () => session.logout().catch(() => undefined);
   const page = () => {
+    const open = openPage(path);
+    if (open !== undefined) return open;
     if (failure === undefined) return <p className="center">{t("loading")}</p>;
     if (user === undefined && failure !== null)
       return (
@@ -38,9 +56,12 @@ export function App() {
           </button>
         </section>
       );
-    if (user === undefined) return <SignInPage />;
+    if (user === undefined) return <SignInPage meeting={path.startsWith("/m/") && code !== undefined ? `meetings/${code}` : undefined} />;
     if (code !== undefined && path.startsWith("/r/")) return <RecordPage key={code} code={code} user={user} />;
     if (code !== undefined) return <MeetingPage key={code} code={code} user={user} />;
+    if (user.role === Role.GUEST) return <p className="center">{t("error.NOT_FOR_GUESTS")}</p>;
+    if (path === "/account") return <AccountPage user={user} />;
+    if (path === "/admin" || path === "/admin/audit") return <AdminPage user={user} path={path} />;
     if (path !== "/") return <p className="center">{t("pageNotFound")}</p>;
     return <HomePage user={user} />;
   };
@@ -62,14 +83,33 @@ export function App() {
           <button type="button" className="quiet" onClick={toggle}>
             {t("language")}
           </button>
-          {user !== undefined && (
-            <button type="button" className="quiet sign-out" onClick={signOut}>
-              {t("signOut")}
-            </button>
-          )}
+          {user !== undefined && <OwnPages user={user} signOut={signOut} />}
         </nav>
       </header>
       <main>{page()}</main>
+    </>
+  );
+}
+
+/** The ways to one's own pages, and out; none of them is there during a call. */
+function OwnPages({ user, signOut }: { user: User; signOut: () => Promise<void> }) {
+  const { t } = useI18n();
+  const pages = [
+    { path: "/account", text: t("account"), isFor: user.role !== Role.GUEST },
+    { path: "/admin", text: t("administration"), isFor: user.role === Role.ADMIN },
+  ];
+  return (
+    <>
+      {pages
+        .filter(({ isFor }) => isFor)
+        .map(({ path, text }) => (
+          <button key={path} type="button" className="quiet outside-calls" onClick={() => go(path)}>
+            {text}
+          </button>
+        ))}
+      <button type="button" className="quiet outside-calls" onClick={signOut}>
+        {t("signOut")}
+      </button>
     </>
   );
 }

@@ -17,6 +17,8 @@ interface FieldProps {
   minLength?: number;
   maxLength?: number;
   placeholder?: string;
+  /** For pages that ask for one thing. */
+  autoFocus?: boolean;
 }
 
 export function Field({ label, hint, value, ...input }: FieldProps) {
@@ -26,6 +28,23 @@ export function Field({ label, hint, value, ...input }: FieldProps) {
       <input {...input} title={hint} defaultValue={value} spellCheck={false} />
       {hint !== undefined && <small>{hint}</small>}
     </label>
+  );
+}
+
+/** A password that somebody makes up. */
+export function NewPassword({ label, name }: { label: string; name: string }) {
+  const { t } = useI18n();
+  return (
+    <Field
+      label={label}
+      name={name}
+      type="password"
+      autoComplete="new-password"
+      hint={t("passwordHint")}
+      required
+      minLength={8}
+      maxLength={128}
+    />
   );
 }
 
@@ -55,11 +74,14 @@ export function Checkbox({ label, hint, ...input }: CheckboxProps) {
 export function Form({
   submit,
   action,
+  danger = false,
   children,
 }: {
   submit: (values: Record<string, string>) => Promise<void>;
   action: string;
-  children: ReactNode;
+  /** Whether what it does can't be undone. */
+  danger?: boolean;
+  children?: ReactNode;
 }) {
   const { explain } = useI18n();
   const [error, setError] = useState("");
@@ -81,11 +103,16 @@ export function Form({
     <form onSubmit={onSubmit}>
       {children}
       <Problem text={error} />
-      <button className="primary" disabled={busy}>
+      <button className={danger ? "primary danger" : "primary"} disabled={busy}>
         {action}
       </button>
     </form>
   );
+}
+
+/** Where the focus goes when a part of a page gives way to another: `ref={takesFocus}` and `tabIndex={-1}`. */
+export function takesFocus(element: HTMLElement | null): void {
+  element?.focus();
 }
 
 export function Problem({ text }: { text: string }) {

@@ -82,6 +82,7 @@ function MeetingSettings({ settings, changed }: { settings: Settings; changed: (
   if (isEncrypted) return <p>{t("error.MEETING_ENCRYPTED")}</p>;
   return (
     <Form submit={save} action={t("save")}>
+      <Checkbox name="guests" label={t("setGuests")} hint={t("setGuestsHint")} defaultChecked={settings.guestsAllowed} />
       <Checkbox
         name="captions"
         label={t("setCaptions")}

@@ -7,6 +7,7 @@ import type { Participant } from "../gen/parley/meeting/v1/meeting_pb";
 import { useI18n } from "../i18n";
 import { Icon } from "./icons";
 import { Playing } from "./parts";
+import { usePictureOf } from "./picture";
 import { Bars } from "./quality";
 import { useWish } from "./wish";
 
@@ -108,8 +109,10 @@ function Pictures({ item, state, own, hidden }: Pick<TileProps, "item" | "state"
   return pictures.map(({ id, track }) => <Playing key={id} track={track} />);
 }
 
-/** The first letter of a name, for want of a picture; under one it is not seen. */
+/** Somebody's picture, or the first letter of their name; under what their camera sees it is not seen. */
 function Face({ participant }: { participant: Participant }) {
+  const picture = usePictureOf(participant.user);
+  if (picture !== "") return <img className="initial" src={picture} alt="" />;
   return (
     <span className={`initial hue-${hueOf(participant.name)}`} aria-hidden="true">
       {Array.from(participant.displayName)[0]?.toUpperCase()}
