@@ -90,6 +90,7 @@ class ServicePrincipal:
 Principal = UserPrincipal | ServicePrincipal
 
 _principal: ContextVar[Principal | None] = ContextVar("principal", default=None)
+_ended: ContextVar[Container[str]] = ContextVar("ended", default=frozenset())
 
 
 def principal() -> Principal:
@@ -114,6 +115,12 @@ def user_principal() -> UserPrincipal:
 def set_principal(caller: Principal | None) -> None:
     """Say who is calling, for the rest of this context (the chassis does, per call; tests may)."""
     _principal.set(caller)
+
+
+def check_session() -> None:
+    """See that the caller's session has not ended while the call goes on: for streams. Raises SessionEnded."""
+    if user_principal().session_id in _ended.get():
+        raise SessionEnded
 
 
 class TokenVerifier:
@@ -269,10 +276,11 @@ class UserTokenVerifier:
         self._verifier = TokenVerifier(USER_ISSUER, USER_AUDIENCE)
 
     async def verify(self, token: str) -> UserPrincipal:
-        """Verify an access token.
+        """Verify an access token, for the call that is being served: `check_session` looks where this has looked.
 
         Raises TokenInvalid, TokenExpired, SessionEnded, or Unavailable when the keys can't be had.
         """
+        _ended.set(self._ended)
         claims = self._verifier.remembered(token)
         if claims is None:
             if key_id(token) not in self._keys:
@@ -317,6 +325,7 @@ __all__ = [
     "UserPrincipal",
     "UserTokenVerifier",
     "caller_name",
+    "check_session",
     "key_id",
     "parse_jwks",
     "principal",

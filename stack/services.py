@@ -104,7 +104,7 @@ class Services:
             values["PARLEY_RELAY_ADVERTISE"] = OWN_LOOPBACK.get(host, host)
             values["PARLEY_PROBE_SECRET"] = self.secrets.password("probe")
             values["PARLEY_LAST_N"] = str(self.settings.media.last_n)
-        own = {"user": self._accounts, "meeting": self._turn, "library": self._objects}
+        own = {"user": self._accounts, "meeting": self._meetings, "library": self._objects}
         if service in own:
             values |= own[service]()
         if service in WITH_EMOTIONS:
@@ -140,11 +140,16 @@ class Services:
         ]
         return {"PARLEY_IDENTITY_PROVIDERS": json.dumps(providers)} if providers else {}
 
-    def _turn(self) -> dict[str, str]:
-        turn = self.settings.turn
+    def _meetings(self) -> dict[str, str]:
+        turn, webhooks = self.settings.turn, self.settings.webhooks
+        values = {
+            "PARLEY_WEBHOOK_PRIVATE": str(webhooks.private_addresses).lower(),
+            "PARLEY_WEBHOOK_HTTP": str(webhooks.http).lower(),
+        }
         if not turn.urls:
-            return {}
+            return values
         return {
+            **values,
             "PARLEY_TURN_URLS": ",".join(turn.urls),
             "PARLEY_TURN_SECRET": turn.secret,
             "PARLEY_TURN_SECONDS": str(turn.lifetime),

@@ -220,6 +220,14 @@ class Accounts:
 
 
 @dataclass(frozen=True, slots=True)
+class Webhooks:
+    """Whether events are posted to addresses of private networks and this machine, too, and whether to http ones."""
+
+    private_addresses: bool = False
+    http: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Mail:
     """The SMTP server that takes our mail; without one it lies in `outbox/` of the state folder.
 
@@ -273,6 +281,7 @@ class Settings:
     media: Media = field(default_factory=Media)
     ai: Ai = field(default_factory=Ai)
     accounts: Accounts = field(default_factory=Accounts)
+    webhooks: Webhooks = field(default_factory=Webhooks)
     mail: Mail = field(default_factory=Mail)
     identity_providers: Mapping[str, IdentityProvider] = field(default_factory=dict)
     """By their ids, in the order in which their buttons stand."""
@@ -350,5 +359,6 @@ __all__ = [
     "Settings",
     "Tls",
     "Turn",
+    "Webhooks",
     "load",
 ]

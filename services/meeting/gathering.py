@@ -28,6 +28,7 @@ from services.meeting.domain import (
     ParticipantState,
 )
 from services.meeting.grants import Grants
+from services.meeting.happenings import Happening, happenings
 from services.meeting.lobby import (
     MAX_WAITING,
     WAITING_LEASE,
@@ -237,6 +238,10 @@ class Gathering:
         """Tell whether hosts are to be told anew who waits: others wait, or other hosts are there."""
         before, after = self._lobby(self._before), self._lobby(self.people)
         return before != after and bool(before[0] or after[0])
+
+    def happenings(self) -> list[Happening]:
+        """List what has happened that programs are told of."""
+        return happenings(self._meeting_before, self.meeting, self._before, self.people)
 
     def changed(self) -> Iterator[tuple[Participant, bool]]:
         """List who has changed, each with whether signaling and media are to be told: of roles, grants and removals."""

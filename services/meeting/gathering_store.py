@@ -24,10 +24,12 @@ from services.meeting.domain import (
     ParticipantRole,
     ParticipantState,
 )
+from services.meeting.event_record import record
 from services.meeting.gathering import HOST_AWAY, Gathering, runs
 from services.meeting.lobby import WAITING_LEASE, Caller
 from services.meeting.store import MeetingTransaction, Store
 from services.meeting.tables import BanRow, MeetingRow, ParticipantRow, to_participant
+from services.meeting.transcript_news import put_due
 
 LOBBY_CHANNEL = "meeting_lobby"
 TELLINGS = 2
@@ -214,6 +216,9 @@ class GatheringStore:
             if is_told:
                 row.tell_count, row.tell_time, is_news = TELLINGS, gathering.now, True
         await _ban(transaction, gathering)
+        await record(transaction.session, gathering.meeting, gathering.happenings(), gathering.now)
+        if is_ending(gathering.meeting, before):
+            await put_due(transaction.session, gathering.meeting)
         if gathering.is_lobby_changed or gathering.meeting.is_over:
             notify = func.pg_notify(LOBBY_CHANNEL, gathering.meeting.code)
             await transaction.session.execute(select(notify))

@@ -17,8 +17,10 @@ from parley.meeting.v1 import (
     report_pb2_grpc,
     settings_pb2_grpc,
     transcript_pb2_grpc,
+    webhook_pb2_grpc,
 )
 
+from chassis import seals
 from chassis.auth import ServiceIdentity
 from chassis.clock import Clock
 from chassis.db import Database
@@ -28,7 +30,11 @@ from services.meeting.caption_servicer import CaptionServicer
 from services.meeting.chat_servicer import ChatServicer, SharingServicer
 from services.meeting.chat_store import ChatStore
 from services.meeting.config import Config
+from services.meeting.courier import Courier
+from services.meeting.delivery_store import DeliveryStore
 from services.meeting.desk import Desk
+from services.meeting.event_log import EventLog
+from services.meeting.event_watch import EventWatch
 from services.meeting.gathering_store import GatheringStore
 from services.meeting.herald import Herald
 from services.meeting.lobby_watch import LobbyWatch
@@ -40,6 +46,7 @@ from services.meeting.participant_servicer import ParticipantServicer
 from services.meeting.peers import Peers
 from services.meeting.poll_servicer import PollServicer
 from services.meeting.poll_store import PollStore
+from services.meeting.posting import Poster
 from services.meeting.presence_servicer import PresenceServicer
 from services.meeting.recap import Recaps
 from services.meeting.report_servicer import ReportServicer
@@ -52,10 +59,16 @@ from services.meeting.store import Store
 from services.meeting.summary_store import SummaryStore
 from services.meeting.telling import Telling
 from services.meeting.tickets import Tickets
+from services.meeting.transcript_news import TranscriptNews
 from services.meeting.transcript_servicer import TranscriptServicer
 from services.meeting.transcript_store import TranscriptStore
 from services.meeting.turn import Turn
 from services.meeting.vestibule import Vestibule
+from services.meeting.webhook import Policy
+from services.meeting.webhook_servicer import WebhookServicer
+from services.meeting.webhook_store import WebhookStore
+
+SEALED = "webhook secrets"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +111,12 @@ def put_together(
     chats, polls = ChatStore(database), PollStore(database)
     notes, scribe = NotesStore(database), Scribe()
     herald = Herald(RoomEvents(database), peers, clock)
+    events, policy = EventLog(database), Policy(config.webhook_private, config.webhook_http)
+    seal = seals.seal(config.service_key, SEALED)
+    poll, deliveries = config.event_poll_seconds, DeliveryStore(database)
+    courier = Courier(events, deliveries, Poster(policy), seal, clock, poll)
+    event_watch = EventWatch(events, poll)
+    webhooks = WebhookServicer(store, WebhookStore(database, seal), event_watch, policy, clock)
     servicers = {
         chat_pb2_grpc.add_ChatServiceServicer_to_server: ChatServicer(
             store, chats, herald, peers, clock
@@ -116,6 +135,7 @@ def put_together(
         participant_pb2_grpc.add_ParticipantServiceServicer_to_server: participants,
         transcript_pb2_grpc.add_CaptionServiceServicer_to_server: captions,
         transcript_pb2_grpc.add_TranscriptServiceServicer_to_server: records,
+        webhook_pb2_grpc.add_WebhookServiceServicer_to_server: webhooks,
     }
     retention = Retention(transcripts, chats, polls, clock)
     background = (
@@ -127,6 +147,9 @@ def put_together(
         desk.run,
         herald.run,
         scribe.run,
+        TranscriptNews(database, clock, poll).run,
+        courier.run,
+        event_watch.run,
     )
     return Parts(servicers, background)
 
@@ -137,4 +160,4 @@ def _turn(config: Config) -> Turn | None:
     return Turn(config.turn_urls, config.turn_secret, timedelta(seconds=config.turn_seconds))
 
 
-__all__ = ["Parts", "put_together"]
+__all__ = ["SEALED", "Parts", "put_together"]

@@ -37,6 +37,8 @@ from services.meeting.domain import (
     ParticipantNotFound,
     ParticipantState,
 )
+from services.meeting.event_record import forget, record
+from services.meeting.happenings import Happening, Kind
 from services.meeting.meeting_filter import MeetingFilter
 from services.meeting.permissions import check, present
 from services.meeting.roles import Standing, standing
@@ -144,6 +146,7 @@ class MeetingTransaction:
 
     async def delete_meeting(self) -> None:
         """Delete the meeting, with all that is kept of it."""
+        await forget(self.session, self.meeting.id)
         await self.session.delete(self._row)
 
     async def request_summary(self, now: datetime, due: datetime) -> None:
@@ -183,6 +186,7 @@ class Store:
                 )
             added = await session.execute(statement.returning(MeetingRow.id))
             if added.scalar_one_or_none() is not None:
+                await record(session, meeting, [Happening(Kind.CREATED)], meeting.create_time)
                 return meeting
             where = (MeetingRow.host_id == meeting.host_id) & (MeetingRow.request_id == request_id)
             return to_meeting((await session.execute(select(MeetingRow).where(where))).scalar_one())

@@ -14,6 +14,8 @@ from sqlalchemy.dialects.postgresql import insert
 
 from chassis.db import Database
 from services.meeting.domain import Meeting, MeetingState, ParticipantState, SummaryNotFound
+from services.meeting.event_record import record
+from services.meeting.happenings import Happening, Kind
 from services.meeting.summary import ABANDONED, PATIENCE, Summary, summary_of
 from services.meeting.tables import (
     MeetingRow,
@@ -55,13 +57,18 @@ class SummaryStore:
         made = {"content": summary.stored(), "create_time": now}
         new = {"meeting_id": meeting.id, "request_time": now, "attempts": 0}
         statement = insert(SummaryRow).values({**new, **made})
+        locked = select(MeetingRow).where(MeetingRow.id == meeting.id).with_for_update()
         async with self._database.begin() as session:
+            if (its := (await session.execute(locked)).scalar_one_or_none()) is None:
+                return False
             row = await locked_transcript(session, meeting.id, now)
             if row.delete_time != made_of.delete_time:
                 return False
             await session.execute(
                 statement.on_conflict_do_update(index_elements=["meeting_id"], set_=made)
             )
+            told = Happening(Kind.SUMMARY_READY, subject=f"{meeting.name}/summary")
+            await record(session, to_meeting(its), [told], now)
             return True
 
     async def claim(self, now: datetime) -> Claim | None:

@@ -13,7 +13,14 @@ from uuid import UUID
 import grpc
 from google.protobuf.message import Message
 from parley.media.v1 import library_pb2, library_pb2_grpc
-from parley.meeting.v1 import meeting_pb2, meeting_pb2_grpc, settings_pb2, settings_pb2_grpc
+from parley.meeting.v1 import (
+    meeting_pb2,
+    meeting_pb2_grpc,
+    settings_pb2,
+    settings_pb2_grpc,
+    webhook_pb2,
+    webhook_pb2_grpc,
+)
 
 from chassis import scopes
 from chassis.channels import relayed
@@ -33,6 +40,7 @@ class Neighbours:
     def __init__(self, mesh: grpc.aio.Channel, tokens: AccessTokens, clock: Clock) -> None:
         self._meetings = meeting_pb2_grpc.MeetingServiceStub(mesh)
         self._settings = settings_pb2_grpc.SettingsServiceStub(mesh)
+        self._webhooks = webhook_pb2_grpc.WebhookServiceStub(mesh)
         self._library = library_pb2_grpc.LibraryServiceStub(mesh)
         self._tokens = tokens
         self._clock = clock
@@ -86,11 +94,12 @@ class Neighbours:
             await _gone(self._meetings.LeaveMeeting, request, credentials)
 
     async def forget(self, user_id: UUID) -> None:
-        """Delete a user's files and the meetings that they host."""
+        """Delete a user's files, their webhooks, and the meetings that they host."""
         for media in [each async for each in self.media(user_id)]:
             deletion = library_pb2.DeleteMediaRequest(name=media.name)
             credentials = self._credentials(user_id, scopes.MEDIA_WRITE)
             await _gone(self._library.DeleteMedia, deletion, credentials)
+        await self._forget_webhooks(user_id)
         hosted = [each async for each in self.meetings(user_id) if each.host == f"users/{user_id}"]
         for meeting in hosted:
             credentials = self._credentials(user_id, scopes.MEETINGS_WRITE)
@@ -98,6 +107,14 @@ class Neighbours:
             await _gone(self._meetings.EndMeeting, end, credentials)
             delete = meeting_pb2.DeleteMeetingRequest(name=meeting.name)
             await _gone(self._meetings.DeleteMeeting, delete, credentials)
+
+    async def _forget_webhooks(self, user_id: UUID) -> None:
+        request = webhook_pb2.ListWebhooksRequest(page_size=PAGE_SIZE)  # nobody has more
+        credentials = self._credentials(user_id, scopes.EVENTS)
+        found = await _answer(self._webhooks.ListWebhooks, request, credentials)
+        for webhook in found.webhooks:
+            deletion = webhook_pb2.DeleteWebhookRequest(name=webhook.name)
+            await _gone(self._webhooks.DeleteWebhook, deletion, credentials)
 
     def _credentials(self, user_id: UUID, *allowed: str) -> Metadata:
         claims = {

@@ -15,7 +15,7 @@ import jwt
 import pytest
 from google.api.httpbody_pb2 import HttpBody
 from parley.media.v1 import library_pb2, library_pb2_grpc
-from parley.meeting.v1 import meeting_pb2, meeting_pb2_grpc
+from parley.meeting.v1 import meeting_pb2, meeting_pb2_grpc, webhook_pb2, webhook_pb2_grpc
 from parley.user.v1 import account_pb2, account_pb2_grpc, admin_pb2, user_pb2
 from PIL import Image
 
@@ -26,13 +26,18 @@ from tests.user_stand import PASSWORD, Person, Stand, refusal, stand_with
 PATIENCE_SECONDS = 20
 
 
-class Elsewhere(meeting_pb2_grpc.MeetingServiceServicer, library_pb2_grpc.LibraryServiceServicer):
+class Elsewhere(
+    meeting_pb2_grpc.MeetingServiceServicer,
+    webhook_pb2_grpc.WebhookServiceServicer,
+    library_pb2_grpc.LibraryServiceServicer,
+):
     """The meeting and media services: each person has 120 files and two meetings, of which they host one."""
 
     def __init__(self) -> None:
         self.files = [f"media/{number}" for number in range(120)]
         self.ended: list[str] = []
         self.deleted: list[str] = []
+        self.webhooks = ["webhooks/3974e7b3-5946-4df5-bed3-8c3dc9a0be19"]
         self.fails = 0
         self.done = asyncio.Event()
         self.left: asyncio.Queue[str] = asyncio.Queue()
@@ -67,6 +72,16 @@ class Elsewhere(meeting_pb2_grpc.MeetingServiceServicer, library_pb2_grpc.Librar
         self.files.remove(request.name)
         return library_pb2.DeleteMediaResponse()
 
+    async def ListWebhooks(self, request: Any, context: Any) -> webhook_pb2.ListWebhooksResponse:
+        await self._caller(context, "events")
+        shown = [webhook_pb2.Webhook(name=name) for name in self.webhooks]
+        return webhook_pb2.ListWebhooksResponse(webhooks=shown)
+
+    async def DeleteWebhook(self, request: Any, context: Any) -> webhook_pb2.DeleteWebhookResponse:
+        await self._caller(context, "events")
+        self.webhooks.remove(request.name)
+        return webhook_pb2.DeleteWebhookResponse()
+
     async def ListMeetings(self, request: Any, context: Any) -> Any:
         me = await self._caller(context, "meetings.read")
         active = meeting_pb2.MEETING_STATE_ACTIVE
@@ -95,6 +110,7 @@ class Elsewhere(meeting_pb2_grpc.MeetingServiceServicer, library_pb2_grpc.Librar
 async def elsewhere() -> AsyncIterator[tuple[Elsewhere, str]]:
     it, mesh = Elsewhere(), grpc.aio.server()
     meeting_pb2_grpc.add_MeetingServiceServicer_to_server(it, mesh)
+    webhook_pb2_grpc.add_WebhookServiceServicer_to_server(it, mesh)
     library_pb2_grpc.add_LibraryServiceServicer_to_server(it, mesh)
     port = mesh.add_insecure_port("127.0.0.1:0")
     await mesh.start()
@@ -207,6 +223,7 @@ async def test_a_deleted_account_is_gone_and_what_it_had_elsewhere_follows(
     async with asyncio.timeout(PATIENCE_SECONDS):
         await there.done.wait()
     assert there.files == []
+    assert not there.webhooks
     assert there.ended == there.deleted == ["meetings/aaa-aaaa-aaa"], "what others host is theirs"
     again = user_pb2.RegisterRequest(username=ann.username, email=ann.email, password=PASSWORD)
     await stand.nobody.auth("Register", again)

@@ -30,7 +30,7 @@ from parley.meeting.v1 import meeting_pb2 as parley_dot_meeting_dot_v1_dot_meeti
 from parley.options.v1 import options_pb2 as parley_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fparley/meeting/v1/webhook.proto\x12\x11parley.meeting.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fparley/meeting/v1/meeting.proto\x1a\x1fparley/options/v1/options.proto\"\xf7\x01\n\x07Webhook\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08R\x04name\x12!\n\x03uri\x18\x02 \x01(\tB\x0f\xe2\x41\x01\x02\xbaH\x08r\x06\x18\x80\x08\x88\x01\x01R\x03uri\x12N\n\x05types\x18\x03 \x03(\x0e\x32#.parley.meeting.v1.MeetingEventTypeB\x13\xbaH\x10\x92\x01\r\x10\x10\x18\x01\"\x07\x82\x01\x04\x10\x01 \x00R\x05types\x12\x1c\n\x06\x63ursor\x18\x04 \x01(\tB\x04\xe2\x41\x01\x03R\x06\x63ursor\x12\x41\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\ncreateTime\"\xfe\x01\n\x08\x44\x65livery\x12\x35\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x1f.parley.meeting.v1.MeetingEventR\x05\x65vent\x12\x36\n\x05state\x18\x02 \x01(\x0e\x32 .parley.meeting.v1.DeliveryStateR\x05state\x12#\n\rattempt_count\x18\x03 \x01(\x05R\x0c\x61ttemptCount\x12\x1f\n\x0bhttp_status\x18\x04 \x01(\x05R\nhttpStatus\x12=\n\x0c\x61ttempt_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0b\x61ttemptTime\"\xb1\x02\n\x0cMeetingEvent\x12\x16\n\x06\x63ursor\x18\x01 \x01(\tR\x06\x63ursor\x12\x0e\n\x02id\x18\x02 \x01(\tR\x02id\x12\x37\n\x04type\x18\x03 \x01(\x0e\x32#.parley.meeting.v1.MeetingEventTypeR\x04type\x12.\n\x04time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x04time\x12\x34\n\x07meeting\x18\x05 \x01(\x0b\x32\x1a.parley.meeting.v1.MeetingR\x07meeting\x12@\n\x0bparticipant\x18\x06 \x01(\x0b\x32\x1e.parley.meeting.v1.ParticipantR\x0bparticipant\x12\x18\n\x07subject\x18\x07 \x01(\tR\x07subject\"\x84\x01\n\x14\x43reateWebhookRequest\x12@\n\x07webhook\x18\x01 \x01(\x0b\x32\x1a.parley.meeting.v1.WebhookB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01R\x07webhook\x12*\n\nrequest_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01R\trequestId\"e\n\x15\x43reateWebhookResponse\x12\x34\n\x07webhook\x18\x01 \x01(\x0b\x32\x1a.parley.meeting.v1.WebhookR\x07webhook\x12\x16\n\x06secret\x18\x02 \x01(\tR\x06secret\"f\n\x13ListWebhooksRequest\x12&\n\tpage_size\x18\x01 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00R\x08pageSize\x12\'\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"v\n\x14ListWebhooksResponse\x12\x36\n\x08webhooks\x18\x01 \x03(\x0b\x32\x1a.parley.meeting.v1.WebhookR\x08webhooks\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"O\n\x14\x44\x65leteWebhookRequest\x12\x37\n\x04name\x18\x01 \x01(\tB#\xe2\x41\x01\x02\xbaH\x1cr\x1a\x32\x18^webhooks/[0-9a-f-]{36}$R\x04name\"\x17\n\x15\x44\x65leteWebhookResponse\"q\n\x14ReplayWebhookRequest\x12\x37\n\x04name\x18\x01 \x01(\tB#\xe2\x41\x01\x02\xbaH\x1cr\x1a\x32\x18^webhooks/[0-9a-f-]{36}$R\x04name\x12 \n\x06\x63ursor\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01R\x06\x63ursor\"\x17\n\x15ReplayWebhookResponse\"\xe7\x01\n\x15ListDeliveriesRequest\x12;\n\x06parent\x18\x01 \x01(\tB#\xe2\x41\x01\x02\xbaH\x1cr\x1a\x32\x18^webhooks/[0-9a-f-]{36}$R\x06parent\x12@\n\x05state\x18\x02 \x01(\x0e\x32 .parley.meeting.v1.DeliveryStateB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x05state\x12&\n\tpage_size\x18\x03 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00R\x08pageSize\x12\'\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"}\n\x16ListDeliveriesResponse\x12;\n\ndeliveries\x18\x01 \x03(\x0b\x32\x1b.parley.meeting.v1.DeliveryR\ndeliveries\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"Y\n\x12WatchEventsRequest\x12 \n\x06\x63ursor\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01R\x06\x63ursor\x12!\n\x07meeting\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x07meeting*\xf7\x03\n\x10MeetingEventType\x12\"\n\x1eMEETING_EVENT_TYPE_UNSPECIFIED\x10\x00\x12\x1e\n\x1aMEETING_EVENT_TYPE_CREATED\x10\x01\x12\x1e\n\x1aMEETING_EVENT_TYPE_UPDATED\x10\x02\x12\x1e\n\x1aMEETING_EVENT_TYPE_STARTED\x10\x03\x12\x1c\n\x18MEETING_EVENT_TYPE_ENDED\x10\x04\x12 \n\x1cMEETING_EVENT_TYPE_CANCELLED\x10\x05\x12)\n%MEETING_EVENT_TYPE_PARTICIPANT_JOINED\x10\x06\x12\'\n#MEETING_EVENT_TYPE_PARTICIPANT_LEFT\x10\x07\x12*\n&MEETING_EVENT_TYPE_PARTICIPANT_WAITING\x10\x08\x12(\n$MEETING_EVENT_TYPE_RECORDING_STARTED\x10\t\x12&\n\"MEETING_EVENT_TYPE_RECORDING_READY\x10\n\x12\'\n#MEETING_EVENT_TYPE_TRANSCRIPT_READY\x10\x0b\x12$\n MEETING_EVENT_TYPE_SUMMARY_READY\x10\x0c*\x86\x01\n\rDeliveryState\x12\x1e\n\x1a\x44\x45LIVERY_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x44\x45LIVERY_STATE_PENDING\x10\x01\x12\x1c\n\x18\x44\x45LIVERY_STATE_DELIVERED\x10\x02\x12\x1b\n\x17\x44\x45LIVERY_STATE_GIVEN_UP\x10\x03\x32\xce\x06\n\x0eWebhookService\x12\x83\x01\n\rCreateWebhook\x12\'.parley.meeting.v1.CreateWebhookRequest\x1a(.parley.meeting.v1.CreateWebhookResponse\"\x1f\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02\x15\"\x10/api/v1/webhooks:\x01*\x12}\n\x0cListWebhooks\x12&.parley.meeting.v1.ListWebhooksRequest\x1a\'.parley.meeting.v1.ListWebhooksResponse\"\x1c\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02\x12\x12\x10/api/v1/webhooks\x12\x89\x01\n\rDeleteWebhook\x12\'.parley.meeting.v1.DeleteWebhookRequest\x1a(.parley.meeting.v1.DeleteWebhookResponse\"%\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02\x1b*\x19/api/v1/{name=webhooks/*}\x12\x93\x01\n\rReplayWebhook\x12\'.parley.meeting.v1.ReplayWebhookRequest\x1a(.parley.meeting.v1.ReplayWebhookResponse\"/\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02%\" /api/v1/{name=webhooks/*}:replay:\x01*\x12\x99\x01\n\x0eListDeliveries\x12(.parley.meeting.v1.ListDeliveriesRequest\x1a).parley.meeting.v1.ListDeliveriesResponse\"2\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02(\x12&/api/v1/{parent=webhooks/*}/deliveries\x12y\n\x0bWatchEvents\x12%.parley.meeting.v1.WatchEventsRequest\x1a\x1f.parley.meeting.v1.MeetingEvent\" \xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02\x16\x12\x14/api/v1/events:watch0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fparley/meeting/v1/webhook.proto\x12\x11parley.meeting.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fparley/meeting/v1/meeting.proto\x1a\x1fparley/options/v1/options.proto\"\xb8\x02\n\x07Webhook\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08R\x04name\x12!\n\x03uri\x18\x02 \x01(\tB\x0f\xe2\x41\x01\x02\xbaH\x08r\x06\x18\x80\x08\x88\x01\x01R\x03uri\x12N\n\x05types\x18\x03 \x03(\x0e\x32#.parley.meeting.v1.MeetingEventTypeB\x13\xbaH\x10\x92\x01\r\x10\x10\x18\x01\"\x07\x82\x01\x04\x10\x01 \x00R\x05types\x12\x1c\n\x06\x63ursor\x18\x04 \x01(\tB\x04\xe2\x41\x01\x03R\x06\x63ursor\x12\x41\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\ncreateTime\x12?\n\npause_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\tpauseTime\"\xfe\x01\n\x08\x44\x65livery\x12\x35\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x1f.parley.meeting.v1.MeetingEventR\x05\x65vent\x12\x36\n\x05state\x18\x02 \x01(\x0e\x32 .parley.meeting.v1.DeliveryStateR\x05state\x12#\n\rattempt_count\x18\x03 \x01(\x05R\x0c\x61ttemptCount\x12\x1f\n\x0bhttp_status\x18\x04 \x01(\x05R\nhttpStatus\x12=\n\x0c\x61ttempt_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0b\x61ttemptTime\"\xb1\x02\n\x0cMeetingEvent\x12\x16\n\x06\x63ursor\x18\x01 \x01(\tR\x06\x63ursor\x12\x0e\n\x02id\x18\x02 \x01(\tR\x02id\x12\x37\n\x04type\x18\x03 \x01(\x0e\x32#.parley.meeting.v1.MeetingEventTypeR\x04type\x12.\n\x04time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x04time\x12\x34\n\x07meeting\x18\x05 \x01(\x0b\x32\x1a.parley.meeting.v1.MeetingR\x07meeting\x12@\n\x0bparticipant\x18\x06 \x01(\x0b\x32\x1e.parley.meeting.v1.ParticipantR\x0bparticipant\x12\x18\n\x07subject\x18\x07 \x01(\tR\x07subject\"\x84\x01\n\x14\x43reateWebhookRequest\x12@\n\x07webhook\x18\x01 \x01(\x0b\x32\x1a.parley.meeting.v1.WebhookB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01R\x07webhook\x12*\n\nrequest_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01R\trequestId\"e\n\x15\x43reateWebhookResponse\x12\x34\n\x07webhook\x18\x01 \x01(\x0b\x32\x1a.parley.meeting.v1.WebhookR\x07webhook\x12\x16\n\x06secret\x18\x02 \x01(\tR\x06secret\"f\n\x13ListWebhooksRequest\x12&\n\tpage_size\x18\x01 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00R\x08pageSize\x12\'\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"v\n\x14ListWebhooksResponse\x12\x36\n\x08webhooks\x18\x01 \x03(\x0b\x32\x1a.parley.meeting.v1.WebhookR\x08webhooks\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"O\n\x14\x44\x65leteWebhookRequest\x12\x37\n\x04name\x18\x01 \x01(\tB#\xe2\x41\x01\x02\xbaH\x1cr\x1a\x32\x18^webhooks/[0-9a-f-]{36}$R\x04name\"\x17\n\x15\x44\x65leteWebhookResponse\"q\n\x14ReplayWebhookRequest\x12\x37\n\x04name\x18\x01 \x01(\tB#\xe2\x41\x01\x02\xbaH\x1cr\x1a\x32\x18^webhooks/[0-9a-f-]{36}$R\x04name\x12 \n\x06\x63ursor\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01R\x06\x63ursor\"\x17\n\x15ReplayWebhookResponse\"\xe7\x01\n\x15ListDeliveriesRequest\x12;\n\x06parent\x18\x01 \x01(\tB#\xe2\x41\x01\x02\xbaH\x1cr\x1a\x32\x18^webhooks/[0-9a-f-]{36}$R\x06parent\x12@\n\x05state\x18\x02 \x01(\x0e\x32 .parley.meeting.v1.DeliveryStateB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x05state\x12&\n\tpage_size\x18\x03 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00R\x08pageSize\x12\'\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"}\n\x16ListDeliveriesResponse\x12;\n\ndeliveries\x18\x01 \x03(\x0b\x32\x1b.parley.meeting.v1.DeliveryR\ndeliveries\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"Y\n\x12WatchEventsRequest\x12 \n\x06\x63ursor\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01R\x06\x63ursor\x12!\n\x07meeting\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x07meeting*\xf7\x03\n\x10MeetingEventType\x12\"\n\x1eMEETING_EVENT_TYPE_UNSPECIFIED\x10\x00\x12\x1e\n\x1aMEETING_EVENT_TYPE_CREATED\x10\x01\x12\x1e\n\x1aMEETING_EVENT_TYPE_UPDATED\x10\x02\x12\x1e\n\x1aMEETING_EVENT_TYPE_STARTED\x10\x03\x12\x1c\n\x18MEETING_EVENT_TYPE_ENDED\x10\x04\x12 \n\x1cMEETING_EVENT_TYPE_CANCELLED\x10\x05\x12)\n%MEETING_EVENT_TYPE_PARTICIPANT_JOINED\x10\x06\x12\'\n#MEETING_EVENT_TYPE_PARTICIPANT_LEFT\x10\x07\x12*\n&MEETING_EVENT_TYPE_PARTICIPANT_WAITING\x10\x08\x12(\n$MEETING_EVENT_TYPE_RECORDING_STARTED\x10\t\x12&\n\"MEETING_EVENT_TYPE_RECORDING_READY\x10\n\x12\'\n#MEETING_EVENT_TYPE_TRANSCRIPT_READY\x10\x0b\x12$\n MEETING_EVENT_TYPE_SUMMARY_READY\x10\x0c*\x86\x01\n\rDeliveryState\x12\x1e\n\x1a\x44\x45LIVERY_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x44\x45LIVERY_STATE_PENDING\x10\x01\x12\x1c\n\x18\x44\x45LIVERY_STATE_DELIVERED\x10\x02\x12\x1b\n\x17\x44\x45LIVERY_STATE_GIVEN_UP\x10\x03\x32\xce\x06\n\x0eWebhookService\x12\x83\x01\n\rCreateWebhook\x12\'.parley.meeting.v1.CreateWebhookRequest\x1a(.parley.meeting.v1.CreateWebhookResponse\"\x1f\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02\x15\"\x10/api/v1/webhooks:\x01*\x12}\n\x0cListWebhooks\x12&.parley.meeting.v1.ListWebhooksRequest\x1a\'.parley.meeting.v1.ListWebhooksResponse\"\x1c\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02\x12\x12\x10/api/v1/webhooks\x12\x89\x01\n\rDeleteWebhook\x12\'.parley.meeting.v1.DeleteWebhookRequest\x1a(.parley.meeting.v1.DeleteWebhookResponse\"%\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02\x1b*\x19/api/v1/{name=webhooks/*}\x12\x93\x01\n\rReplayWebhook\x12\'.parley.meeting.v1.ReplayWebhookRequest\x1a(.parley.meeting.v1.ReplayWebhookResponse\"/\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02%\" /api/v1/{name=webhooks/*}:replay:\x01*\x12\x99\x01\n\x0eListDeliveries\x12(.parley.meeting.v1.ListDeliveriesRequest\x1a).parley.meeting.v1.ListDeliveriesResponse\"2\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02(\x12&/api/v1/{parent=webhooks/*}/deliveries\x12y\n\x0bWatchEvents\x12%.parley.meeting.v1.WatchEventsRequest\x1a\x1f.parley.meeting.v1.MeetingEvent\" \xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02\x16\x12\x14/api/v1/events:watch0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -47,6 +47,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WEBHOOK'].fields_by_name['cursor']._serialized_options = b'\342A\001\003'
   _globals['_WEBHOOK'].fields_by_name['create_time']._loaded_options = None
   _globals['_WEBHOOK'].fields_by_name['create_time']._serialized_options = b'\342A\001\003'
+  _globals['_WEBHOOK'].fields_by_name['pause_time']._loaded_options = None
+  _globals['_WEBHOOK'].fields_by_name['pause_time']._serialized_options = b'\342A\001\003'
   _globals['_CREATEWEBHOOKREQUEST'].fields_by_name['webhook']._loaded_options = None
   _globals['_CREATEWEBHOOKREQUEST'].fields_by_name['webhook']._serialized_options = b'\342A\001\002\272H\003\310\001\001'
   _globals['_CREATEWEBHOOKREQUEST'].fields_by_name['request_id']._loaded_options = None
@@ -85,38 +87,38 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WEBHOOKSERVICE'].methods_by_name['ListDeliveries']._serialized_options = b'\340\340\030\002\202\323\344\223\002(\022&/api/v1/{parent=webhooks/*}/deliveries'
   _globals['_WEBHOOKSERVICE'].methods_by_name['WatchEvents']._loaded_options = None
   _globals['_WEBHOOKSERVICE'].methods_by_name['WatchEvents']._serialized_options = b'\340\340\030\002\202\323\344\223\002\026\022\024/api/v1/events:watch'
-  _globals['_MEETINGEVENTTYPE']._serialized_start=2221
-  _globals['_MEETINGEVENTTYPE']._serialized_end=2724
-  _globals['_DELIVERYSTATE']._serialized_start=2727
-  _globals['_DELIVERYSTATE']._serialized_end=2861
+  _globals['_MEETINGEVENTTYPE']._serialized_start=2286
+  _globals['_MEETINGEVENTTYPE']._serialized_end=2789
+  _globals['_DELIVERYSTATE']._serialized_start=2792
+  _globals['_DELIVERYSTATE']._serialized_end=2926
   _globals['_WEBHOOK']._serialized_start=246
-  _globals['_WEBHOOK']._serialized_end=493
-  _globals['_DELIVERY']._serialized_start=496
-  _globals['_DELIVERY']._serialized_end=750
-  _globals['_MEETINGEVENT']._serialized_start=753
-  _globals['_MEETINGEVENT']._serialized_end=1058
-  _globals['_CREATEWEBHOOKREQUEST']._serialized_start=1061
-  _globals['_CREATEWEBHOOKREQUEST']._serialized_end=1193
-  _globals['_CREATEWEBHOOKRESPONSE']._serialized_start=1195
-  _globals['_CREATEWEBHOOKRESPONSE']._serialized_end=1296
-  _globals['_LISTWEBHOOKSREQUEST']._serialized_start=1298
-  _globals['_LISTWEBHOOKSREQUEST']._serialized_end=1400
-  _globals['_LISTWEBHOOKSRESPONSE']._serialized_start=1402
-  _globals['_LISTWEBHOOKSRESPONSE']._serialized_end=1520
-  _globals['_DELETEWEBHOOKREQUEST']._serialized_start=1522
-  _globals['_DELETEWEBHOOKREQUEST']._serialized_end=1601
-  _globals['_DELETEWEBHOOKRESPONSE']._serialized_start=1603
-  _globals['_DELETEWEBHOOKRESPONSE']._serialized_end=1626
-  _globals['_REPLAYWEBHOOKREQUEST']._serialized_start=1628
-  _globals['_REPLAYWEBHOOKREQUEST']._serialized_end=1741
-  _globals['_REPLAYWEBHOOKRESPONSE']._serialized_start=1743
-  _globals['_REPLAYWEBHOOKRESPONSE']._serialized_end=1766
-  _globals['_LISTDELIVERIESREQUEST']._serialized_start=1769
-  _globals['_LISTDELIVERIESREQUEST']._serialized_end=2000
-  _globals['_LISTDELIVERIESRESPONSE']._serialized_start=2002
-  _globals['_LISTDELIVERIESRESPONSE']._serialized_end=2127
-  _globals['_WATCHEVENTSREQUEST']._serialized_start=2129
-  _globals['_WATCHEVENTSREQUEST']._serialized_end=2218
-  _globals['_WEBHOOKSERVICE']._serialized_start=2864
-  _globals['_WEBHOOKSERVICE']._serialized_end=3710
+  _globals['_WEBHOOK']._serialized_end=558
+  _globals['_DELIVERY']._serialized_start=561
+  _globals['_DELIVERY']._serialized_end=815
+  _globals['_MEETINGEVENT']._serialized_start=818
+  _globals['_MEETINGEVENT']._serialized_end=1123
+  _globals['_CREATEWEBHOOKREQUEST']._serialized_start=1126
+  _globals['_CREATEWEBHOOKREQUEST']._serialized_end=1258
+  _globals['_CREATEWEBHOOKRESPONSE']._serialized_start=1260
+  _globals['_CREATEWEBHOOKRESPONSE']._serialized_end=1361
+  _globals['_LISTWEBHOOKSREQUEST']._serialized_start=1363
+  _globals['_LISTWEBHOOKSREQUEST']._serialized_end=1465
+  _globals['_LISTWEBHOOKSRESPONSE']._serialized_start=1467
+  _globals['_LISTWEBHOOKSRESPONSE']._serialized_end=1585
+  _globals['_DELETEWEBHOOKREQUEST']._serialized_start=1587
+  _globals['_DELETEWEBHOOKREQUEST']._serialized_end=1666
+  _globals['_DELETEWEBHOOKRESPONSE']._serialized_start=1668
+  _globals['_DELETEWEBHOOKRESPONSE']._serialized_end=1691
+  _globals['_REPLAYWEBHOOKREQUEST']._serialized_start=1693
+  _globals['_REPLAYWEBHOOKREQUEST']._serialized_end=1806
+  _globals['_REPLAYWEBHOOKRESPONSE']._serialized_start=1808
+  _globals['_REPLAYWEBHOOKRESPONSE']._serialized_end=1831
+  _globals['_LISTDELIVERIESREQUEST']._serialized_start=1834
+  _globals['_LISTDELIVERIESREQUEST']._serialized_end=2065
+  _globals['_LISTDELIVERIESRESPONSE']._serialized_start=2067
+  _globals['_LISTDELIVERIESRESPONSE']._serialized_end=2192
+  _globals['_WATCHEVENTSREQUEST']._serialized_start=2194
+  _globals['_WATCHEVENTSREQUEST']._serialized_end=2283
+  _globals['_WEBHOOKSERVICE']._serialized_start=2929
+  _globals['_WEBHOOKSERVICE']._serialized_end=3775
 # @@protoc_insertion_point(module_scope)

@@ -99,7 +99,7 @@ class WebhookServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ReplayWebhook(self, request, context):
-        """Delivers again everything after a cursor, what was delivered before included.
+        """Delivers again everything after a cursor, what was delivered before included. A webhook that is paused goes on.
 
         Errors: NOT_FOUND (WEBHOOK_NOT_FOUND), INVALID_ARGUMENT (CURSOR_INVALID).
         """
@@ -119,7 +119,8 @@ class WebhookServiceServicer:
     def WatchEvents(self, request, context):
         """Streams events after a cursor, those kept first and then as they happen; in order within a meeting.
 
-        Errors: INVALID_ARGUMENT (CURSOR_INVALID).
+        Errors: INVALID_ARGUMENT (CURSOR_INVALID), NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST),
+        RESOURCE_EXHAUSTED (TOO_MANY_WATCHERS), UNAUTHENTICATED (SESSION_ENDED): the caller was signed out meanwhile.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

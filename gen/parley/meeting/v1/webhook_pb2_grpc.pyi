@@ -49,7 +49,7 @@ class WebhookServiceStub:
     Errors: NOT_FOUND (WEBHOOK_NOT_FOUND).
     """
     ReplayWebhook: _grpc.UnaryUnaryMultiCallable[_webhook_pb2.ReplayWebhookRequest, _webhook_pb2.ReplayWebhookResponse]
-    """Delivers again everything after a cursor, what was delivered before included.
+    """Delivers again everything after a cursor, what was delivered before included. A webhook that is paused goes on.
 
     Errors: NOT_FOUND (WEBHOOK_NOT_FOUND), INVALID_ARGUMENT (CURSOR_INVALID).
     """
@@ -61,7 +61,8 @@ class WebhookServiceStub:
     WatchEvents: _grpc.UnaryStreamMultiCallable[_webhook_pb2.WatchEventsRequest, _webhook_pb2.MeetingEvent]
     """Streams events after a cursor, those kept first and then as they happen; in order within a meeting.
 
-    Errors: INVALID_ARGUMENT (CURSOR_INVALID).
+    Errors: INVALID_ARGUMENT (CURSOR_INVALID), NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST),
+    RESOURCE_EXHAUSTED (TOO_MANY_WATCHERS), UNAUTHENTICATED (SESSION_ENDED): the caller was signed out meanwhile.
     """
 
 @_typing.type_check_only
@@ -85,7 +86,7 @@ class WebhookServiceAsyncStub(WebhookServiceStub):
     Errors: NOT_FOUND (WEBHOOK_NOT_FOUND).
     """
     ReplayWebhook: _aio.UnaryUnaryMultiCallable[_webhook_pb2.ReplayWebhookRequest, _webhook_pb2.ReplayWebhookResponse]  # type: ignore[assignment]
-    """Delivers again everything after a cursor, what was delivered before included.
+    """Delivers again everything after a cursor, what was delivered before included. A webhook that is paused goes on.
 
     Errors: NOT_FOUND (WEBHOOK_NOT_FOUND), INVALID_ARGUMENT (CURSOR_INVALID).
     """
@@ -97,7 +98,8 @@ class WebhookServiceAsyncStub(WebhookServiceStub):
     WatchEvents: _aio.UnaryStreamMultiCallable[_webhook_pb2.WatchEventsRequest, _webhook_pb2.MeetingEvent]  # type: ignore[assignment]
     """Streams events after a cursor, those kept first and then as they happen; in order within a meeting.
 
-    Errors: INVALID_ARGUMENT (CURSOR_INVALID).
+    Errors: INVALID_ARGUMENT (CURSOR_INVALID), NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST),
+    RESOURCE_EXHAUSTED (TOO_MANY_WATCHERS), UNAUTHENTICATED (SESSION_ENDED): the caller was signed out meanwhile.
     """
 
 class WebhookServiceServicer:
@@ -138,7 +140,7 @@ class WebhookServiceServicer:
         request: _webhook_pb2.ReplayWebhookRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_webhook_pb2.ReplayWebhookResponse, _abc.Awaitable[_webhook_pb2.ReplayWebhookResponse]]:
-        """Delivers again everything after a cursor, what was delivered before included.
+        """Delivers again everything after a cursor, what was delivered before included. A webhook that is paused goes on.
 
         Errors: NOT_FOUND (WEBHOOK_NOT_FOUND), INVALID_ARGUMENT (CURSOR_INVALID).
         """
@@ -160,7 +162,8 @@ class WebhookServiceServicer:
     ) -> _typing.Union[_abc.Iterator[_webhook_pb2.MeetingEvent], _abc.AsyncIterator[_webhook_pb2.MeetingEvent]]:
         """Streams events after a cursor, those kept first and then as they happen; in order within a meeting.
 
-        Errors: INVALID_ARGUMENT (CURSOR_INVALID).
+        Errors: INVALID_ARGUMENT (CURSOR_INVALID), NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST),
+        RESOURCE_EXHAUSTED (TOO_MANY_WATCHERS), UNAUTHENTICATED (SESSION_ENDED): the caller was signed out meanwhile.
         """
 
 def add_WebhookServiceServicer_to_server(servicer: WebhookServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
