@@ -30,7 +30,7 @@ STARTS = st.dates(date(2000, 1, 1), date(2006, 12, 31))
 @pytest.fixture(scope="module", autouse=True)
 def the_yardstick_ends() -> Iterator[None]:
     """Keep dateutil from looking for the days of a rule that has none up to the year 9999."""
-    sooner = SimpleNamespace(**{**vars(datetime_module), "MAXYEAR": 2012})
+    sooner = SimpleNamespace(**{**vars(datetime_module), "MAXYEAR": 2010})
     with mock.patch("dateutil.rrule.datetime", sooner):
         yield
 
@@ -73,7 +73,9 @@ def rules(draw: st.DrawFn) -> str:
     if "BYWEEKNO" in chosen and "BYDAY" not in chosen:
         chosen.append("BYDAY")
     parts += [f"{name}={draw(may[name])}" for name in chosen]
-    if any(name.startswith("BY") for name in chosen) and draw(st.booleans()):
+    # Of the week in which a rule begins, python-dateutil counts but what follows; by the RFC the week is whole.
+    may_count = frequency != "WEEKLY" and any(name.startswith("BY") for name in chosen)
+    if may_count and draw(st.booleans()):
         parts.append(f"BYSETPOS={draw(numbers(4))}")
     return ";".join(parts)
 
@@ -100,7 +102,7 @@ def test_a_window_shows_what_the_whole_has_there(rule: str, start: date, skipped
     assert [*days(parse(rule), start, since, before)] == [day for day in whole if day >= since]
 
 
-@settings(max_examples=50)
+@settings(max_examples=20)
 @given(rules(), st.integers(1, 20))
 def test_count_counts_what_there_is(rule: str, count: int) -> None:
     start = date(2026, 1, 5)
@@ -120,6 +122,7 @@ def test_count_counts_what_there_is(rule: str, count: int) -> None:
             "2026-05-01",
             "05-01 06-01 07-01 08-03 09-01",
         ),
+        ("FREQ=WEEKLY;BYDAY=MO,TU;BYSETPOS=1", "2026-01-06", "01-12 01-19"),
         ("FREQ=WEEKLY;INTERVAL=2;BYDAY=MO,SU;WKST=SU", "2026-01-04", "01-04 01-05 01-18 01-19"),
     ],
 )
