@@ -62,7 +62,9 @@ class Mail:
         message["To"] = self.to
         message["Subject"] = "".join(each if each.isprintable() else " " for each in self.subject)
         message["Date"] = format_datetime(now)
-        message["Message-ID"] = f"<{message_id}@{domain}>" if message_id else make_msgid(domain=domain)
+        message["Message-ID"] = (
+            f"<{message_id}@{domain}>" if message_id else make_msgid(domain=domain)
+        )
         message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers
         message.set_content(self.text)
         if self.calendar:

@@ -104,7 +104,7 @@ class Services:
             values["PARLEY_RELAY_ADVERTISE"] = OWN_LOOPBACK.get(host, host)
             values["PARLEY_PROBE_SECRET"] = self.secrets.password("probe")
             values["PARLEY_LAST_N"] = str(self.settings.media.last_n)
-        own = {"user": self._accounts, "meeting": self._turn, "library": self._objects}
+        own = {"user": self._accounts, "meeting": self._meetings, "library": self._objects}
         if service in own:
             values |= own[service]()
         if service in WITH_EMOTIONS:
@@ -120,9 +120,15 @@ class Services:
         return values
 
     def _accounts(self) -> dict[str, str]:
+        must_verify = str(self.settings.accounts.verify_email).lower()
+        return {"PARLEY_VERIFY_EMAIL": must_verify, **self._mail(), **self._identity_providers()}
+
+    def _meetings(self) -> dict[str, str]:
+        return {**self._turn(), **self._mail()}
+
+    def _mail(self) -> dict[str, str]:
         mail = self.settings.mail
         return {
-            "PARLEY_VERIFY_EMAIL": str(self.settings.accounts.verify_email).lower(),
             "PARLEY_SMTP_HOST": mail.host,
             "PARLEY_SMTP_PORT": str(mail.port),
             "PARLEY_SMTP_SECURITY": mail.security,
@@ -130,7 +136,6 @@ class Services:
             "PARLEY_SMTP_PASSWORD": mail.password,
             "PARLEY_MAIL_FROM": mail.sender,
             "PARLEY_OUTBOX": str(self.state.outbox),
-            **self._identity_providers(),
         }
 
     def _identity_providers(self) -> dict[str, str]:

@@ -6,18 +6,29 @@ What people wrote is text and nothing else: it can't begin a line.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime, timedelta, tzinfo
 from email.utils import parseaddr
 from functools import lru_cache
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from icalendar import Calendar, Event, Timezone, vCalAddress, vDuration, vRecur, vText, vUri
+from icalendar import (
+    Calendar,
+    Event,
+    Timezone,
+    TimezoneDaylight,
+    TimezoneStandard,
+    vCalAddress,
+    vDuration,
+    vRecur,
+    vText,
+    vUri,
+)
 
 from services.meeting.domain import Meeting
-from services.meeting.schedule import Plan, Scheduled
+from services.meeting.schedule import Plan, Scheduled, zone_of
 
 CONTENT_TYPE = "text/calendar; charset=utf-8"
 PRODUCT = "-//Parley//Parley//EN"
@@ -80,11 +91,11 @@ def _written(
     sent: tuple[str, Invited] | None,
 ) -> bytes:
     every = list(scheduled)
-    for zone in sorted({_zone_years(each.schedule.plan) for each in every} - {None}):  # type: ignore[type-var]  # None is out
-        made.add_component(_zone(*zone))
+    for zone, (first, last) in sorted(_zones(every).items()):
+        made.add_component(_zone(zone, first, last))
     for each in every:
         made.add_component(_event(each, public_url, sent))
-    return made.to_ical()
+    return bytes(made.to_ical())
 
 
 def _event(each: Scheduled, public_url: str, sent: tuple[str, Invited] | None) -> Event:
@@ -145,20 +156,75 @@ def _rule(plan: Plan) -> str:
     return ";".join(parts)
 
 
-def _zone_years(plan: Plan) -> tuple[str, int, int] | None:
-    """Say of which zone a plan needs the definition, from and to which year; None for UTC."""
-    if not isinstance(plan.zone, ZoneInfo):
-        return None
-    end = plan.end_time
-    last = plan.begin.year + ZONE_YEARS if end is None else end.year + 1
-    return plan.zone.key, plan.begin.year, min(last, plan.begin.year + ZONE_YEARS)
+def _zones(every: Iterable[Scheduled]) -> dict[str, tuple[int, int]]:
+    """Say of which zones definitions are needed, from and to which year; none of UTC."""
+    zones: dict[str, tuple[int, int]] = {}
+    for plan in (each.schedule.plan for each in every):
+        if not isinstance(plan.zone, ZoneInfo):
+            continue
+        first = plan.begin.year
+        end = first + ZONE_YEARS if plan.end_time is None else plan.end_time.year + 1
+        seen_first, seen_last = zones.get(plan.time_zone, (first, 0))
+        last = max(seen_last, min(end, first + ZONE_YEARS))
+        zones[plan.time_zone] = min(first, seen_first), last
+    return zones
 
 
 @lru_cache(maxsize=256)
 def _zone(name: str, first_year: int, last_year: int) -> Timezone:
-    return Timezone.from_tzid(
-        name, first_date=date(first_year, 1, 1), last_date=date(last_year + 1, 1, 1)
-    )
+    """Define a zone: how its clock goes when the first year begins, and each of its jumps till the last year ends."""
+    zone, begin = zone_of(name), datetime(first_year, 1, 1, tzinfo=UTC)
+    made = Timezone()
+    made.add("tzid", name)
+    at_first = _observance(zone, begin, begin)
+    kinds: dict[tuple[timedelta, timedelta], list[datetime]] = {}
+    for jump in _jumps(zone, begin, datetime(last_year + 1, 1, 1, tzinfo=UTC)):
+        before = _offset(zone, jump - timedelta(seconds=1))
+        kinds.setdefault((before, _offset(zone, jump)), []).append(jump)
+    made.add_component(at_first)
+    for jumps in kinds.values():
+        observance = _observance(zone, jumps[0] - timedelta(seconds=1), jumps[0])
+        for again in jumps[1:]:
+            observance.add("rdate", _local(again, observance["TZOFFSETFROM"].td))
+        made.add_component(observance)
+    return made
+
+
+def _observance(
+    zone: tzinfo, before: datetime, jump: datetime
+) -> TimezoneStandard | TimezoneDaylight:
+    """Tell how a clock goes from a jump on, the time of which is said by the offset before (RFC 5545 §3.6.5)."""
+    there = jump.astimezone(zone)
+    made = TimezoneDaylight() if there.dst() else TimezoneStandard()
+    made.add("dtstart", _local(jump, _offset(zone, before)))
+    made.add("tzoffsetfrom", _offset(zone, before))
+    made.add("tzoffsetto", _offset(zone, jump))
+    made.add("tzname", there.tzname() or "")
+    return made
+
+
+def _jumps(zone: tzinfo, begin: datetime, end: datetime) -> Iterator[datetime]:
+    """List when a clock's offset changes, to the second."""
+    day = begin
+    while day < end:
+        low, high = day, day + timedelta(days=1)
+        if _offset(zone, low) != _offset(zone, high):
+            while high - low > timedelta(seconds=1):
+                middle = low + timedelta(seconds=(high - low) // timedelta(seconds=2))
+                if _offset(zone, middle) == _offset(zone, day):
+                    low = middle
+                else:
+                    high = middle
+            yield high
+        day += timedelta(days=1)
+
+
+def _offset(zone: tzinfo, moment: datetime) -> timedelta:
+    return moment.astimezone(zone).utcoffset() or timedelta(0)
+
+
+def _local(moment: datetime, offset: timedelta) -> datetime:
+    return (moment + offset).replace(tzinfo=None)
 
 
 __all__ = [

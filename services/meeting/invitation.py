@@ -41,12 +41,13 @@ class InvitationState(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Invitation:
-    """Somebody is asked to come, in a `language`."""
+    """Somebody is asked to come, in a `language`, with `words` of the host's own."""
 
     id: UUID
     meeting_code: str
     email: str
     language: str
+    words: str
     state: InvitationState
     create_time: datetime
 
@@ -58,7 +59,10 @@ class Invitation:
 
 def distinct(emails: list[str]) -> list[str]:
     """Leave out addresses that are there already but for their case."""
-    return list({each.lower(): each for each in reversed(emails)}.values())[::-1]
+    found: dict[str, str] = {}
+    for each in emails:
+        found.setdefault(each.lower(), each)
+    return list(found.values())
 
 
 def tried_again(attempts: int) -> timedelta | None:

@@ -54,9 +54,20 @@ _WEEKDAYS = {
     ENGLISH: ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"),
     CHINESE: ("星期一", "星期二", "星期三", "星期四", "星期五", "星期六", "星期日"),
 }
-_MONTHS = (
-    "January February March April May June July August September October November December"
-).split()
+_MONTHS = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+]
 _REPEATS = {
     ENGLISH: {
         Frequency.DAILY: ("every day", "every {n} days"),
@@ -97,7 +108,11 @@ class Writer:
         if occasion not in OFF:
             lines.append(f"{join}: {meeting_url(self.public_url, self.meeting)}")
         if said := plain(words).strip():
-            lines += ["", f"{writes.format(host=host)}:", *(f"> {each}" for each in said.split("\n"))]
+            lines += [
+                "",
+                f"{writes.format(host=host)}:",
+                *(f"> {each}" for each in said.split("\n")),
+            ]
         subject = _SUBJECTS[occasion, language].format(title=title)
         calendar, method = self._calendar(occasion, email)
         return Mail(email, subject, "\n".join(lines) + "\n", calendar, method)

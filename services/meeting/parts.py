@@ -15,6 +15,7 @@ from parley.meeting.v1 import (
     participant_pb2_grpc,
     poll_pb2_grpc,
     report_pb2_grpc,
+    schedule_pb2_grpc,
     settings_pb2_grpc,
     transcript_pb2_grpc,
 )
@@ -31,6 +32,7 @@ from services.meeting.config import Config
 from services.meeting.desk import Desk
 from services.meeting.gathering_store import GatheringStore
 from services.meeting.herald import Herald
+from services.meeting.invitation_store import InvitationStore
 from services.meeting.lobby_watch import LobbyWatch
 from services.meeting.notes_scribe import Scribe
 from services.meeting.notes_servicer import NotesServicer
@@ -40,12 +42,15 @@ from services.meeting.participant_servicer import ParticipantServicer
 from services.meeting.peers import Peers
 from services.meeting.poll_servicer import PollServicer
 from services.meeting.poll_store import PollStore
+from services.meeting.post import Post
 from services.meeting.presence_servicer import PresenceServicer
 from services.meeting.recap import Recaps
 from services.meeting.report_servicer import ReportServicer
 from services.meeting.report_store import ReportStore
 from services.meeting.retention import Retention
 from services.meeting.room_events import RoomEvents
+from services.meeting.schedule_servicer import ScheduleServicer
+from services.meeting.schedule_store import ScheduleStore
 from services.meeting.servicer import MeetingServicer
 from services.meeting.settings_servicer import SettingsServicer
 from services.meeting.store import Store
@@ -88,7 +93,13 @@ def put_together(
     desk = Desk(gatherings, notices, telling, peers, clock)
     watch = LobbyWatch(config.database_url)
     vestibule = Vestibule(store, gatherings, admissions, watch, clock)
-    meetings = MeetingServicer(store, desk, admissions, peers, clock)
+    invitations = InvitationStore(database)
+    deliver = config.delivery("invitations-")
+    post = Post(invitations, deliver, config.mail_from, config.public_url, clock)
+    meetings = MeetingServicer(store, desk, admissions, peers, post, clock)
+    schedules = ScheduleServicer(
+        store, ScheduleStore(store, database), invitations, post, config.public_url, clock
+    )
     settings = SettingsServicer(store, desk, peers, emotions_allowed=config.emotions)
     participants = ParticipantServicer(
         store, desk, vestibule, call, telling, emotions_allowed=config.emotions
@@ -111,6 +122,7 @@ def put_together(
         chat_pb2_grpc.add_SharingServiceServicer_to_server: SharingServicer(store, chats),
         poll_pb2_grpc.add_PollServiceServicer_to_server: PollServicer(store, polls, herald, clock),
         meeting_pb2_grpc.add_MeetingServiceServicer_to_server: meetings,
+        schedule_pb2_grpc.add_ScheduleServiceServicer_to_server: schedules,
         meeting_pb2_grpc.add_PresenceServiceServicer_to_server: PresenceServicer(store, desk),
         settings_pb2_grpc.add_SettingsServiceServicer_to_server: settings,
         participant_pb2_grpc.add_ParticipantServiceServicer_to_server: participants,
@@ -127,6 +139,7 @@ def put_together(
         desk.run,
         herald.run,
         scribe.run,
+        post.run,
     )
     return Parts(servicers, background)
 

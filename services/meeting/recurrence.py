@@ -202,9 +202,7 @@ def _week(day: date, week_start: int) -> tuple[int, int]:
 
 def _at(found: list[date], positions: tuple[int, ...]) -> list[date]:
     count = len(found)
-    return [
-        each for number, each in enumerate(found, 1) if _is_number(number, count, positions)
-    ]
+    return [each for number, each in enumerate(found, 1) if _is_number(number, count, positions)]
 
 
 def _span(first: date, end: date) -> Iterator[date]:

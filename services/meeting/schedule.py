@@ -202,7 +202,7 @@ def plan_of(
         time_zone=name,
         duration=DEFAULT_DURATION if duration is None else duration,
         recurrence=recurrence.upper(),
-        exceptions=tuple(sorted({wall(each, zone) for each in exceptions})),
+        exceptions=tuple(sorted({wall(each, zone).replace(fold=0) for each in exceptions})),
     )
     if plan.rule is not None:
         _check_first(plan)
@@ -211,7 +211,9 @@ def plan_of(
     return plan
 
 
-def window(start: datetime | None, end: datetime | None, now: datetime) -> tuple[datetime, datetime]:
+def window(
+    start: datetime | None, end: datetime | None, now: datetime
+) -> tuple[datetime, datetime]:
     """Make a window of what was asked for. Raises TimeRangeInvalid."""
     start = start or now
     try:

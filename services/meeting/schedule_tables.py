@@ -41,12 +41,13 @@ class InvitationRow(Base):
     meeting_id: Mapped[UUID] = mapped_column(ForeignKey("meetings.id", ondelete="CASCADE"))
     email: Mapped[str] = mapped_column(String(254))
     language: Mapped[str] = mapped_column(String(2))
+    words: Mapped[str] = mapped_column(String(1000))
     state: Mapped[str] = mapped_column(String(16))
     create_time: Mapped[datetime]
 
 
 class LetterRow(Base):
-    """A letter that is still to be sent, be the invitation or the meeting gone."""
+    """A letter that is still to be sent, be the invitation or the meeting gone; `is_out` while somebody is sending it."""
 
     __tablename__ = "letters"
 
@@ -59,6 +60,7 @@ class LetterRow(Base):
     method: Mapped[str] = mapped_column(String(16))
     create_time: Mapped[datetime]
     attempts: Mapped[int]
+    is_out: Mapped[bool]
     due_time: Mapped[datetime]
 
 

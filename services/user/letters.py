@@ -6,7 +6,6 @@ from chassis.languages import CHINESE, ENGLISH
 from chassis.mail import Mail
 from services.user.credentials import Link, Purpose
 
-
 PATHS = {Purpose.RESET: "reset-password", Purpose.VERIFY: "verify-email"}
 """The app's pages; the token stands behind `#`, which browsers send nobody."""
 

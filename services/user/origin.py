@@ -10,6 +10,7 @@ from chassis.languages import ENGLISH, preferred_language
 
 USER_AGENT_LIMIT = 256
 
+
 @dataclass(frozen=True, slots=True)
 class Origin:
     """An IP address (empty when it is not known), a user agent of at most 256 characters, and `en` or `zh`."""

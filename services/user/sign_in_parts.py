@@ -30,7 +30,6 @@ from services.user.store import Store
 from services.user.tokens import AccessTokens
 
 
-
 def put_together(
     config: Config,
     clock: Clock,

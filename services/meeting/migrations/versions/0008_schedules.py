@@ -41,6 +41,7 @@ def upgrade() -> None:
         sa.Column("method", sa.String(16), nullable=False),
         sa.Column("create_time", MOMENT, nullable=False),
         sa.Column("attempts", sa.Integer, nullable=False),
+        sa.Column("is_out", sa.Boolean, nullable=False),
         sa.Column("due_time", MOMENT, nullable=False, index=True),
     )
     op.create_table(
@@ -64,6 +65,7 @@ def _invitations() -> None:
         _meeting(),
         sa.Column("email", sa.String(254), nullable=False),
         sa.Column("language", sa.String(2), nullable=False),
+        sa.Column("words", sa.String(1000), nullable=False),
         sa.Column("state", sa.String(16), nullable=False),
         sa.Column("create_time", MOMENT, nullable=False),
     )
