@@ -75,7 +75,7 @@ def test_the_zones_definition_goes_as_the_zone_does(name: str) -> None:
         before = each["TZOFFSETFROM"].td
         offsets |= {(at - before).replace(tzinfo=UTC): each["TZOFFSETTO"].td for at in local}
     moment, true = datetime(2026, 1, 1, tzinfo=UTC), ZoneInfo(name)
-    while moment.year < 2030:
+    while moment.year < 2028:
         last = max(at for at in offsets if at <= moment)
         assert offsets[last] == moment.astimezone(true).utcoffset(), moment
         moment += timedelta(minutes=30)
@@ -199,7 +199,8 @@ def test_words_begin_no_line_of_a_letters_head() -> None:
     assert "\nBcc" not in said
 
 
-@given(st.text(max_size=200), st.text(max_size=100))
+@settings(max_examples=30)
+@given(st.text(max_size=100), st.text(max_size=100))
 def test_whatever_is_written_a_letter_can_be_sent(title: str, words: str) -> None:
     _, read = written(Occasion.INVITED, "zh", words, title=title)
     assert read["Bcc"] is None
