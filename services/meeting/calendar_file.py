@@ -182,10 +182,10 @@ def _zone(name: str, first_year: int, last_year: int) -> Timezone:
         before = _offset(zone, jump - timedelta(seconds=1))
         kinds.setdefault((before, _offset(zone, jump)), []).append(jump)
     made.add_component(at_first)
-    for jumps in kinds.values():
+    for (before, _), jumps in kinds.items():
         observance = _observance(zone, jumps[0] - timedelta(seconds=1), jumps[0])
         for again in jumps[1:]:
-            observance.add("rdate", _local(again, observance["TZOFFSETFROM"].td))
+            observance.add("rdate", _local(again, before))
         made.add_component(observance)
     return made
 

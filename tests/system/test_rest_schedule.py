@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from email import message_from_bytes, policy
 from pathlib import Path
+from typing import Any
 
 import httpx
 from icalendar import Calendar
@@ -38,7 +39,7 @@ def test_a_meeting_is_planned_invited_to_and_in_calendars(
     assert file.headers["content-type"] == "text/calendar; charset=utf-8"
     code = meeting.removeprefix("meetings/")
     assert file.headers["content-disposition"] == f'attachment; filename="meeting-{code}.ics"'
-    (event,) = Calendar.from_ical(file.content).walk("VEVENT")
+    event: Any = Calendar.from_ical(file.content).walk("VEVENT")[0]
     assert (str(event["SUMMARY"]), event["SEQUENCE"]) == ("周会, weekly", 0)
     assert event["URL"].endswith(f"/m/{code}")
 
