@@ -6,6 +6,7 @@ A letter that is on its way when a process ends is sent again by another, under 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import datetime
 from email.errors import MessageError
 from uuid import UUID
@@ -61,13 +62,27 @@ class Post:
         unaware = await invitations.recall(reachable)
         if occasion is Occasion.CALLED_OFF:
             reachable = [each for each in reachable if each.id not in unaware]
-        for each in reachable:
-            if each.id in unaware:
-                letter = writer.letter(Occasion.INVITED, each.email, each.language, each.words)
-            else:
-                letter = writer.letter(occasion, each.email, each.language)
+        aware = await self.written(writer, occasion, [e for e in reachable if e.id not in unaware])
+        new = await self.written(
+            writer, Occasion.INVITED, [e for e in reachable if e.id in unaware]
+        )
+        for each, letter in (*aware, *new):
             invitations.send(each, letter, now)
         return reachable
+
+    async def written(
+        self, writer: Writer, occasion: Occasion, invited: Sequence[Invitation]
+    ) -> list[tuple[Invitation, Mail]]:
+        """Write to some, beside the event loop: a letter takes a millisecond."""
+
+        def write() -> list[tuple[Invitation, Mail]]:
+            is_new = occasion is Occasion.INVITED
+            return [
+                (each, writer.letter(occasion, each.email, each.language, each.words * is_new))
+                for each in invited
+            ]
+
+        return await asyncio.to_thread(write)
 
     def wake(self) -> None:
         """There are letters to send."""

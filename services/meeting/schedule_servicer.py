@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import heapq
 from collections.abc import Iterator
@@ -153,7 +154,7 @@ class ScheduleServicer(schedule_pb2_grpc.ScheduleServiceServicer):
         """Give a feed to whoever knows its secret."""
         secret = request.name.rpartition("/")[2]
         found = await self._schedules.feed(secret, self._clock.now())
-        data = calendar_file.calendar(found, self._public_url, FEED_NAME)
+        data = await asyncio.to_thread(calendar_file.calendar, found, self._public_url, FEED_NAME)
         return await _body(context, data, ("cache-control", "private, max-age=300"))
 
     async def CreateInvitations(
@@ -170,8 +171,7 @@ class ScheduleServicer(schedule_pb2_grpc.ScheduleServiceServicer):
             added = await invitations.add(new, language, request.message, now)
             await invitations.spend(caller(), len(added), now)
             writer = await self._post.writer(transaction, _caller_name(), now)
-            for each in added:
-                letter = writer.letter(Occasion.INVITED, each.email, language, request.message)
+            for each, letter in await self._post.written(writer, Occasion.INVITED, added):
                 invitations.send(each, letter, now)
             if added:
                 event = audit.done(now, caller(), "invitation.create", transaction.meeting.name)
