@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import heapq
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -15,7 +14,7 @@ from google.api.httpbody_pb2 import HttpBody
 from google.protobuf.timestamp_pb2 import Timestamp
 from parley.meeting.v1 import schedule_pb2, schedule_pb2_grpc
 
-from chassis import paging
+from chassis import headers, paging
 from chassis.auth import user_principal
 from chassis.clock import Clock
 from chassis.errors import InvalidArgument
@@ -136,7 +135,7 @@ class ScheduleServicer(schedule_pb2_grpc.ScheduleServiceServicer):
         scheduled = await self._schedules.get(code_of(request.name))
         data = calendar_file.calendar([scheduled], self._public_url)
         saved = f'attachment; filename="meeting-{scheduled.meeting.code}.ics"'
-        return await _body(context, data, ("content-disposition", saved))
+        return _body(data, ("content-disposition", saved))
 
     async def CreateCalendarFeed(
         self, request: schedule_pb2.CreateCalendarFeedRequest, context: Any
@@ -155,7 +154,7 @@ class ScheduleServicer(schedule_pb2_grpc.ScheduleServiceServicer):
         secret = request.name.rpartition("/")[2]
         found = await self._schedules.feed(secret, self._clock.now())
         data = await asyncio.to_thread(calendar_file.calendar, found, self._public_url, FEED_NAME)
-        return await _body(context, data, ("cache-control", "private, max-age=300"))
+        return _body(data, ("cache-control", "private, max-age=300"))
 
     async def CreateInvitations(
         self, request: schedule_pb2.CreateInvitationsRequest, context: Any
@@ -259,9 +258,8 @@ async def _check(transaction: MeetingTransaction, method: str) -> None:
     check(standing, f"ScheduleService.{method}", transaction.meeting)
 
 
-async def _body(context: Any, data: bytes, *headers: tuple[str, str]) -> HttpBody:
-    etag = f'"{hashlib.sha256(data).hexdigest()[:32]}"'
-    await context.send_initial_metadata((("etag", etag), *headers))
+def _body(data: bytes, *said: headers.Header) -> HttpBody:
+    headers.say(*said)
     return HttpBody(content_type=calendar_file.CONTENT_TYPE, data=data)
 
 
@@ -330,8 +328,8 @@ def _caller_name() -> str:
 
 
 def _language(context: Any) -> str:
-    headers = dict(context.invocation_metadata() or ())
-    return preferred_language(str(headers.get("accept-language", "")))
+    metadata = dict(context.invocation_metadata() or ())
+    return preferred_language(str(metadata.get("accept-language", "")))
 
 
 __all__ = ["ScheduleServicer", "invitation_proto", "schedule_proto"]
