@@ -27,7 +27,7 @@ from google.protobuf.message import DecodeError, Message
 from parley.options.v1.options_pb2 import Access
 from protovalidate import Validator
 
-from chassis import auth, logs, scopes, telemetry
+from chassis import auth, headers, logs, scopes, telemetry
 from chassis.errors import (
     DeadlineExceeded,
     DomainError,
@@ -219,10 +219,10 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
 
 async def _tag(context: Context, answer: Message) -> None:
-    """Give the answer of a read over REST an ETag (RFC 9110 §8.8.3): the same bytes, the same tag."""
+    """Give the answer of a read over REST an ETag (RFC 9110 §8.8.3), and its own headers."""
     if any(key == TRANSCODED_METADATA for key, _ in context.invocation_metadata() or ()):
         digest = hashlib.blake2b(answer.SerializeToString(), digest_size=12).hexdigest()
-        await context.send_initial_metadata((("etag", f'"{digest}"'),))
+        await context.send_initial_metadata((("etag", f'"{digest}"'), *headers.said()))
 
 
 def translated(exception: Exception) -> DomainError:

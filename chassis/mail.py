@@ -12,14 +12,17 @@ import ssl
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from email.message import EmailMessage
 from email.utils import format_datetime, make_msgid
+from enum import Enum
 from pathlib import Path
 from typing import Literal
 
 from chassis import logs, telemetry
 from chassis.clock import Clock
+from chassis.config import ServiceConfig
 
 QUEUE = 1000
 OUTBOX_LIMIT = 200
@@ -33,13 +36,44 @@ log = logs.get("chassis.mail")
 _mails = telemetry.counter("mails", "Mails, by what became of them.", ("outcome",))
 
 
+class Outcome(Enum):
+    """What became of a mail that was handed over once."""
+
+    DELIVERED = "delivered"
+    REFUSED = "refused"
+    AWAY = "away"
+
+
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """A mail in plain text."""
+    """A mail in plain text; with a `calendar` (RFC 5545) it is a message of iMIP (RFC 6047), of its METHOD `method`."""
 
     to: str
     subject: str
     text: str
+    calendar: bytes = b""
+    method: str = ""
+
+    def message(self, sender: str, now: datetime, message_id: str = "") -> EmailMessage:
+        """Write it out; what would break a line of its head is a space there. Raises ValueError for what can't be."""
+        message = EmailMessage()
+        domain = sender.rpartition("@")[2].rstrip(">")
+        message["From"] = sender
+        message["To"] = self.to
+        message["Subject"] = "".join(each if each.isprintable() else " " for each in self.subject)
+        message["Date"] = format_datetime(now)
+        message["Message-ID"] = (
+            f"<{message_id}@{domain}>" if message_id else make_msgid(domain=domain)
+        )
+        message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers
+        message.set_content(self.text)
+        if self.calendar:
+            said = self.calendar.decode()
+            message.add_alternative(said, subtype="calendar", params={"method": self.method})
+            message.add_attachment(
+                self.calendar, maintype="application", subtype="ics", filename="invite.ics"
+            )
+        return message
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,20 +105,24 @@ class Smtp:
 
 @dataclass(frozen=True, slots=True)
 class Outbox:
-    """A folder of mails (`*.eml`, RFC 5322) that an operator reads where there is no server."""
+    """A folder of mails (`*.eml`, RFC 5322) that an operator reads where there is no server.
+
+    The oldest of a `kind` make room for newer ones of that kind alone.
+    """
 
     folder: Path
     limit: int = OUTBOX_LIMIT
+    kind: str = ""
 
     def deliver(self, message: EmailMessage) -> None:
         """Write a message, for the owner alone, and let the oldest go. Raises OSError."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = self.folder / f"{time.time_ns()}-{uuid.uuid4().hex[:8]}.eml"
+        path = self.folder / f"{self.kind}{time.time_ns()}-{uuid.uuid4().hex[:8]}.eml"
         draft = path.with_suffix(".new")
         draft.touch(mode=0o600)
         draft.write_bytes(bytes(message))
         draft.replace(path)
-        for old in sorted(self.folder.glob("*.eml"))[: -self.limit]:
+        for old in sorted(self.folder.glob(f"{self.kind}*.eml"))[: -self.limit]:
             old.unlink(missing_ok=True)
 
 
@@ -102,14 +140,7 @@ class Mailer:
 
     def send(self, mail: Mail) -> None:
         """Take a mail; it is dropped where too many wait."""
-        message = EmailMessage()
-        message["From"] = self._sender
-        message["To"] = mail.to
-        message["Subject"] = mail.subject
-        message["Date"] = format_datetime(self._clock.now())
-        message["Message-ID"] = make_msgid(domain=self._sender.rpartition("@")[2].rstrip(">"))
-        message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers
-        message.set_content(mail.text)
+        message = mail.message(self._sender, self._clock.now())
         try:
             self._waiting.put_nowait(message)
         except asyncio.QueueFull:
@@ -124,20 +155,62 @@ class Mailer:
     async def _try(self, message: EmailMessage) -> None:
         delay = FIRST_DELAY_SECONDS
         for attempt in range(1, ATTEMPTS + 1):
-            try:
-                await asyncio.to_thread(self._deliver, message)
-            except OSError as error:
-                log.warning("mail not delivered", error=type(error).__name__, attempt=attempt)
-                if _is_permanent(error):
-                    break
-                if attempt < ATTEMPTS:
-                    await asyncio.sleep(delay)
-                    delay *= 4
-            else:
-                _mails.labels("delivered").inc()
+            outcome = await hand_over(self._deliver, message)
+            if outcome is not Outcome.AWAY:
+                count(outcome)
                 return
-        _mails.labels("failed").inc()
-        log.error("mail given up")
+            if attempt < ATTEMPTS:
+                await asyncio.sleep(delay)
+                delay *= 4
+        count(Outcome.AWAY)
+
+
+async def hand_over(deliver: Deliver, message: EmailMessage) -> Outcome:
+    """Hand a message over, once."""
+    try:
+        await asyncio.to_thread(deliver, message)
+    except OSError as error:
+        log.warning("mail not delivered", error=type(error).__name__)
+        return Outcome.REFUSED if _is_permanent(error) else Outcome.AWAY
+    return Outcome.DELIVERED
+
+
+def count(outcome: Outcome) -> None:
+    """Count a mail that is delivered, or given up."""
+    if outcome is Outcome.DELIVERED:
+        _mails.labels("delivered").inc()
+        return
+    _mails.labels("failed").inc()
+    log.error("mail given up")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailConfig(ServiceConfig):
+    """Where a service's mail goes; without a server, it lies in the folder `outbox`, or, without that too, is not written."""
+
+    smtp_host: str = ""
+    smtp_port: int = 587
+    smtp_security: Literal["starttls", "tls", "none"] = "starttls"
+    smtp_username: str = ""
+    smtp_password: str = field(default="", repr=False)
+    mail_from: str = "Parley <parley@localhost>"
+    outbox: Path | None = None
+
+    def delivery(self, kind: str) -> Deliver:
+        """Open the way that mail goes; `kind` begins the names of its files in the folder."""
+        if self.smtp_host:
+            return Smtp(
+                self.smtp_host,
+                self.smtp_port,
+                self.smtp_security,
+                self.smtp_username,
+                self.smtp_password,
+            ).deliver
+        if self.outbox is not None:
+            return Outbox(self.outbox, kind=kind).deliver
+        return lambda _message: log.warning(
+            "mail not written: there is neither a server nor a folder"
+        )
 
 
 def _is_permanent(error: OSError) -> bool:
@@ -147,4 +220,14 @@ def _is_permanent(error: OSError) -> bool:
     return isinstance(error, smtplib.SMTPResponseException) and error.smtp_code >= 500
 
 
-__all__ = ["Deliver", "Mail", "Mailer", "Outbox", "Smtp"]
+__all__ = [
+    "Deliver",
+    "Mail",
+    "MailConfig",
+    "Mailer",
+    "Outbox",
+    "Outcome",
+    "Smtp",
+    "count",
+    "hand_over",
+]

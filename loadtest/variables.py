@@ -45,6 +45,14 @@ SIGN_IN = {
     "password": "{{env `LOAD_PASSWORD`}}",
 }
 MEETING = {"meeting": {"title": "Load {{randomString 8}}", "capacity": 500}}
+PLANNED = {
+    "meeting": {"title": "Load {{randomString 8}}"},
+    "schedule": {
+        "start_time": "2099-01-05T09:00:00Z",
+        "time_zone": "Europe/Zurich",
+        "recurrence": "FREQ=WEEKLY;BYDAY=MO",
+    },
+}
 JOIN = {"name": "{{env `LOAD_MEETING`}}"}
 JOIN_FIRST = {"name": "{{env `LOAD_NEW_MEETING`}}"}
 CANCEL = {"name": "{{env `LOAD_UNWANTED_MEETING`}}"}
@@ -178,6 +186,18 @@ MAKERS: Sequence[Maker] = (
         {**IN_MEETING, "chat_message": {"text": "Hello"}},
         {"LOAD_CHAT_MESSAGE": "name"},
         stand_in="{{env `LOAD_MEETING`}}/chatMessages/{{newUUID}}",
+    ),
+    Maker(
+        f"{MEETINGS}.ScheduleService.ScheduleMeeting",
+        PLANNED,
+        {"LOAD_SCHEDULED_MEETING": "meeting.name"},
+        stand_in="{{env `LOAD_MEETING`}}",
+    ),
+    Maker(
+        f"{MEETINGS}.ScheduleService.CreateCalendarFeed",
+        {},
+        {"LOAD_CALENDAR_FEED": "name"},
+        stand_in="calendarFeeds/{{randomString 43}}",
     ),
     Maker(
         f"{MEETINGS}.ScheduleService.CreateInvitations",

@@ -120,9 +120,21 @@ class Services:
         return values
 
     def _accounts(self) -> dict[str, str]:
+        must_verify = str(self.settings.accounts.verify_email).lower()
+        return {"PARLEY_VERIFY_EMAIL": must_verify, **self._mail(), **self._identity_providers()}
+
+    def _meetings(self) -> dict[str, str]:
+        webhooks = self.settings.webhooks
+        return {
+            "PARLEY_WEBHOOK_PRIVATE": str(webhooks.private_addresses).lower(),
+            "PARLEY_WEBHOOK_HTTP": str(webhooks.http).lower(),
+            **self._turn(),
+            **self._mail(),
+        }
+
+    def _mail(self) -> dict[str, str]:
         mail = self.settings.mail
         return {
-            "PARLEY_VERIFY_EMAIL": str(self.settings.accounts.verify_email).lower(),
             "PARLEY_SMTP_HOST": mail.host,
             "PARLEY_SMTP_PORT": str(mail.port),
             "PARLEY_SMTP_SECURITY": mail.security,
@@ -130,7 +142,6 @@ class Services:
             "PARLEY_SMTP_PASSWORD": mail.password,
             "PARLEY_MAIL_FROM": mail.sender,
             "PARLEY_OUTBOX": str(self.state.outbox),
-            **self._identity_providers(),
         }
 
     def _identity_providers(self) -> dict[str, str]:
@@ -140,16 +151,11 @@ class Services:
         ]
         return {"PARLEY_IDENTITY_PROVIDERS": json.dumps(providers)} if providers else {}
 
-    def _meetings(self) -> dict[str, str]:
-        turn, webhooks = self.settings.turn, self.settings.webhooks
-        values = {
-            "PARLEY_WEBHOOK_PRIVATE": str(webhooks.private_addresses).lower(),
-            "PARLEY_WEBHOOK_HTTP": str(webhooks.http).lower(),
-        }
+    def _turn(self) -> dict[str, str]:
+        turn = self.settings.turn
         if not turn.urls:
-            return values
+            return {}
         return {
-            **values,
             "PARLEY_TURN_URLS": ",".join(turn.urls),
             "PARLEY_TURN_SECRET": turn.secret,
             "PARLEY_TURN_SECONDS": str(turn.lifetime),

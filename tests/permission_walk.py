@@ -15,6 +15,7 @@ from parley.meeting.v1 import (
     participant_pb2,
     poll_pb2,
     report_pb2,
+    schedule_pb2,
     settings_pb2,
     transcript_pb2,
 )
@@ -30,6 +31,7 @@ MODULES = (
     chat_pb2,
     poll_pb2,
     report_pb2,
+    schedule_pb2,
     transcript_pb2,
 )
 DENIALS = frozenset(
@@ -128,6 +130,12 @@ def _special(ground: Ground) -> dict[str, dict[str, Any]]:
         "PollService.VotePoll": {"name": ground.poll, "choices": [VOTE]},
         "PollService.ClosePoll": {"name": f"{meeting}/polls/{NIL}"},
         "PollService.ClosePoll/others": {"name": ground.poll},
+        "ScheduleService.GetSchedule": {"name": f"{meeting}/schedule"},
+        "ScheduleService.UpdateSchedule": {
+            "schedule": {"name": f"{meeting}/schedule", "start_time": {"seconds": 1}}
+        },
+        "ScheduleService.CreateInvitations": {"parent": meeting, "emails": ["ann@example.org"]},
+        "ScheduleService.DeleteInvitation": {"name": f"{meeting}/invitations/{NIL}"},
         "ReportService.GetNotes": {"name": f"{meeting}/notes"},
         "TranscriptService.GetSummary": {"name": summary},
         "TranscriptService.GenerateSummary": {"name": summary},

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from chassis.config import ServiceConfig
+from chassis.mail import MailConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Config(ServiceConfig):
+class Config(MailConfig):
     """`ice_urls` are STUN servers for browsers, if any; `ticket_seconds` is how long a ticket can be used.
 
     `turn_urls` are the relay's addresses, `turn_secret` is what it shares with us, and `turn_seconds` is how long a

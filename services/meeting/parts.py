@@ -15,6 +15,7 @@ from parley.meeting.v1 import (
     participant_pb2_grpc,
     poll_pb2_grpc,
     report_pb2_grpc,
+    schedule_pb2_grpc,
     settings_pb2_grpc,
     transcript_pb2_grpc,
     webhook_pb2_grpc,
@@ -37,7 +38,9 @@ from services.meeting.event_log import EventLog
 from services.meeting.event_watch import EventWatch
 from services.meeting.gathering_store import GatheringStore
 from services.meeting.herald import Herald
+from services.meeting.invitation_store import InvitationStore
 from services.meeting.lobby_watch import LobbyWatch
+from services.meeting.mailroom import Mailroom
 from services.meeting.notes_scribe import Scribe
 from services.meeting.notes_servicer import NotesServicer
 from services.meeting.notes_store import NotesStore
@@ -53,6 +56,8 @@ from services.meeting.report_servicer import ReportServicer
 from services.meeting.report_store import ReportStore
 from services.meeting.retention import Retention
 from services.meeting.room_events import RoomEvents
+from services.meeting.schedule_servicer import ScheduleServicer
+from services.meeting.schedule_store import ScheduleStore
 from services.meeting.servicer import MeetingServicer
 from services.meeting.settings_servicer import SettingsServicer
 from services.meeting.store import Store
@@ -101,7 +106,13 @@ def put_together(
     desk = Desk(gatherings, notices, telling, peers, clock)
     watch = LobbyWatch(config.database_url)
     vestibule = Vestibule(store, gatherings, admissions, watch, clock)
-    meetings = MeetingServicer(store, desk, admissions, peers, clock)
+    invitations = InvitationStore(database)
+    deliver = config.delivery("invitations-")
+    mailroom = Mailroom(invitations, deliver, config.mail_from, config.public_url, clock)
+    meetings = MeetingServicer(store, desk, admissions, peers, mailroom, clock)
+    schedules = ScheduleServicer(
+        store, ScheduleStore(store, database), invitations, mailroom, config.public_url, clock
+    )
     settings = SettingsServicer(store, desk, peers, emotions_allowed=config.emotions)
     participants = ParticipantServicer(
         store, desk, vestibule, call, telling, emotions_allowed=config.emotions
@@ -130,6 +141,7 @@ def put_together(
         chat_pb2_grpc.add_SharingServiceServicer_to_server: SharingServicer(store, chats),
         poll_pb2_grpc.add_PollServiceServicer_to_server: PollServicer(store, polls, herald, clock),
         meeting_pb2_grpc.add_MeetingServiceServicer_to_server: meetings,
+        schedule_pb2_grpc.add_ScheduleServiceServicer_to_server: schedules,
         meeting_pb2_grpc.add_PresenceServiceServicer_to_server: PresenceServicer(store, desk),
         settings_pb2_grpc.add_SettingsServiceServicer_to_server: settings,
         participant_pb2_grpc.add_ParticipantServiceServicer_to_server: participants,
@@ -150,6 +162,7 @@ def put_together(
         TranscriptNews(database, clock, poll).run,
         courier.run,
         event_watch.run,
+        mailroom.run,
     )
     return Parts(servicers, background)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -26,6 +27,8 @@ from services.meeting.domain import (
 from services.meeting.gathering import Gathering
 from services.meeting.gathering_store import Opened
 from services.meeting.guests import check_guests
+from services.meeting.invitation_letters import Occasion
+from services.meeting.mailroom import Mailroom
 from services.meeting.meeting_filter import MeetingFilter
 from services.meeting.peers import Peers
 from services.meeting.shown import (
@@ -49,35 +52,27 @@ class MeetingServicer(meeting_pb2_grpc.MeetingServiceServicer):
     """Makes meetings and decides who joins them."""
 
     def __init__(
-        self, store: Store, desk: Desk, admissions: Admissions, peers: Peers, clock: Clock
+        self,
+        store: Store,
+        desk: Desk,
+        admissions: Admissions,
+        peers: Peers,
+        mailroom: Mailroom,
+        clock: Clock,
     ) -> None:
         self._store = store
         self._desk = desk
         self._admissions = admissions
         self._peers = peers
+        self._mailroom = mailroom
         self._clock = clock
 
     async def CreateMeeting(
         self, request: meeting_pb2.CreateMeetingRequest, context: Any
     ) -> meeting_pb2.Meeting:
         """Make a meeting whose host is the caller."""
-        now, wanted, host = self._clock.now(), request.meeting, caller()
-        _check_title(wanted.title)
-        listens = wanted.voice_activity if wanted.HasField("voice_activity") else True
-        meeting = Meeting(
-            id=uuid4(),
-            code=new_code(),
-            title=wanted.title,
-            description=wanted.description,
-            host_id=host,
-            state=MeetingState.SCHEDULED,
-            passcode=wanted.passcode,
-            capacity=wanted.capacity or DEFAULT_CAPACITY,
-            locked=False,
-            voice_activity=listens,
-            create_time=now,
-            update_time=now,
-        )
+        host = caller()
+        meeting = new_meeting(request.meeting, host, self._clock.now())
         kept = await self._store.add_meeting(meeting, _request_id(request.request_id))
         return meeting_proto(kept, 0, host)
 
@@ -125,6 +120,12 @@ class MeetingServicer(meeting_pb2_grpc.MeetingServiceServicer):
             gathering = opened.gathering
             gathering.close(gathering.meeting.cancelled(gathering.now))
             _note(opened, "meeting.cancel")
+            if gathering.meeting != opened.transaction.meeting:
+                opened.transaction.change_meeting(gathering.meeting)
+                name = user_principal().display_name
+                called_off = Occasion.CALLED_OFF
+                await self._mailroom.tell_all(opened.transaction, called_off, name, gathering.now)
+        self._mailroom.wake()
         return _shown(gathering)
 
     async def DeleteMeeting(
@@ -248,6 +249,26 @@ class MeetingServicer(meeting_pb2_grpc.MeetingServiceServicer):
         return participant
 
 
+def new_meeting(wanted: meeting_pb2.Meeting, host: UUID, now: datetime) -> Meeting:
+    """Make a meeting of what its host wants. Raises InvalidArgument."""
+    _check_title(wanted.title)
+    listens = wanted.voice_activity if wanted.HasField("voice_activity") else True
+    return Meeting(
+        id=uuid4(),
+        code=new_code(),
+        title=wanted.title,
+        description=wanted.description,
+        host_id=host,
+        state=MeetingState.SCHEDULED,
+        passcode=wanted.passcode,
+        capacity=wanted.capacity or DEFAULT_CAPACITY,
+        locked=False,
+        voice_activity=listens,
+        create_time=now,
+        update_time=now,
+    )
+
+
 def _shown(gathering: Gathering) -> meeting_pb2.Meeting:
     return meeting_proto(gathering.meeting, _connected(gathering), caller())
 
@@ -293,4 +314,4 @@ def _request_id(text: str) -> UUID | None:
     return UUID(text) if text else None
 
 
-__all__ = ["MeetingServicer"]
+__all__ = ["MeetingServicer", "new_meeting"]

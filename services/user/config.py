@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Literal
 
-from chassis.config import ConfigError, ServiceConfig
+from chassis.config import ConfigError
+from chassis.mail import MailConfig
 from services.user.providers import parse_providers
 
 MAX_GUEST_SECONDS = 24 * 3600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Config(ServiceConfig):
+class Config(MailConfig):
     """Lifetimes are in seconds; `hashing_threads` bounds how many passwords are hashed at once."""
 
     database_url: str
@@ -24,14 +23,6 @@ class Config(ServiceConfig):
     guest_seconds: int = 4 * 3600
     verify_email: bool = False
     """Whether one signs in with a proven e-mail address alone."""
-    smtp_host: str = ""
-    """Where mail goes; without it, it lies in the folder `outbox`, or, without that too, is not written at all."""
-    smtp_port: int = 587
-    smtp_security: Literal["starttls", "tls", "none"] = "starttls"
-    smtp_username: str = ""
-    smtp_password: str = field(default="", repr=False)
-    mail_from: str = "Parley <parley@localhost>"
-    outbox: Path | None = None
     identity_providers: str = field(default="", repr=False)
     """JSON, a list of objects as services.user.providers.Provider has them."""
     hashing_threads: int = 2

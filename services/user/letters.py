@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from chassis.languages import CHINESE, ENGLISH
 from chassis.mail import Mail
 from services.user.credentials import Link, Purpose
-from services.user.origin import CHINESE, ENGLISH
 
 PATHS = {Purpose.RESET: "reset-password", Purpose.VERIFY: "verify-email"}
 """The app's pages; the token stands behind `#`, which browsers send nobody."""

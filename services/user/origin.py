@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
-import re
 from dataclasses import dataclass
 from typing import Any
 
-USER_AGENT_LIMIT = 256
-CHINESE = "zh"
-ENGLISH = "en"
-LANGUAGES = (ENGLISH, CHINESE)
+from chassis.languages import ENGLISH, preferred_language
 
-_PREFERENCE = re.compile(
-    r"\s*([A-Za-z]{1,8}|\*)(?:-[A-Za-z0-9-]+)?\s*(?:;\s*q=([01](?:\.\d{0,3})?))?\s*"
-)
+USER_AGENT_LIMIT = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +41,6 @@ def origin(context: Any) -> Origin:
     )
 
 
-def preferred_language(header: str) -> str:
-    """Choose of the languages that we write the one that Accept-Language (RFC 9110 §12.5.4) likes best."""
-    best, weight = ENGLISH, 0.0
-    for part in header[:1024].split(","):
-        if (found := _PREFERENCE.fullmatch(part)) is None:
-            continue
-        language, liked = found[1].lower(), float(found[2] or 1)
-        if language in LANGUAGES and liked > weight:
-            best, weight = language, liked
-    return best
-
-
 def _address(text: str) -> str:
     try:
         address = ipaddress.ip_address(text)
@@ -74,4 +56,4 @@ def _host(peer: str) -> str:
     return host.replace("%5B", "").replace("%5D", "").strip("[]")
 
 
-__all__ = ["CHINESE", "ENGLISH", "Origin", "origin", "preferred_language"]
+__all__ = ["Origin", "origin"]

@@ -6,11 +6,10 @@ from datetime import timedelta
 
 from parley.user.v1 import credential_pb2_grpc, session_pb2_grpc, user_pb2_grpc
 
-from chassis import logs
 from chassis.clock import Clock
 from chassis.db import Database
 from chassis.idempotency import Answers
-from chassis.mail import Deliver, Mailer, Outbox, Smtp
+from chassis.mail import Mailer
 from chassis.revocations import EndedSessions
 from chassis.seals import derived_key, seal
 from services.user.config import Config
@@ -29,8 +28,6 @@ from services.user.session_store import SessionStore
 from services.user.sign_in import SignIn
 from services.user.store import Store
 from services.user.tokens import AccessTokens
-
-log = logs.get("user.mail")
 
 
 def put_together(
@@ -52,7 +49,7 @@ def put_together(
     credentials = CredentialStore(database, seal(config.service_key, "second factors"))
     guard = Guard(GuessStore(database), clock)
     second = SecondFactor(credentials, guard)
-    mailer = Mailer(_delivery(config), config.mail_from, clock)
+    mailer = Mailer(config.delivery("accounts-"), config.mail_from, clock)
     posting = Posting(credentials, mailer, config.public_url, clock)
     sign_in = SignIn(store, tokens, clock, timedelta(seconds=config.session_seconds))
     auth = AuthServicer(
@@ -86,20 +83,6 @@ def put_together(
         lambda: ended.follow(sessions.ended_since),
     ]
     return Parts(servicers, background, lambda: None)
-
-
-def _delivery(config: Config) -> Deliver:
-    if config.smtp_host:
-        return Smtp(
-            config.smtp_host,
-            config.smtp_port,
-            config.smtp_security,
-            config.smtp_username,
-            config.smtp_password,
-        ).deliver
-    if config.outbox is not None:
-        return Outbox(config.outbox).deliver
-    return lambda _message: log.warning("mail not written: there is neither a server nor a folder")
 
 
 __all__ = ["put_together"]

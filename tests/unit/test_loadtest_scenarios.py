@@ -84,6 +84,8 @@ ENVIRONMENT: Environment = {
     "LOAD_SPARE_PARTICIPANT": f"{MEETING}/participants/{UUID}",
     "LOAD_POLL": f"{MEETING}/polls/{UUID}",
     "LOAD_CHAT_MESSAGE": f"{MEETING}/chatMessages/{UUID}",
+    "LOAD_SCHEDULED_MEETING": MEETING,
+    "LOAD_CALENDAR_FEED": f"calendarFeeds/{'x' * 43}",
     "LOAD_INVITATION": f"{MEETING}/invitations/{UUID}",
     "LOAD_RECORDING": f"{MEETING}/recordings/{UUID}",
     "LOAD_WEBHOOK": f"webhooks/{UUID}",

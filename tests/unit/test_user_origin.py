@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from services.user.origin import Origin, origin, preferred_language
+from chassis.languages import preferred_language
+from services.user.origin import Origin, origin
 
 
 class Call:

@@ -21,6 +21,7 @@ from parley.meeting.v1 import (
     participant_pb2,
     poll_pb2_grpc,
     report_pb2_grpc,
+    schedule_pb2_grpc,
     settings_pb2,
     transcript_pb2_grpc,
 )
@@ -63,6 +64,7 @@ STUBS = {
     "ChatService": chat_pb2_grpc.ChatServiceStub,
     "PollService": poll_pb2_grpc.PollServiceStub,
     "ReportService": report_pb2_grpc.ReportServiceStub,
+    "ScheduleService": schedule_pb2_grpc.ScheduleServiceStub,
     "TranscriptService": transcript_pb2_grpc.TranscriptServiceStub,
 }
 CONNECTED = meeting_pb2.PARTICIPANT_STATE_CONNECTED

@@ -68,7 +68,10 @@ class Schedule(_message.Message):
     time_zone: _builtins.str
     """IANA name of the zone whose clock the meeting follows, `Europe/Zurich`; default `UTC`."""
     recurrence: _builtins.str
-    """How it recurs: an RRULE's value (RFC 5545 section 3.3.10), `FREQ=WEEKLY;BYDAY=MO`; empty: it does not."""
+    """How it recurs: an RRULE's value (RFC 5545 section 3.3.10), `FREQ=WEEKLY;BYDAY=MO`; empty: it does not. It is followed
+    on the clock of `time_zone`, at most once a day (no BYHOUR, BYMINUTE, BYSECOND, nor FREQ below DAILY), and
+    `start_time` is the first time by it.
+    """
     etag: _builtins.str
     """Opaque version for optimistic locking."""
     @_builtins.property
@@ -302,7 +305,7 @@ class ListOccurrencesRequest(_message.Message):
     """`next_page_token` of the page before; empty for the first."""
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
-        """From this time on; default: now."""
+        """From this time on, with what goes on then; default: now."""
 
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:
@@ -398,16 +401,20 @@ class CreateCalendarFeedResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     URI_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
     uri: _builtins.str
     """For calendar programs; whoever knows it can read the feed."""
+    name: _builtins.str
+    """The feed, `calendarFeeds/{secret}`; it is shown here alone."""
     def __init__(
         self,
         *,
         uri: _builtins.str = ...,
+        name: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["uri", b"uri"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "uri", b"uri"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -95,7 +95,8 @@ class ScheduleServiceServicer:
     def ScheduleMeeting(self, request, context):
         """Makes a meeting for a time to come, once or again and again, whose host is the caller.
 
-        Errors: INVALID_ARGUMENT (TIME_ZONE_UNKNOWN, RECURRENCE_INVALID).
+        Errors: INVALID_ARGUMENT (TIME_ZONE_UNKNOWN, RECURRENCE_INVALID, INVALID_ARGUMENT: it has no title, or is over already),
+        ALREADY_EXISTS (REQUEST_ID_REUSED), RESOURCE_EXHAUSTED (TOO_MANY_SCHEDULES).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -114,14 +115,16 @@ class ScheduleServiceServicer:
         """Moves a meeting; those invited are told. The host.
 
         Errors: NOT_FOUND (MEETING_NOT_FOUND, NOT_SCHEDULED), PERMISSION_DENIED (NOT_HOST), ABORTED (ETAG_MISMATCH),
-        FAILED_PRECONDITION (MEETING_ENDED), INVALID_ARGUMENT (TIME_ZONE_UNKNOWN, RECURRENCE_INVALID).
+        FAILED_PRECONDITION (MEETING_ENDED), INVALID_ARGUMENT (TIME_ZONE_UNKNOWN, RECURRENCE_INVALID),
+        RESOURCE_EXHAUSTED (TOO_MANY_INVITATIONS: today's letters do not suffice to tell all).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListOccurrences(self, request, context):
-        """Lists the times of the caller's meetings, recurring ones one by one, earliest first.
+        """Lists the times of the meetings that the caller hosts or has joined, recurring ones one by one, earliest first.
+        What is called off is not listed, nor what would begin after the meeting has ended.
 
         Errors: INVALID_ARGUMENT (PAGE_TOKEN_INVALID, TIME_RANGE_INVALID).
         """
@@ -155,7 +158,8 @@ class ScheduleServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CreateInvitations(self, request, context):
-        """Invites people by mail. An address that is invited already is not written to again.
+        """Invites people by mail, in the language that the call's Accept-Language likes best. An address that is invited already
+        is not written to again. Hosts and co-hosts.
 
         Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), FAILED_PRECONDITION (MEETING_ENDED),
         RESOURCE_EXHAUSTED (TOO_MANY_INVITATIONS).

@@ -37,7 +37,8 @@ class ScheduleServiceStub:
     ScheduleMeeting: _grpc.UnaryUnaryMultiCallable[_schedule_pb2.ScheduleMeetingRequest, _schedule_pb2.ScheduleMeetingResponse]
     """Makes a meeting for a time to come, once or again and again, whose host is the caller.
 
-    Errors: INVALID_ARGUMENT (TIME_ZONE_UNKNOWN, RECURRENCE_INVALID).
+    Errors: INVALID_ARGUMENT (TIME_ZONE_UNKNOWN, RECURRENCE_INVALID, INVALID_ARGUMENT: it has no title, or is over already),
+    ALREADY_EXISTS (REQUEST_ID_REUSED), RESOURCE_EXHAUSTED (TOO_MANY_SCHEDULES).
     """
     GetSchedule: _grpc.UnaryUnaryMultiCallable[_schedule_pb2.GetScheduleRequest, _schedule_pb2.Schedule]
     """Reads when a meeting is. Whoever knows the code may.
@@ -48,10 +49,12 @@ class ScheduleServiceStub:
     """Moves a meeting; those invited are told. The host.
 
     Errors: NOT_FOUND (MEETING_NOT_FOUND, NOT_SCHEDULED), PERMISSION_DENIED (NOT_HOST), ABORTED (ETAG_MISMATCH),
-    FAILED_PRECONDITION (MEETING_ENDED), INVALID_ARGUMENT (TIME_ZONE_UNKNOWN, RECURRENCE_INVALID).
+    FAILED_PRECONDITION (MEETING_ENDED), INVALID_ARGUMENT (TIME_ZONE_UNKNOWN, RECURRENCE_INVALID),
+    RESOURCE_EXHAUSTED (TOO_MANY_INVITATIONS: today's letters do not suffice to tell all).
     """
     ListOccurrences: _grpc.UnaryUnaryMultiCallable[_schedule_pb2.ListOccurrencesRequest, _schedule_pb2.ListOccurrencesResponse]
-    """Lists the times of the caller's meetings, recurring ones one by one, earliest first.
+    """Lists the times of the meetings that the caller hosts or has joined, recurring ones one by one, earliest first.
+    What is called off is not listed, nor what would begin after the meeting has ended.
 
     Errors: INVALID_ARGUMENT (PAGE_TOKEN_INVALID, TIME_RANGE_INVALID).
     """
@@ -68,7 +71,8 @@ class ScheduleServiceStub:
     Errors: NOT_FOUND (CALENDAR_FEED_NOT_FOUND).
     """
     CreateInvitations: _grpc.UnaryUnaryMultiCallable[_schedule_pb2.CreateInvitationsRequest, _schedule_pb2.CreateInvitationsResponse]
-    """Invites people by mail. An address that is invited already is not written to again.
+    """Invites people by mail, in the language that the call's Accept-Language likes best. An address that is invited already
+    is not written to again. Hosts and co-hosts.
 
     Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), FAILED_PRECONDITION (MEETING_ENDED),
     RESOURCE_EXHAUSTED (TOO_MANY_INVITATIONS).
@@ -92,7 +96,8 @@ class ScheduleServiceAsyncStub(ScheduleServiceStub):
     ScheduleMeeting: _aio.UnaryUnaryMultiCallable[_schedule_pb2.ScheduleMeetingRequest, _schedule_pb2.ScheduleMeetingResponse]  # type: ignore[assignment]
     """Makes a meeting for a time to come, once or again and again, whose host is the caller.
 
-    Errors: INVALID_ARGUMENT (TIME_ZONE_UNKNOWN, RECURRENCE_INVALID).
+    Errors: INVALID_ARGUMENT (TIME_ZONE_UNKNOWN, RECURRENCE_INVALID, INVALID_ARGUMENT: it has no title, or is over already),
+    ALREADY_EXISTS (REQUEST_ID_REUSED), RESOURCE_EXHAUSTED (TOO_MANY_SCHEDULES).
     """
     GetSchedule: _aio.UnaryUnaryMultiCallable[_schedule_pb2.GetScheduleRequest, _schedule_pb2.Schedule]  # type: ignore[assignment]
     """Reads when a meeting is. Whoever knows the code may.
@@ -103,10 +108,12 @@ class ScheduleServiceAsyncStub(ScheduleServiceStub):
     """Moves a meeting; those invited are told. The host.
 
     Errors: NOT_FOUND (MEETING_NOT_FOUND, NOT_SCHEDULED), PERMISSION_DENIED (NOT_HOST), ABORTED (ETAG_MISMATCH),
-    FAILED_PRECONDITION (MEETING_ENDED), INVALID_ARGUMENT (TIME_ZONE_UNKNOWN, RECURRENCE_INVALID).
+    FAILED_PRECONDITION (MEETING_ENDED), INVALID_ARGUMENT (TIME_ZONE_UNKNOWN, RECURRENCE_INVALID),
+    RESOURCE_EXHAUSTED (TOO_MANY_INVITATIONS: today's letters do not suffice to tell all).
     """
     ListOccurrences: _aio.UnaryUnaryMultiCallable[_schedule_pb2.ListOccurrencesRequest, _schedule_pb2.ListOccurrencesResponse]  # type: ignore[assignment]
-    """Lists the times of the caller's meetings, recurring ones one by one, earliest first.
+    """Lists the times of the meetings that the caller hosts or has joined, recurring ones one by one, earliest first.
+    What is called off is not listed, nor what would begin after the meeting has ended.
 
     Errors: INVALID_ARGUMENT (PAGE_TOKEN_INVALID, TIME_RANGE_INVALID).
     """
@@ -123,7 +130,8 @@ class ScheduleServiceAsyncStub(ScheduleServiceStub):
     Errors: NOT_FOUND (CALENDAR_FEED_NOT_FOUND).
     """
     CreateInvitations: _aio.UnaryUnaryMultiCallable[_schedule_pb2.CreateInvitationsRequest, _schedule_pb2.CreateInvitationsResponse]  # type: ignore[assignment]
-    """Invites people by mail. An address that is invited already is not written to again.
+    """Invites people by mail, in the language that the call's Accept-Language likes best. An address that is invited already
+    is not written to again. Hosts and co-hosts.
 
     Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), FAILED_PRECONDITION (MEETING_ENDED),
     RESOURCE_EXHAUSTED (TOO_MANY_INVITATIONS).
@@ -149,7 +157,8 @@ class ScheduleServiceServicer:
     ) -> _typing.Union[_schedule_pb2.ScheduleMeetingResponse, _abc.Awaitable[_schedule_pb2.ScheduleMeetingResponse]]:
         """Makes a meeting for a time to come, once or again and again, whose host is the caller.
 
-        Errors: INVALID_ARGUMENT (TIME_ZONE_UNKNOWN, RECURRENCE_INVALID).
+        Errors: INVALID_ARGUMENT (TIME_ZONE_UNKNOWN, RECURRENCE_INVALID, INVALID_ARGUMENT: it has no title, or is over already),
+        ALREADY_EXISTS (REQUEST_ID_REUSED), RESOURCE_EXHAUSTED (TOO_MANY_SCHEDULES).
         """
 
     def GetSchedule(
@@ -170,7 +179,8 @@ class ScheduleServiceServicer:
         """Moves a meeting; those invited are told. The host.
 
         Errors: NOT_FOUND (MEETING_NOT_FOUND, NOT_SCHEDULED), PERMISSION_DENIED (NOT_HOST), ABORTED (ETAG_MISMATCH),
-        FAILED_PRECONDITION (MEETING_ENDED), INVALID_ARGUMENT (TIME_ZONE_UNKNOWN, RECURRENCE_INVALID).
+        FAILED_PRECONDITION (MEETING_ENDED), INVALID_ARGUMENT (TIME_ZONE_UNKNOWN, RECURRENCE_INVALID),
+        RESOURCE_EXHAUSTED (TOO_MANY_INVITATIONS: today's letters do not suffice to tell all).
         """
 
     def ListOccurrences(
@@ -178,7 +188,8 @@ class ScheduleServiceServicer:
         request: _schedule_pb2.ListOccurrencesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_schedule_pb2.ListOccurrencesResponse, _abc.Awaitable[_schedule_pb2.ListOccurrencesResponse]]:
-        """Lists the times of the caller's meetings, recurring ones one by one, earliest first.
+        """Lists the times of the meetings that the caller hosts or has joined, recurring ones one by one, earliest first.
+        What is called off is not listed, nor what would begin after the meeting has ended.
 
         Errors: INVALID_ARGUMENT (PAGE_TOKEN_INVALID, TIME_RANGE_INVALID).
         """
@@ -215,7 +226,8 @@ class ScheduleServiceServicer:
         request: _schedule_pb2.CreateInvitationsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_schedule_pb2.CreateInvitationsResponse, _abc.Awaitable[_schedule_pb2.CreateInvitationsResponse]]:
-        """Invites people by mail. An address that is invited already is not written to again.
+        """Invites people by mail, in the language that the call's Accept-Language likes best. An address that is invited already
+        is not written to again. Hosts and co-hosts.
 
         Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), FAILED_PRECONDITION (MEETING_ENDED),
         RESOURCE_EXHAUSTED (TOO_MANY_INVITATIONS).
