@@ -10,6 +10,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 from parley.meeting.v1 import (
+    breakout_pb2,
     chat_pb2,
     meeting_pb2,
     participant_pb2,
@@ -31,6 +32,7 @@ MODULES = (
     poll_pb2,
     report_pb2,
     transcript_pb2,
+    breakout_pb2,
 )
 DENIALS = frozenset(
     {"NOT_HOST", "NOT_PARTICIPANT", "NOT_PRESENTER", "NOT_YOURS", "CHAT_NOT_ALLOWED"}
@@ -54,6 +56,7 @@ class Ground:
     meeting: str
     message: str
     poll: str
+    somebody: str = ""
 
 
 def request(row: str, ground: Ground) -> Message:
@@ -98,9 +101,9 @@ def _values(row: str, ground: Ground) -> dict[str, Any]:
         "SetConsent": {"consent": {}},
         "CatchUp": {"since": {"seconds": 1}},
     }
-    if name.startswith("List") or "All" in name:
+    if name.startswith("List") or "All" in name or name == "CloseBreakouts":
         return {"parent": meeting, **extra.get(name, {})}
-    is_of_somebody = service == "ParticipantService"
+    is_of_somebody = service == "ParticipantService" or name == "MoveParticipant"
     whose = f"{meeting}/participants/{NIL}" if is_of_somebody else meeting
     return {"name": whose, **extra.get(name, {})}
 
@@ -112,6 +115,11 @@ def _special(ground: Ground) -> dict[str, dict[str, Any]]:
     nothing = f"{meeting}/chatMessages/{NIL}"
     summary, settings = f"{meeting}/summary", f"{meeting}/settings"
     return {
+        "BreakoutService.OpenBreakouts": {
+            "parent": meeting,
+            "breakouts": [{"title": "x", "participants": [f"{meeting}/participants/{NIL}"]}],
+        },
+        "BreakoutService.MoveParticipant/others": {"name": ground.somebody},
         "MeetingService.UpdateMeeting": {"meeting": {"name": meeting, "title": "x", "etag": "old"}},
         "SettingsService.GetSettings": {"name": settings},
         "SettingsService.UpdateSettings": {
