@@ -51,12 +51,12 @@ VOTE = 0
 
 @dataclass(frozen=True)
 class Ground:
-    """A meeting where somebody outside the table, a presenter, has written `message` and asked and answered `poll`."""
+    """A meeting where somebody outside the table, the presenter `author`, has written `message`, asked and answered `poll`."""
 
     meeting: str
     message: str
     poll: str
-    somebody: str = ""
+    author: str
 
 
 def request(row: str, ground: Ground) -> Message:
@@ -119,7 +119,7 @@ def _special(ground: Ground) -> dict[str, dict[str, Any]]:
             "parent": meeting,
             "breakouts": [{"title": "x", "participants": [f"{meeting}/participants/{NIL}"]}],
         },
-        "BreakoutService.MoveParticipant/others": {"name": ground.somebody},
+        "BreakoutService.MoveParticipant/others": {"name": ground.author},
         "MeetingService.UpdateMeeting": {"meeting": {"name": meeting, "title": "x", "etag": "old"}},
         "SettingsService.GetSettings": {"name": settings},
         "SettingsService.UpdateSettings": {

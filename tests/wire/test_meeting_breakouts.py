@@ -361,9 +361,12 @@ async def test_when_no_host_is_anywhere_everyone_is_brought_back(theatre: Theatr
     await theatre.move(theatre.host, theatre.host.participant, second.name)
     hosting = await theatre.goes(theatre.host, second.meeting)
     theatre.room.clock.advance(2 * HOST_AWAY.total_seconds())
-    async with db.connected(theatre.room.stand.database_url, MIGRATIONS) as connected:
-        async with BreakoutStore(connected).due(theatre.room.clock.now()) as due:
-            assert due is None
+    now = theatre.room.clock.now()
+    async with (
+        db.connected(theatre.room.stand.database_url, MIGRATIONS) as connected,
+        BreakoutStore(connected).due(now) as due,
+    ):
+        assert due is None
     await theatre.connects(hosting, left=True)
     theatre.room.clock.advance(HOST_AWAY.total_seconds())
     await theatre.hears_moves((first.meeting, theatre.meeting))
