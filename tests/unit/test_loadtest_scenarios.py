@@ -74,6 +74,7 @@ ENVIRONMENT: Environment = {
     "LOAD_API_KEY_SECRET": f"pk_{'x' * 43}",
     "LOAD_SESSION": f"users/me/sessions/{UUID}",
     "LOAD_MEETING": MEETING,
+    "LOAD_NEW_MEETING": MEETING,
     "LOAD_SPARE_MEETING": MEETING,
     "LOAD_PARTICIPANT": f"{MEETING}/participants/{UUID}",
     "LOAD_POLL": f"{MEETING}/polls/{UUID}",
