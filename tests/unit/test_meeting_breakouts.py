@@ -142,8 +142,8 @@ def test_a_notice_only_brings_the_end_nearer() -> None:
     assert them.close_time == NOW + timedelta(seconds=30)
 
 
-def past(**values: object) -> Participant:
-    return somebody(state=ParticipantState.LEFT, **values)
+def past(*, is_removed: bool = False) -> Participant:
+    return somebody(state=ParticipantState.LEFT, is_removed=is_removed)
 
 
 def test_only_who_is_assigned_passes_the_door_of_a_breakout_room() -> None:
