@@ -1,6 +1,7 @@
 /** The clients of Parley's services, over gRPC-Web on this very origin. */
 import { Code, ConnectError, createClient, type Interceptor } from "@connectrpc/connect";
 import { createGrpcWebTransport } from "@connectrpc/connect-web";
+import { BreakoutService } from "../gen/parley/meeting/v1/breakout_pb";
 import { MeetingService } from "../gen/parley/meeting/v1/meeting_pb";
 import { ParticipantService } from "../gen/parley/meeting/v1/participant_pb";
 import { SettingsService } from "../gen/parley/meeting/v1/settings_pb";
@@ -33,6 +34,7 @@ const signedIn = createGrpcWebTransport({ baseUrl, defaultTimeoutMs: TIMEOUT_MS,
 const streaming = createGrpcWebTransport({ baseUrl });
 
 export const users = createClient(UserService, signedIn);
+export const breakouts = createClient(BreakoutService, signedIn);
 export const meetings = createClient(MeetingService, signedIn);
 export const participants = createClient(ParticipantService, signedIn);
 export const transcripts = createClient(TranscriptService, signedIn);

@@ -39,6 +39,10 @@ export interface Room {
   /** By track id. */
   readonly deliveries: ReadonlyMap<string, Delivery>;
   readonly news: News | undefined;
+  /** How often it was told that breakout rooms are opened, closed or end sooner: ask for them again. */
+  readonly breakoutNews: number;
+  /** Where we are told to go, `meetings/{code}`; empty: we stay. */
+  readonly movedTo: string;
   /** The meeting's settings; undefined as long as they are not known. */
   readonly settings: Settings | undefined;
 }
@@ -52,6 +56,8 @@ export const EMPTY: Room = {
   qualities: new Map(),
   deliveries: new Map(),
   news: undefined,
+  breakoutNews: 0,
+  movedTo: "",
   settings: undefined,
 };
 
@@ -98,6 +104,10 @@ export function changes(room: Room, message: Said): Partial<Room> {
       return { qualities: new Map(room.qualities).set(message.value.participant, message.value.quality) };
     case "settingsChanged":
       return message.value.settings === undefined ? {} : { settings: message.value.settings };
+    case "breakoutsChanged":
+      return { breakoutNews: room.breakoutNews + 1 };
+    case "moved":
+      return { movedTo: message.value.meeting };
     case "mediaReset":
       return { tracks: [], speakers: new Set(), deliveries: new Map() };
     default:

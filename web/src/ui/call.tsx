@@ -7,6 +7,7 @@ import { listening, type Question } from "../call/listening";
 import { canShare } from "../call/screen";
 import { type Meeting, ParticipantRole } from "../gen/parley/meeting/v1/meeting_pb";
 import { useI18n } from "../i18n";
+import { Breakouts, RoomsBanner, useRooms } from "./breakouts";
 import { Captions, CaptionsMenu, useTaste } from "./captions";
 import { useConsent } from "./consent";
 import type { Device } from "./devices";
@@ -30,12 +31,16 @@ const CHAIRS: ReadonlySet<ParticipantRole> = new Set([ParticipantRole.HOST, Part
 interface CallViewProps {
   call: Call;
   meeting: Meeting;
+  /** Our own participant in the meeting itself, of which this may be a breakout room. */
+  me: string;
+  /** Whether we are on the way to another room, and why that has failed. */
+  moving: { failed: string } | undefined;
   isHost: boolean;
   audio: Device;
   video: Device;
 }
 
-export function CallView({ call, meeting, isHost, audio, video }: CallViewProps) {
+export function CallView({ call, meeting, me, moving, isHost, audio, video }: CallViewProps) {
   const { t, explain } = useI18n();
   const state = useSyncExternalStore(call.subscribe, call.snapshot);
   const [silenced, setSilenced] = useState(false);
@@ -49,6 +54,7 @@ export function CallView({ call, meeting, isHost, audio, video }: CallViewProps)
   const taste = useTaste();
   const consent = useConsent(state.me, state.settings?.captions === true);
   const screen = useScreenShare(call);
+  const rooms = useRooms(meeting, me, state);
   /** What was wrong before the call has been said there. */
   const [known] = useState([audio.problem, video.problem]);
   const muted = silenced || !audio.on;
@@ -138,6 +144,8 @@ export function CallView({ call, meeting, isHost, audio, video }: CallViewProps)
       </Listening>
       <Questions settings={state.settings} consent={consent} answer={answer} problem={problem} />
       <Banner state={state} rebuild={() => void call.buildMedia()} />
+      <RoomsBanner rooms={rooms} isHost={mayChange} />
+      {moving !== undefined && <p className="banner" role="status">{moving.failed || t("movingRooms")}</p>}
       <Problem text={problem} />
       {trouble !== undefined && <Problem text={t(`media.${trouble.problem}.${trouble.kind}`)} />}
       {screen.on && <Sharing screen={screen} stop={toggleScreen} />}
@@ -158,7 +166,11 @@ export function CallView({ call, meeting, isHost, audio, video }: CallViewProps)
             close={toggleTranscript}
           />
         )}
-        {isListed && <People state={state} ownMuted={muted} close={toggleList} />}
+        {isListed && (
+          <People state={state} ownMuted={muted} close={toggleList}>
+            <Breakouts rooms={rooms} state={state} isHost={mayChange} />
+          </People>
+        )}
       </div>
       {state.participants.length === 1 && <p className="faint center-text">{t("alone")}</p>}
       <Announcer state={state} />
@@ -237,7 +249,7 @@ export function CallView({ call, meeting, isHost, audio, video }: CallViewProps)
           >
             <Icon name="settings" />
           </button>
-          {isHost && (
+          {isHost && meeting.breakoutOf === "" && (
             <button type="button" className="quiet" onClick={() => setEnding(true)}>
               {t("endForAll")}
             </button>

@@ -1,7 +1,9 @@
 /** A meeting, from the look in the mirror to the goodbye. */
-import { useEffect, useState } from "react";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { useEffect, useRef, useState } from "react";
 import { meetings, newRequestId, settings as service, signaling } from "../api/client";
 import { Complaint } from "../api/errors";
+import { insistently } from "../call/breakouts";
 import { Call, type Ending } from "../call/call";
 import { canEncrypt, Encryption } from "../call/e2ee/encryption";
 import { pathTo, secretOf } from "../call/e2ee/secret";
@@ -29,6 +31,9 @@ const ENDINGS: Record<Ending, keyof Texts> = {
   failed: "callFailed",
 };
 
+/** What trying again may help against, on the way to another room. */
+const PASSING: readonly Code[] = [Code.Unavailable, Code.DeadlineExceeded, Code.Unknown, Code.ResourceExhausted];
+
 export function MeetingPage({ code, user }: { code: string; user: User }) {
   const { t, explain } = useI18n();
   const name = `meetings/${code}`;
@@ -41,6 +46,15 @@ export function MeetingPage({ code, user }: { code: string; user: User }) {
   const [problem, setProblem] = useState("");
   const [call, setCall] = useState<Call>();
   const [ending, setEnding] = useState<{ how: Ending; text: string }>();
+  /** Our own participant in the meeting itself, by which it knows us in breakout rooms, too. */
+  const [me, setMe] = useState("");
+  const [moving, setMoving] = useState<{ failed: string }>();
+  /** The call that counts: one that was left for another room is of no interest any more. */
+  const current = useRef<Call>(undefined);
+  const own = useRef({ microphone: audio.track, camera: video.track });
+  useEffect(() => {
+    own.current = { microphone: audio.track, camera: video.track };
+  }, [audio.track, video.track]);
 
   useEffect(() => {
     meetings
@@ -56,21 +70,26 @@ export function MeetingPage({ code, user }: { code: string; user: User }) {
     return () => void (document.title = t("appName"));
   }, [meeting, t]);
 
-  const join = async (values: Record<string, string>) => {
-    const admission = await meetings.joinMeeting({
-      name,
-      passcode: values.passcode ?? "",
-      requestId: newRequestId(),
-    });
+  const join = (values: Record<string, string>): Promise<void> => enter(name, values.passcode ?? "");
+
+  /** Go into a meeting, or one of its breakout rooms, and leave where we have been. */
+  const enter = async (where: string, passcode: string): Promise<void> => {
+    const admission = await meetings.joinMeeting({ name: where, passcode, requestId: newRequestId() });
     // What the server says now holds for good; a meeting that is not what the link says is not entered.
     if (admission.meeting?.endToEndEncrypted !== (secret !== undefined)) {
-      await meetings.leaveMeeting({ name, participant: admission.participant?.name ?? "" });
+      await meetings.leaveMeeting({ name: where, participant: admission.participant?.name ?? "" });
       throw new Complaint(t(secret === undefined ? "keyMissing" : "notEncrypted"));
     }
     const encryption = secret === undefined ? undefined : new Encryption(secret, admission.participant?.name ?? "");
-    const joining = new Call(signaling, admission, { microphone: audio.track, camera: video.track }, encryption);
+    const joining = new Call(signaling, admission, own.current, encryption);
+    let goesTo = "";
     joining.subscribe(() => {
-      const { phase, ending: how, error, settings: told } = joining.state;
+      if (current.current !== joining) return;
+      const { phase, ending: how, error, settings: told, movedTo } = joining.state;
+      if (movedTo !== goesTo) {
+        goesTo = movedTo;
+        follow(joining, movedTo);
+      }
       if (told !== undefined) setSettings(told);
       if (phase !== "over") return;
       audio.turnOff();
@@ -78,9 +97,23 @@ export function MeetingPage({ code, user }: { code: string; user: User }) {
       setCall(undefined);
       setEnding({ how: how ?? "lost", text: error === undefined ? "" : explain(error) });
     });
+    current.current = joining;
+    setMoving(undefined);
     setMeeting(admission.meeting);
+    if (admission.meeting.breakoutOf === "") setMe(admission.participant?.name ?? "");
     setCall(joining);
     await joining.start();
+  };
+
+  /** Go where we are told to; if the door is shut, we have been told to go elsewhere since, or stay. */
+  const follow = (from: Call, where: string) => {
+    setMoving({ failed: "" });
+    const isAwaited = () => current.current === from && from.state.movedTo === where && from.state.phase !== "over";
+    const helps = (error: unknown) => isAwaited() && PASSING.includes(ConnectError.from(error).code);
+    insistently(() => enter(where, ""), helps).catch((error: unknown) => {
+      console.warn(error);
+      if (isAwaited()) setMoving({ failed: explain(error) });
+    });
   };
 
   const openLink = (values: Record<string, string>): Promise<void> => {
@@ -122,7 +155,17 @@ export function MeetingPage({ code, user }: { code: string; user: User }) {
       </section>
     );
   if (call !== undefined && meeting !== undefined)
-    return <CallView call={call} meeting={meeting} isHost={meeting.host === user.name} audio={audio} video={video} />;
+    return (
+      <CallView
+        call={call}
+        meeting={meeting}
+        me={me}
+        moving={moving}
+        isHost={meeting.host === user.name}
+        audio={audio}
+        video={video}
+      />
+    );
   return (
     <section className="prejoin">
       <Mirror video={video} audio={audio} />

@@ -1,4 +1,5 @@
 /** The list of those who are in the call, beside the stage. */
+import type { ReactNode } from "react";
 import type { CallState } from "../call/call";
 import { trackOf } from "../call/room";
 import { ParticipantRole } from "../gen/parley/meeting/v1/meeting_pb";
@@ -6,7 +7,14 @@ import { useI18n } from "../i18n";
 import { Icon } from "./icons";
 import { Bars } from "./quality";
 
-export function People({ state, ownMuted, close }: { state: CallState; ownMuted: boolean; close: () => void }) {
+interface PeopleProps {
+  state: CallState;
+  ownMuted: boolean;
+  close: () => void;
+  children?: ReactNode;
+}
+
+export function People({ state, ownMuted, close, children }: PeopleProps) {
   const { t } = useI18n();
   const isMuted = (name: string): boolean =>
     name === state.me ? ownMuted : (trackOf(state, name, "microphone")?.muted ?? true);
@@ -37,6 +45,7 @@ export function People({ state, ownMuted, close }: { state: CallState; ownMuted:
           </li>
         ))}
       </ul>
+      {children}
     </aside>
   );
 }
