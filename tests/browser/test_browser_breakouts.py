@@ -41,6 +41,9 @@ async def test_people_go_to_a_breakout_room_and_come_back(
         await expect(ann.tile(bob)).to_have_count(0)
         assert bob.page.url == address
         assert await bob.button("Back to the main room").count() == 0
+        await bob.page.reload()
+        await bob.go_in()
+        await expect(there).to_be_visible()
         panel = ann.page.get_by_role("region", name="Tutors")
         await expect(panel).to_contain_text("Bob")
         await panel.get_by_role("button", name="Go there").click()
