@@ -10,6 +10,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 from parley.meeting.v1 import (
+    breakout_pb2,
     chat_pb2,
     meeting_pb2,
     participant_pb2,
@@ -33,6 +34,7 @@ MODULES = (
     report_pb2,
     schedule_pb2,
     transcript_pb2,
+    breakout_pb2,
 )
 DENIALS = frozenset(
     {"NOT_HOST", "NOT_PARTICIPANT", "NOT_PRESENTER", "NOT_YOURS", "CHAT_NOT_ALLOWED"}
@@ -51,11 +53,12 @@ VOTE = 0
 
 @dataclass(frozen=True)
 class Ground:
-    """A meeting where somebody outside the table, a presenter, has written `message` and asked and answered `poll`."""
+    """A meeting where somebody outside the table, the presenter `author`, has written `message`, asked and answered `poll`."""
 
     meeting: str
     message: str
     poll: str
+    author: str
 
 
 def request(row: str, ground: Ground) -> Message:
@@ -100,9 +103,9 @@ def _values(row: str, ground: Ground) -> dict[str, Any]:
         "SetConsent": {"consent": {}},
         "CatchUp": {"since": {"seconds": 1}},
     }
-    if name.startswith("List") or "All" in name:
+    if name.startswith("List") or "All" in name or name == "CloseBreakouts":
         return {"parent": meeting, **extra.get(name, {})}
-    is_of_somebody = service == "ParticipantService"
+    is_of_somebody = service == "ParticipantService" or name == "MoveParticipant"
     whose = f"{meeting}/participants/{NIL}" if is_of_somebody else meeting
     return {"name": whose, **extra.get(name, {})}
 
@@ -114,6 +117,11 @@ def _special(ground: Ground) -> dict[str, dict[str, Any]]:
     nothing = f"{meeting}/chatMessages/{NIL}"
     summary, settings = f"{meeting}/summary", f"{meeting}/settings"
     return {
+        "BreakoutService.OpenBreakouts": {
+            "parent": meeting,
+            "breakouts": [{"title": "x", "participants": [f"{meeting}/participants/{NIL}"]}],
+        },
+        "BreakoutService.MoveParticipant/others": {"name": ground.author},
         "MeetingService.UpdateMeeting": {"meeting": {"name": meeting, "title": "x", "etag": "old"}},
         "SettingsService.GetSettings": {"name": settings},
         "SettingsService.UpdateSettings": {

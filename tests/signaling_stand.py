@@ -36,11 +36,15 @@ LONG_SECONDS = 20.0
 
 @dataclass
 class Meeting(meeting_pb2_grpc.PresenceServiceServicer, notes_pb2_grpc.NotesServiceServicer):
-    """Notes who came and left, and what they wrote; answers with `error` where that is set."""
+    """Notes who came and left, and what they wrote; answers with `error` where that is set.
+
+    `elsewhere` is where everybody belongs, if it is not where they are.
+    """
 
     reports: list[tuple[str, int]] = field(default_factory=list)
     written: list[tuple[str, bytes]] = field(default_factory=list)
     error: DomainError | None = None
+    elsewhere: str = ""
 
     async def ReportPresence(
         self, request: meeting_pb2.ReportPresenceRequest, context: Any
@@ -48,7 +52,7 @@ class Meeting(meeting_pb2_grpc.PresenceServiceServicer, notes_pb2_grpc.NotesServ
         if self.error is not None:
             raise self.error
         self.reports.append((request.participant, request.state))
-        return meeting_pb2.ReportPresenceResponse()
+        return meeting_pb2.ReportPresenceResponse(assigned_meeting=self.elsewhere)
 
     async def ApplyNotesUpdate(
         self, request: notes_pb2.ApplyNotesUpdateRequest, context: Any

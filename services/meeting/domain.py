@@ -179,7 +179,8 @@ class ParticipantRole(Enum):
 class Meeting:
     """A meeting. `revision` counts its changes, `analysis_revision` those of what is analysed in it, and of whom.
 
-    `host_away_time` is since when no host has been there, of one that had a host before.
+    `host_away_time` is since when no host has been there, of one that had a host before. Of a breakout room, `parent_id`
+    and `parent_code` are those of the meeting that it belongs to.
     """
 
     id: UUID
@@ -201,6 +202,9 @@ class Meeting:
     settings: Settings = field(default_factory=Settings)
     analysis_revision: int = 0
     host_away_time: datetime | None = None
+    parent_id: UUID | None = None
+    parent_code: str = ""
+    breakouts_open: bool = False
 
     @property
     def name(self) -> str:

@@ -7,6 +7,7 @@ One transaction reads a gathering, changes it by these methods, and writes what 
 - `meeting.host_id` is the host. The host may hand over for good; the old host becomes a co-host.
 - When no host has been there for HOST_AWAY, a stand-in takes over: the co-host who is there longest, else whoever is there
   longest. A stand-in may do what a host may, hands over only the standing in, and steps down when the host is back.
+- Who is in one of the breakout rooms keeps a place, and a host there is not away. In breakout rooms nobody stands in.
 - Nobody acts on who stands above them. What lets others run the meeting (`administer`) is hosts' to grant.
 """
 
@@ -48,16 +49,25 @@ SHOWN = ("title", "description", "host_id", "passcode", "capacity", "locked", "v
 
 
 class Gathering:
-    """A meeting and its people, by their ids, at a time. `banned` are those users who are to be kept out from now on."""
+    """A meeting and its people, by their ids, at a time. `banned` are those users who are to be kept out from now on.
+
+    `beside` are who is in its breakout rooms, and hosts who have just left them.
+    """
 
     def __init__(
-        self, meeting: Meeting, people: Iterable[Participant], now: datetime, lifetime: timedelta
+        self,
+        meeting: Meeting,
+        people: Iterable[Participant],
+        now: datetime,
+        lifetime: timedelta,
+        beside: Iterable[Participant] = (),
     ) -> None:
         self.meeting = meeting
         self.people = {each.id: each for each in people}
         self.banned: set[UUID] = set()
         self.now = now
         self._lifetime = lifetime
+        self._beside = tuple(beside)
         self._meeting_before, self._before = meeting, dict(self.people)
         for each in self.people.values():
             self._put(self._tidied(each))
@@ -185,6 +195,8 @@ class Gathering:
         away = self.meeting.host_away_time
         if away is None or self.now < away + HOST_AWAY or self._is_connected(ParticipantRole.HOST):
             return None
+        if any(each.role is ParticipantRole.HOST for each in self._beside):
+            return None
         if self.meeting.settings.host_leave_policy == HOST_LEAVES_END:
             self.close(self.meeting.ended(self.now))
             return None
@@ -215,7 +227,7 @@ class Gathering:
         )
         if self._is_connected(ParticipantRole.HOST):
             self.meeting = replace(self.meeting, host_away_time=None)
-        elif had_host:
+        elif had_host and self.meeting.parent_id is None:
             self.meeting = replace(self.meeting, host_away_time=self.now)
         came = any(each.is_here and not self._was_here(each) for each in self.people.values())
         if came and self.meeting.settings.listens:
@@ -293,13 +305,16 @@ class Gathering:
 
     def _let_in(self, person: Participant) -> Participant:
         after = person.admitted(self.now)
-        if after is not person and self._places() >= self.meeting.capacity:
+        if after is not person and self._places(person.user_id) >= self.meeting.capacity:
             capacity = str(self.meeting.capacity)
             raise MeetingFull(meeting=self.meeting.name, capacity=capacity)
         return self._put(after)
 
-    def _places(self) -> int:
-        return sum(each.holds_place(self.now, self._lifetime) for each in self.people.values())
+    def _places(self, comer: UUID | None = None) -> int:
+        """Count the places that are taken; who is in a breakout room has one, which is free for them as a `comer`."""
+        holders = [e for e in self.people.values() if e.holds_place(self.now, self._lifetime)]
+        beside = {each.user_id for each in self._beside if each.is_here}
+        return len(holders) + len(beside - {each.user_id for each in holders} - {comer})
 
     def _present(self, participant_id: UUID) -> Participant:
         person = self.person(participant_id)

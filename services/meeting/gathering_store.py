@@ -17,6 +17,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from chassis.clock import Clock
 from chassis.db import Database
+from services.meeting.breakout_store import hand_over_rooms, people_beside, seat_of
 from services.meeting.domain import (
     Meeting,
     MeetingState,
@@ -77,7 +78,8 @@ class GatheringStore:
         """
         async with self._store.locked_meeting(code) as transaction:
             people = await _people(transaction, participant_id)
-            opened = self._open(transaction, people)
+            beside = await people_beside(transaction, self._clock.now())
+            opened = self._open(transaction, people, beside)
             yield opened
             await self._write(opened)
 
@@ -92,17 +94,20 @@ class GatheringStore:
             people = [person]
             if person.role in (ParticipantRole.HOST, ParticipantRole.COHOST) or person.grants:
                 people = await _people(transaction, participant_id)
-            opened = self._open(transaction, people)
+            opened = self._open(transaction, people, ())
             yield opened
             await self._write(opened)
 
     async def caller(self, opened: Opened, user_id: UUID, name: str, passcode: str) -> Caller:
         """Read what is known of somebody who knocks."""
         transaction = opened.transaction
-        own = (ParticipantRow.meeting_id == transaction.meeting.id) & (
+        meeting = transaction.meeting
+        first = meeting.parent_id or meeting.id
+        own = ParticipantRow.meeting_id.in_((meeting.id, first)) & (
             ParticipantRow.user_id == user_id
         )
-        banned = (BanRow.meeting_id == transaction.meeting.id) & (BanRow.user_id == user_id)
+        banned = (BanRow.meeting_id == first) & (BanRow.user_id == user_id)
+        seat = await seat_of(transaction.session, meeting, user_id)
         query = select(ParticipantRow).where(own & ParticipantRow.admit_time.is_not(None))
         query = query.order_by(ParticipantRow.admit_time.desc(), ParticipantRow.is_removed.desc())
         row = (await transaction.session.execute(query.limit(1))).scalar_one_or_none()
@@ -114,6 +119,8 @@ class GatheringStore:
             past=to_participant(row) if row else None,
             consent=await transaction.latest_consent(user_id),
             is_banned=bool(is_banned),
+            is_assigned=seat is not None and seat.breakout_id == meeting.id,
+            is_sent_back=seat is not None and seat.may_return(opened.gathering.now),
         )
 
     async def still_waiting(self, participant_id: UUID, now: datetime) -> None:
@@ -197,9 +204,14 @@ class GatheringStore:
                 update(ParticipantRow).where(same & (ParticipantRow.tell_count > 0)).values(values)
             )
 
-    def _open(self, transaction: MeetingTransaction, people: list[Participant]) -> Opened:
-        now = self._clock.now()
-        return Opened(transaction, Gathering(transaction.meeting, people, now, self._lifetime))
+    def _open(
+        self,
+        transaction: MeetingTransaction,
+        people: list[Participant],
+        beside: Collection[Participant],
+    ) -> Opened:
+        now, meeting = self._clock.now(), transaction.meeting
+        return Opened(transaction, Gathering(meeting, people, now, self._lifetime, beside))
 
     async def _write(self, opened: Opened) -> None:
         transaction, gathering = opened.transaction, opened.gathering
@@ -207,6 +219,8 @@ class GatheringStore:
         gathering.settle()
         if gathering.meeting != before:
             transaction.change_meeting(gathering.meeting)
+        if gathering.meeting.breakouts_open and gathering.meeting.host_id != before.host_id:
+            await hand_over_rooms(transaction)
         is_news = False
         for person, is_told in list(gathering.changed()):
             if person.id in opened.request_ids:
@@ -247,7 +261,7 @@ async def _people(
 async def _ban(transaction: MeetingTransaction, gathering: Gathering) -> None:
     for user_id in gathering.banned:
         values = {
-            "meeting_id": gathering.meeting.id,
+            "meeting_id": gathering.meeting.parent_id or gathering.meeting.id,
             "user_id": user_id,
             "create_time": gathering.now,
         }

@@ -38,6 +38,13 @@ class NotWaiting(FailedPrecondition):
     message = "The participant is not in the lobby any more."
 
 
+class NotAssigned(PermissionDenied):
+    """It is a breakout room, and the caller belongs in another or in the meeting. Hosts move themselves first."""
+
+    reason = "BREAKOUT_NOT_ASSIGNED"
+    message = "You are not assigned to this breakout room."
+
+
 class Banned(PermissionDenied):
     """A host has taken the caller out of this meeting for good. Ask the host by other means."""
 
@@ -47,7 +54,10 @@ class Banned(PermissionDenied):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who knocks. `past` is their last presence that had a ticket, `consent` what they agreed to last."""
+    """Who knocks. `past` is their last presence that had a ticket, `consent` what they agreed to last.
+
+    `is_assigned` tells whether they belong in this breakout room, `is_sent_back` whether they come back from one.
+    """
 
     user_id: UUID
     display_name: str
@@ -56,11 +66,18 @@ class Caller:
     past: Participant | None = None
     consent: Consent = field(default_factory=Consent)
     is_banned: bool = False
+    is_assigned: bool = False
+    is_sent_back: bool = False
 
     @property
     def is_known(self) -> bool:
         """Tell whether a host has let them in before, and has not taken them out since."""
         return self.past is not None and not self.past.is_removed
+
+    @property
+    def is_returning(self) -> bool:
+        """Tell whether they are on the way back to where they were let in."""
+        return self.is_sent_back and self.is_known
 
 
 def role_at_the_door(meeting: Meeting, caller: Caller) -> ParticipantRole:
@@ -87,13 +104,19 @@ def grants_at_the_door(caller: Caller, role: ParticipantRole) -> Grants | None:
 def check_door(meeting: Meeting, caller: Caller, role: ParticipantRole) -> None:
     """See that somebody may come, be it into the lobby. The host needs no passcode; hosts and co-hosts pass the lock.
 
-    Raises MeetingEnded, Banned, WrongPasscode, MeetingLocked.
+    Who comes back from a breakout room needs no passcode, and passes the lock.
+
+    Raises MeetingEnded, Banned, NotAssigned, WrongPasscode, MeetingLocked.
     """
     meeting.check_open()
     is_host = role is ParticipantRole.HOST
     if caller.is_banned and not is_host:
         raise Banned(meeting=meeting.name)
+    if meeting.parent_id is not None and not caller.is_assigned:
+        raise NotAssigned(meeting=meeting.name)
     is_right = hmac.compare_digest(meeting.passcode.encode(), caller.passcode.encode())
+    if caller.is_returning:
+        return
     if meeting.passcode and not is_host and not is_right:
         raise WrongPasscode(meeting=meeting.name)
     if meeting.locked and role not in (ParticipantRole.HOST, ParticipantRole.COHOST):
@@ -112,6 +135,7 @@ __all__ = [
     "Banned",
     "Caller",
     "LobbyFull",
+    "NotAssigned",
     "NotWaiting",
     "check_door",
     "grants_at_the_door",

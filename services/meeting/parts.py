@@ -9,6 +9,7 @@ from typing import Any
 
 import grpc
 from parley.meeting.v1 import (
+    breakout_pb2_grpc,
     chat_pb2_grpc,
     meeting_pb2_grpc,
     notes_pb2_grpc,
@@ -26,6 +27,9 @@ from chassis.auth import ServiceIdentity
 from chassis.clock import Clock
 from chassis.db import Database
 from services.meeting.admission import Admissions
+from services.meeting.breakout_servicer import BreakoutServicer
+from services.meeting.breakout_store import BreakoutStore
+from services.meeting.breakout_watch import BreakoutWatch
 from services.meeting.call_peers import CallPeers
 from services.meeting.caption_servicer import CaptionServicer
 from services.meeting.chat_servicer import ChatServicer, SharingServicer
@@ -128,7 +132,11 @@ def put_together(
     courier = Courier(events, deliveries, Poster(policy), seal, clock, poll)
     event_watch = EventWatch(events, poll)
     webhooks = WebhookServicer(store, WebhookStore(database, seal), event_watch, policy, clock)
+    breakouts = BreakoutStore(database)
     servicers = {
+        breakout_pb2_grpc.add_BreakoutServiceServicer_to_server: BreakoutServicer(
+            store, breakouts, herald, clock
+        ),
         chat_pb2_grpc.add_ChatServiceServicer_to_server: ChatServicer(
             store, chats, herald, peers, clock
         ),
@@ -142,7 +150,9 @@ def put_together(
         poll_pb2_grpc.add_PollServiceServicer_to_server: PollServicer(store, polls, herald, clock),
         meeting_pb2_grpc.add_MeetingServiceServicer_to_server: meetings,
         schedule_pb2_grpc.add_ScheduleServiceServicer_to_server: schedules,
-        meeting_pb2_grpc.add_PresenceServiceServicer_to_server: PresenceServicer(store, desk),
+        meeting_pb2_grpc.add_PresenceServiceServicer_to_server: PresenceServicer(
+            store, breakouts, desk
+        ),
         settings_pb2_grpc.add_SettingsServiceServicer_to_server: settings,
         participant_pb2_grpc.add_ParticipantServiceServicer_to_server: participants,
         transcript_pb2_grpc.add_CaptionServiceServicer_to_server: captions,
@@ -163,6 +173,7 @@ def put_together(
         courier.run,
         event_watch.run,
         mailroom.run,
+        BreakoutWatch(breakouts, desk, peers, herald, clock).run,
     )
     return Parts(servicers, background)
 

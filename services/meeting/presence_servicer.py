@@ -6,6 +6,7 @@ from typing import Any
 
 from parley.meeting.v1 import meeting_pb2, meeting_pb2_grpc
 
+from services.meeting.breakout_store import BreakoutStore
 from services.meeting.desk import Desk
 from services.meeting.shown import code_of, meeting_proto, participant_id_of, participant_proto
 from services.meeting.store import Store
@@ -14,8 +15,9 @@ from services.meeting.store import Store
 class PresenceServicer(meeting_pb2_grpc.PresenceServiceServicer):
     """Keeps who is here."""
 
-    def __init__(self, store: Store, desk: Desk) -> None:
+    def __init__(self, store: Store, breakouts: BreakoutStore, desk: Desk) -> None:
         self._store = store
+        self._breakouts = breakouts
         self._desk = desk
 
     async def ReportPresence(
@@ -30,9 +32,12 @@ class PresenceServicer(meeting_pb2_grpc.PresenceServiceServicer):
             else:
                 gathering.connect(identifier)
         meeting, count = await self._store.meeting(code)
+        person = gathering.person(identifier)
+        belongs = await self._breakouts.belongs_in(meeting, person.user_id)
         return meeting_pb2.ReportPresenceResponse(
             meeting=meeting_proto(meeting, count, meeting.host_id),
-            participant=participant_proto(gathering.person(identifier), gathering.meeting),
+            participant=participant_proto(person, gathering.meeting),
+            assigned_meeting=f"meetings/{belongs}" if belongs else "",
         )
 
 

@@ -25,7 +25,8 @@ WITH attended AS (
     (array_agg(display_name ORDER BY connect_time DESC, id))[1] AS display_name,
     range_agg(tstzrange(connect_time, greatest(connect_time, coalesce(leave_time, :now)))) AS times
   FROM participants
-  WHERE meeting_id = :meeting_id AND connect_time IS NOT NULL
+  WHERE (meeting_id = :meeting_id OR meeting_id IN (SELECT id FROM meetings WHERE parent_id = :meeting_id))
+    AND connect_time IS NOT NULL
   GROUP BY user_id
 )
 SELECT user_id, display_name, first_join_time, last_leave_time, visit_count,
@@ -37,10 +38,10 @@ LIMIT :limit
 """)
 
 _STATISTICS = text("""
-SELECT count(DISTINCT meeting_id) AS meeting_count,
+SELECT count(DISTINCT coalesce(parent_id, meetings.id)) AS meeting_count,
   count(*) AS participant_count,
   count(DISTINCT user_id) AS active_user_count
-FROM participants
+FROM participants JOIN meetings ON meetings.id = meeting_id
 WHERE connect_time >= :start AND connect_time < :end
 """)
 
@@ -51,9 +52,9 @@ WHERE connect_time < least(CAST(:now AS timestamptz), :end) AND coalesce(leave_t
 """)
 
 _LIVE = text("""
-SELECT count(DISTINCT meeting_id) AS meeting_count, count(*) AS participant_count
-FROM participants
-WHERE state = 'connected'
+SELECT count(DISTINCT coalesce(parent_id, meetings.id)) AS meeting_count, count(*) AS participant_count
+FROM participants JOIN meetings ON meetings.id = meeting_id
+WHERE participants.state = 'connected'
 """)
 
 

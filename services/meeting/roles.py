@@ -61,7 +61,7 @@ def standing(
     if user_id == meeting.host_id:
         return Standing.HOST
     known = sorted(own, key=lambda each: each.join_time)
-    if there := [_standing_of(each, meeting) for each in known if each.is_here]:
+    if there := [standing_of(each, meeting) for each in known if each.is_here]:
         return min(there, key=list(Standing).index)
     if known and known[-1].state is ParticipantState.WAITING:
         return Standing.WAITING
@@ -71,7 +71,8 @@ def standing(
     return Standing.FORMER if has_been else Standing.STRANGER
 
 
-def _standing_of(participant: Participant, meeting: Meeting) -> Standing:
+def standing_of(participant: Participant, meeting: Meeting) -> Standing:
+    """Say how a participant stands to a meeting while they are there."""
     if participant.role is ParticipantRole.HOST:
         return Standing.HOST
     if granted(participant, meeting).administer:
@@ -81,4 +82,4 @@ def _standing_of(participant: Participant, meeting: Meeting) -> Standing:
     return Standing(participant.role.value)
 
 
-__all__ = ["BY_ROLE", "EVERYTHING", "Standing", "granted", "standing"]
+__all__ = ["BY_ROLE", "EVERYTHING", "Standing", "granted", "standing", "standing_of"]

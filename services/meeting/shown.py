@@ -58,6 +58,8 @@ def meeting_proto(meeting: Meeting, count: int, viewer: UUID | None) -> meeting_
         etag=meeting.etag,
         voice_activity=meeting.voice_activity,
         end_to_end_encrypted=meeting.end_to_end_encrypted,
+        breakout_of=f"meetings/{meeting.parent_code}" if meeting.parent_code else "",
+        breakouts_open=meeting.breakouts_open,
     )
     shown.create_time.FromDatetime(meeting.create_time)
     shown.update_time.FromDatetime(meeting.update_time)

@@ -102,10 +102,11 @@ class MeetingTransaction:
         return bool((await self.session.execute(select(exists().where(where)))).scalar())
 
     async def latest_consent(self, user_id: UUID) -> Consent:
-        """Read what a user agreed to when they were here last."""
-        query = select(ParticipantRow.consent).where(
-            (ParticipantRow.meeting_id == self.meeting.id) & (ParticipantRow.user_id == user_id)
-        )
+        """Read what a user agreed to when they were here last, or in a breakout room beside."""
+        first = self.meeting.parent_id or self.meeting.id
+        rooms = select(MeetingRow.id).where(MeetingRow.parent_id == first)
+        is_here = (ParticipantRow.meeting_id == first) | ParticipantRow.meeting_id.in_(rooms)
+        query = select(ParticipantRow.consent).where(is_here & (ParticipantRow.user_id == user_id))
         query = query.order_by(ParticipantRow.join_time.desc()).limit(1)
         return consent_of((await self.session.execute(query)).scalar_one_or_none() or {})
 
@@ -213,6 +214,7 @@ class Store:
         query = select(MeetingRow, _connected_count()).where(
             ((MeetingRow.host_id == user_id) | joined) & wanted.condition(user_id)
         )
+        query = query.where(MeetingRow.parent_id.is_(None))
         if before is not None:
             query = query.where(tuple_(MeetingRow.create_time, MeetingRow.id) < before)
         query = query.order_by(MeetingRow.create_time.desc(), MeetingRow.id.desc()).limit(limit)
@@ -314,7 +316,7 @@ async def _standing(session: AsyncSession, meeting: Meeting, user_id: UUID) -> S
     own = _own(meeting, user_id)
     if there := await _participants(session, own & _IS_HERE):
         return standing(meeting, user_id, there)
-    banned = (BanRow.meeting_id == meeting.id) & (BanRow.user_id == user_id)
+    banned = (BanRow.meeting_id == (meeting.parent_id or meeting.id)) & (BanRow.user_id == user_id)
     if (await session.execute(select(exists().where(banned)))).scalar():
         return Standing.STRANGER
     latest = select(ParticipantRow).where(own).order_by(ParticipantRow.join_time.desc()).limit(1)

@@ -53,6 +53,9 @@ class MeetingRow(Base):
     settings: Mapped[dict[str, Any]] = mapped_column(JSONB)
     analysis_revision: Mapped[int] = mapped_column(BigInteger)
     host_away_time: Mapped[datetime | None]
+    parent_id: Mapped[UUID | None] = mapped_column(ForeignKey("meetings.id", ondelete="CASCADE"))
+    parent_code: Mapped[str] = mapped_column(String(12))
+    breakouts_open: Mapped[bool]
 
 
 class ParticipantRow(Base):
@@ -173,6 +176,9 @@ _MEETING_FIELDS = (
     "end_to_end_encrypted",
     "analysis_revision",
     "host_away_time",
+    "parent_id",
+    "parent_code",
+    "breakouts_open",
 )
 
 

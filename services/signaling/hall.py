@@ -268,14 +268,16 @@ class Hall:
             raise TicketInvalid from None
         if await self._log.count_people(session.meeting) >= self._config.max_participants:
             raise RoomFull
-        now = await self._peers.connected(session.participant)
+        now, elsewhere = await self._peers.connected(session.participant)
         session = session.allowed(now) if now is not None else session
         events = []
         if (older := await self._sessions.begin(session)) is not None:
             replaced = signaling_pb2.Disconnected(reason=signaling_pb2.DISCONNECT_REASON_REPLACED)
             events.append(Event(ServerMessage(disconnected=replaced), f"session:{older}"))
         _openings.labels("join").inc()
-        return session, await self._entered(session, now, token, message.id, events)
+        joined = await self._entered(session, now, token, message.id, events)
+        await self._send_on(session, elsewhere)
+        return session, joined
 
     async def _resume(self, message: ClientMessage) -> tuple[Session, str, ServerMessage | None]:
         """Take up a session; gives `joined` where all has to be built anew. Raises SessionExpired."""
@@ -289,16 +291,23 @@ class Hall:
         if taken is Taken.HELD and await self._log.covers(session.meeting, resume.cursor):
             _openings.labels("resume").inc()
             return session, connection, None
-        now = await self._peers.connected(session.participant)
+        now, elsewhere = await self._peers.connected(session.participant)
         if now is not None:
             session = session.allowed(now)
             await self._sessions.change(session)
         took = ServerMessage(reply_to=message.id, resumed=signaling_pb2.Resumed())
         taking = [Event(took, f"session:{session.id}/{connection}")]
         joined = await self._entered(session, now, resume.session_token, message.id, taking)
+        await self._send_on(session, elsewhere)
         await self._sessions.say_back(session)
         _openings.labels("resume_anew").inc()
         return session, connection, joined
+
+    async def _send_on(self, session: Session, meeting: str) -> None:
+        """Tell who belongs in another meeting, `meetings/{code}`, to go there."""
+        if meeting:
+            moved = signaling_pb2.Moved(meeting=meeting)
+            await self.say(session, ServerMessage(moved=moved))
 
     async def _entered(
         self,

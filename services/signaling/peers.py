@@ -31,10 +31,14 @@ class Peers:
         self._notes = notes_pb2_grpc.NotesServiceStub(mesh)
         self._rooms = media_pb2_grpc.RoomServiceStub(mesh)
 
-    async def connected(self, participant: str) -> meeting_pb2.Participant | None:
-        """Tell the meeting that a participant is here; returns it as it is now, if the meeting service tells."""
+    async def connected(self, participant: str) -> tuple[meeting_pb2.Participant | None, str]:
+        """Tell the meeting that a participant is here; returns it as it is now, if the meeting service tells.
+
+        With it comes `meetings/{code}` where they belong, if it is not here; else nothing.
+        """
         answer = await self._report(participant, meeting_pb2.PARTICIPANT_STATE_CONNECTED)
-        return answer.participant if answer.HasField("participant") else None
+        now = answer.participant if answer.HasField("participant") else None
+        return now, answer.assigned_meeting
 
     async def left(self, participant: str) -> None:
         """Tell the meeting that a participant is gone."""

@@ -139,7 +139,7 @@ def people(http: httpx.Client, ann: Person) -> tuple[dict[Standing, Person], Gro
     poll = {"question": "Now?", "choices": choices, "live_results": True}
     asked = do(author, f"{meeting}/polls", poll=poll)["name"]
     do(author, f"{asked}:vote", choices=[VOTE])
-    return made, Ground(meeting, message, asked)
+    return made, Ground(meeting, message, asked, authors)
 
 
 def test_the_table_is_what_is_enforced(people: tuple[dict[Standing, Person], Ground]) -> None:

@@ -12,6 +12,7 @@ import psycopg
 import pytest
 from google.protobuf.message import Message
 from parley.meeting.v1 import (
+    breakout_pb2_grpc,
     chat_pb2,
     chat_pb2_grpc,
     meeting_pb2,
@@ -58,6 +59,7 @@ from tests.permission_walk import (
 )
 
 STUBS = {
+    "BreakoutService": breakout_pb2_grpc.BreakoutServiceStub,
     "MeetingService": meeting_pb2_grpc.MeetingServiceStub,
     "ParticipantService": participant_grpc.ParticipantServiceStub,
     "SettingsService": settings_grpc.SettingsServiceStub,
@@ -322,7 +324,7 @@ async def _ground(stand: Stand, host: Person, meeting: str) -> Ground:
     }
     asked = await ask(author, "PollService.CreatePoll", parent=meeting, poll=poll)
     await ask(author, "PollService.VotePoll", name=asked.name, choices=[VOTE])
-    return Ground(meeting, written.name, asked.name)
+    return Ground(meeting, written.name, asked.name, name)
 
 
 async def _people(stand: Stand, host: Person, meeting: str) -> dict[Standing, Person]:

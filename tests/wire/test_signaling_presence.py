@@ -132,3 +132,13 @@ async def test_a_client_that_pinged_and_vanished_is_cut(
         assert await reason_of_end(client) == "SILENT"
         await quiet.say("b", ping={})
         assert (await quiet.hear("pong")).reply_to == "b", "who never pinged was cut"
+
+
+async def test_who_belongs_elsewhere_is_told_once_they_are_in(valkey: str, tmp_path: Path) -> None:
+    """Whatever was told before one's `joined` is not heard."""
+    async with standing(valkey, tmp_path) as stand:
+        stand.meeting.elsewhere = "meetings/aaa-bbbb-ccc"
+        client, joined = await stand.joined()
+        moved = await client.hear("moved")
+        assert moved.moved.meeting == "meetings/aaa-bbbb-ccc"
+        assert moved.sequence > joined.sequence

@@ -2,6 +2,7 @@
 import { Code, ConnectError, createClient, type Interceptor } from "@connectrpc/connect";
 import { createGrpcWebTransport } from "@connectrpc/connect-web";
 import { Pictures } from "../account/pictures";
+import { BreakoutService } from "../gen/parley/meeting/v1/breakout_pb";
 import { ChatService } from "../gen/parley/meeting/v1/chat_pb";
 import { MeetingService } from "../gen/parley/meeting/v1/meeting_pb";
 import { ParticipantService } from "../gen/parley/meeting/v1/participant_pb";
@@ -59,6 +60,7 @@ export const admin = createClient(AdminService, signedIn);
 /** For those who can't sign in: what comes by mail. */
 export const mailed = createClient(CredentialService, open);
 export const signIns = createClient(SignInService, open);
+export const breakouts = createClient(BreakoutService, signedIn);
 export const meetings = createClient(MeetingService, signedIn);
 export const participants = createClient(ParticipantService, signedIn);
 /** For streams that go on for as long as one waits. */

@@ -50,6 +50,10 @@ export interface Room {
   /** Whose hands are raised, in the order of raising. */
   readonly hands: readonly string[];
   readonly news: News | undefined;
+  /** How often it was told that breakout rooms are opened, closed or end sooner: ask for them again. */
+  readonly breakoutNews: number;
+  /** Where we are told to go, `meetings/{code}`; empty: we stay. */
+  readonly movedTo: string;
   /** The meeting's settings; undefined as long as they are not known. */
   readonly settings: Settings | undefined;
   /** The meeting since it was changed last; undefined as long as it is what it was when we came. */
@@ -69,6 +73,8 @@ export const EMPTY: Room = {
   deliveries: new Map(),
   hands: [],
   news: undefined,
+  breakoutNews: 0,
+  movedTo: "",
   settings: undefined,
   meeting: undefined,
   waiting: [],
@@ -135,6 +141,10 @@ export function changes(room: Room, message: Said): Partial<Room> {
     }
     case "settingsChanged":
       return message.value.settings === undefined ? {} : { settings: message.value.settings };
+    case "breakoutsChanged":
+      return { breakoutNews: room.breakoutNews + 1 };
+    case "moved":
+      return { movedTo: message.value.meeting };
     case "mediaReset":
       return { tracks: [], speakers: new Set(), deliveries: new Map() };
     default:

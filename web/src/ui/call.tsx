@@ -12,6 +12,7 @@ import type { Source } from "../call/sources";
 import { type Meeting, ParticipantRole } from "../gen/parley/meeting/v1/meeting_pb";
 import { useI18n } from "../i18n";
 import { downloadAttendance } from "./attendance";
+import { Breakouts, RoomsBanner, useRooms } from "./breakouts";
 import { Captions, CaptionsMenu, useTaste } from "./captions";
 import { ChatAnnouncer, ChatPanel, useChat } from "./chat";
 import { useConsent } from "./consent";
@@ -40,13 +41,17 @@ import { Transcript } from "./transcript";
 interface CallViewProps {
   call: Call;
   meeting: Meeting;
+  /** Our own participant in the meeting itself, of which this may be a breakout room. */
+  me: string;
+  /** Whether we are on the way to another room, and why that has failed. */
+  moving: { failed: string } | undefined;
   /** Whether the meeting is ours. */
   isOwner: boolean;
   audio: Device;
   video: Device;
 }
 
-export function CallView({ call, meeting, isOwner, audio, video }: CallViewProps) {
+export function CallView({ call, meeting, me, moving, isOwner, audio, video }: CallViewProps) {
   const { t, explain } = useI18n();
   const state = useSyncExternalStore(call.subscribe, call.snapshot);
   const [silenced, setSilenced] = useState(false);
@@ -61,6 +66,7 @@ export function CallView({ call, meeting, isOwner, audio, video }: CallViewProps
   const screen = useScreenShare(call);
   const chat = useChat(call, meeting.name, state.me, isOpen("chat"));
   const { unread } = useSyncExternalStore(chat.subscribe, chat.snapshot);
+  const rooms = useRooms(meeting, me, state);
   /** What was wrong before the call has been said there. */
   const [known] = useState([audio.problem, video.problem]);
   const own = ownOf(state);
@@ -190,6 +196,8 @@ export function CallView({ call, meeting, isOwner, audio, video }: CallViewProps
       <SilencedNotice state={state} sends={sends} may={may} unmute={unmute} />
       <UnmuteQuestion state={state} sends={sends} unmute={unmute} />
       <Banner state={state} rebuild={() => void call.buildMedia()} />
+      <RoomsBanner rooms={rooms} isHost={mayChange} />
+      {moving !== undefined && <p className="banner" role="status">{moving.failed || t("movingRooms")}</p>}
       <Problem text={problem} />
       {trouble !== undefined && <Problem text={t(`media.${trouble.problem}.${trouble.kind}`)} />}
       {screen.on && <Sharing screen={screen} stop={toggleScreen} />}
@@ -224,7 +232,9 @@ export function CallView({ call, meeting, isOwner, audio, video }: CallViewProps
             lower={mayChange ? lower : undefined}
             download={isHost ? download : undefined}
             close={toggleList}
-          />
+          >
+            <Breakouts rooms={rooms} state={state} isHost={mayChange} />
+          </People>
         )}
       </div>
       {state.participants.length === 1 && <p className="faint center-text">{t("alone")}</p>}
@@ -340,7 +350,7 @@ export function CallView({ call, meeting, isOwner, audio, video }: CallViewProps
           >
             <Icon name="settings" />
           </button>
-          {isHost && (
+          {isHost && meeting.breakoutOf === "" && (
             <button type="button" className="quiet" onClick={() => setEnding(true)}>
               {t("endForAll")}
             </button>

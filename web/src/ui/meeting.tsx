@@ -1,7 +1,9 @@
 /** A meeting, from the look in the mirror to the goodbye. */
+import { Code, ConnectError } from "@connectrpc/connect";
 import { useEffect, useRef, useState } from "react";
 import { lobby, meetings, newRequestId, settings as service, signaling } from "../api/client";
 import { Complaint, reasonOf } from "../api/errors";
+import { insistently } from "../call/breakouts";
 import { Call, type Ending } from "../call/call";
 import { canEncrypt, Encryption } from "../call/e2ee/encryption";
 import { pathTo, secretOf } from "../call/e2ee/secret";
@@ -36,6 +38,9 @@ const ENDINGS: Record<End, keyof Texts> = {
   failed: "callFailed",
 };
 
+/** What trying again may help against, on the way to another room. */
+const PASSING: readonly Code[] = [Code.Unavailable, Code.DeadlineExceeded, Code.Unknown, Code.ResourceExhausted];
+
 export function MeetingPage({ code, user }: { code: string; user: User }) {
   const { t, explain } = useI18n();
   const name = `meetings/${code}`;
@@ -49,6 +54,15 @@ export function MeetingPage({ code, user }: { code: string; user: User }) {
   const [call, setCall] = useState<Call>();
   const [ending, setEnding] = useState<{ how: End; text: string }>();
   const [waits, setWaits] = useState<{ participant: string; ahead: number }>();
+  /** Our own participant in the meeting itself, by which it knows us in breakout rooms, too. */
+  const [me, setMe] = useState("");
+  const [moving, setMoving] = useState<{ failed: string }>();
+  /** The call that counts: one that was left for another room is of no interest any more. */
+  const current = useRef<Call>(undefined);
+  const own = useRef({ microphone: audio.track, camera: video.track });
+  useEffect(() => {
+    own.current = { microphone: audio.track, camera: video.track };
+  }, [audio.track, video.track]);
 
   useEffect(() => {
     meetings
@@ -65,25 +79,30 @@ export function MeetingPage({ code, user }: { code: string; user: User }) {
   }, [meeting, t]);
 
   const join = async (values: Record<string, string>) => {
-    const admission = await meetings.joinMeeting({
-      name,
-      passcode: values.passcode ?? "",
-      requestId: newRequestId(),
-    });
+    const admission = await ask(name, values.passcode ?? "");
     const { participant } = admission;
     if (participant?.state === ParticipantState.WAITING) setWaits({ participant: participant.name, ahead: 0 });
     else await enter(admission);
   };
-  const enter = async (admission: JoinMeetingResponse) => {
+
+  /** Go into a meeting, or one of its breakout rooms, and leave where we have been. */
+  const enter = async (admission: JoinMeetingResponse): Promise<void> => {
     // What the server says now holds for good; a meeting that is not what the link says is not entered.
     if (admission.meeting?.endToEndEncrypted !== (secret !== undefined)) {
-      await meetings.leaveMeeting({ name, participant: admission.participant?.name ?? "" });
+      const left = { name: admission.meeting?.name ?? name, participant: admission.participant?.name ?? "" };
+      await meetings.leaveMeeting(left);
       throw new Complaint(t(secret === undefined ? "keyMissing" : "notEncrypted"));
     }
     const encryption = secret === undefined ? undefined : new Encryption(secret, admission.participant?.name ?? "");
-    const joining = new Call(signaling, admission, { microphone: audio.track, camera: video.track }, encryption);
+    const joining = new Call(signaling, admission, own.current, encryption);
+    let goesTo = "";
     joining.subscribe(() => {
-      const { phase, ending: how, error, settings: told, meeting: changed } = joining.state;
+      if (current.current !== joining) return;
+      const { phase, ending: how, error, settings: told, meeting: changed, movedTo } = joining.state;
+      if (movedTo !== goesTo) {
+        goesTo = movedTo;
+        follow(joining, movedTo);
+      }
       if (changed !== undefined) setMeeting(changed);
       if (told !== undefined) setSettings(told);
       if (phase !== "over") return;
@@ -92,9 +111,23 @@ export function MeetingPage({ code, user }: { code: string; user: User }) {
       setCall(undefined);
       setEnding({ how: how ?? "lost", text: error === undefined ? "" : explain(error) });
     });
+    current.current = joining;
+    setMoving(undefined);
     setMeeting(admission.meeting);
+    if (admission.meeting.breakoutOf === "") setMe(admission.participant?.name ?? "");
     setCall(joining);
     await joining.start();
+  };
+
+  /** Go where we are told to; if the door is shut, we have been told to go elsewhere since, or stay. */
+  const follow = (from: Call, where: string) => {
+    setMoving({ failed: "" });
+    const isAwaited = () => current.current === from && from.state.movedTo === where && from.state.phase !== "over";
+    const helps = (error: unknown) => isAwaited() && PASSING.includes(ConnectError.from(error).code);
+    insistently(async () => enter(await ask(where, "")), helps).catch((error: unknown) => {
+      console.warn(error);
+      if (isAwaited()) setMoving({ failed: explain(error) });
+    });
   };
 
   const waiting = waits?.participant;
@@ -162,7 +195,17 @@ export function MeetingPage({ code, user }: { code: string; user: User }) {
       </section>
     );
   if (call !== undefined && meeting !== undefined)
-    return <CallView call={call} meeting={meeting} isOwner={meeting.host === user.name} audio={audio} video={video} />;
+    return (
+      <CallView
+        call={call}
+        meeting={meeting}
+        me={me}
+        moving={moving}
+        isOwner={meeting.host === user.name}
+        audio={audio}
+        video={video}
+      />
+    );
   if (waits !== undefined)
     return (
       <section className="prejoin">
@@ -223,6 +266,10 @@ export function MeetingPage({ code, user }: { code: string; user: User }) {
       </div>
     </section>
   );
+}
+
+function ask(name: string, passcode: string): Promise<JoinMeetingResponse> {
+  return meetings.joinMeeting({ name, passcode, requestId: newRequestId() });
 }
 
 /** What is missing to enter a meeting as its link and the server say it is. */

@@ -1,5 +1,5 @@
 /** The list of those who are in the call, beside the stage. */
-import { useState } from "react";
+import { type ReactNode, useState } from "react";
 import type { CallState } from "../call/call";
 import { mayActOn, runs } from "../call/roles";
 import { ownOf, trackOf } from "../call/room";
@@ -33,9 +33,10 @@ interface PeopleProps {
   /** Given to those who may read who attended. */
   download: (() => void) | undefined;
   close: () => void;
+  children: ReactNode;
 }
 
-export function People({ state, ownMuted, isLocked, isHost, control, lower, download, close }: PeopleProps) {
+export function People({ state, ownMuted, isLocked, isHost, control, lower, download, close, children }: PeopleProps) {
   const { t } = useI18n();
   const isMuted = (name: string): boolean =>
     name === state.me ? ownMuted : (trackOf(state, name, "microphone")?.muted ?? true);
@@ -70,6 +71,7 @@ export function People({ state, ownMuted, isLocked, isHost, control, lower, down
           {t("attendance")}
         </button>
       )}
+      {children}
     </Panel>
   );
 }

@@ -30,7 +30,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from parley.options.v1 import options_pb2 as parley_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n parley/meeting/v1/breakout.proto\x12\x11parley.meeting.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fparley/options/v1/options.proto\"\xe2\x01\n\x08\x42reakout\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08R\x04name\x12#\n\x05title\x18\x02 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x10\x01\x18@R\x05title\x12\x1e\n\x07meeting\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03R\x07meeting\x12\x36\n\x0cparticipants\x18\x04 \x03(\tB\x12\xbaH\x0f\x92\x01\x0c\x10\xf4\x03\x18\x01\"\x05r\x03\x18\x80\x01R\x0cparticipants\x12?\n\nclose_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\tcloseTime\"\xea\x02\n\x14OpenBreakoutsRequest\x12H\n\x06parent\x18\x01 \x01(\tB0\xe2\x41\x01\x02\xbaH)r\'2%^meetings/[a-z]{3}-[a-z]{4}-[a-z]{3}$R\x06parent\x12I\n\tbreakouts\x18\x02 \x03(\x0b\x32\x1b.parley.meeting.v1.BreakoutB\x0e\xe2\x41\x01\x02\xbaH\x07\x92\x01\x04\x08\x01\x10\x32R\tbreakouts\x12O\n\nassignment\x18\x03 \x01(\x0e\x32%.parley.meeting.v1.BreakoutAssignmentB\x08\xbaH\x05\x82\x01\x02\x10\x01R\nassignment\x12G\n\x08\x64uration\x18\x04 \x01(\x0b\x32\x19.google.protobuf.DurationB\x10\xbaH\r\xaa\x01\n\"\x04\x08\x80\xe1\x01\x32\x02\x08<R\x08\x64uration\x12#\n\rfree_movement\x18\x05 \x01(\x08R\x0c\x66reeMovement\"R\n\x15OpenBreakoutsResponse\x12\x39\n\tbreakouts\x18\x01 \x03(\x0b\x32\x1b.parley.meeting.v1.BreakoutR\tbreakouts\"`\n\x14ListBreakoutsRequest\x12H\n\x06parent\x18\x01 \x01(\tB0\xe2\x41\x01\x02\xbaH)r\'2%^meetings/[a-z]{3}-[a-z]{4}-[a-z]{3}$R\x06parent\"R\n\x15ListBreakoutsResponse\x12\x39\n\tbreakouts\x18\x01 \x03(\x0b\x32\x1b.parley.meeting.v1.BreakoutR\tbreakouts\"\x9f\x01\n\x16MoveParticipantRequest\x12_\n\x04name\x18\x01 \x01(\tBK\xe2\x41\x01\x02\xbaHDrB2@^meetings/[a-z]{3}-[a-z]{4}-[a-z]{3}/participants/[0-9a-f-]{36}$R\x04name\x12$\n\x08\x62reakout\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01R\x08\x62reakout\"\x19\n\x17MoveParticipantResponse\"\xa3\x01\n\x15\x43loseBreakoutsRequest\x12H\n\x06parent\x18\x01 \x01(\tB0\xe2\x41\x01\x02\xbaH)r\'2%^meetings/[a-z]{3}-[a-z]{4}-[a-z]{3}$R\x06parent\x12@\n\x06notice\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\r\xbaH\n\xaa\x01\x07\"\x03\x08\xac\x02\x32\x00R\x06notice\"\x18\n\x16\x43loseBreakoutsResponse*y\n\x12\x42reakoutAssignment\x12#\n\x1f\x42REAKOUT_ASSIGNMENT_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x42REAKOUT_ASSIGNMENT_MANUAL\x10\x01\x12\x1e\n\x1a\x42REAKOUT_ASSIGNMENT_RANDOM\x10\x02\x32\x96\x05\n\x0f\x42reakoutService\x12\x9d\x01\n\rOpenBreakouts\x12\'.parley.meeting.v1.OpenBreakoutsRequest\x1a(.parley.meeting.v1.OpenBreakoutsResponse\"9\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02/\"*/api/v1/{parent=meetings/*}/breakouts:open:\x01*\x12\x95\x01\n\rListBreakouts\x12\'.parley.meeting.v1.ListBreakoutsRequest\x1a(.parley.meeting.v1.ListBreakoutsResponse\"1\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02\'\x12%/api/v1/{parent=meetings/*}/breakouts\x12\xa6\x01\n\x0fMoveParticipant\x12).parley.meeting.v1.MoveParticipantRequest\x1a*.parley.meeting.v1.MoveParticipantResponse\"<\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02\x32\"-/api/v1/{name=meetings/*/participants/*}:move:\x01*\x12\xa1\x01\n\x0e\x43loseBreakouts\x12(.parley.meeting.v1.CloseBreakoutsRequest\x1a).parley.meeting.v1.CloseBreakoutsResponse\":\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02\x30\"+/api/v1/{parent=meetings/*}/breakouts:close:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n parley/meeting/v1/breakout.proto\x12\x11parley.meeting.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fparley/options/v1/options.proto\"\xe2\x01\n\x08\x42reakout\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08R\x04name\x12#\n\x05title\x18\x02 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x10\x01\x18@R\x05title\x12\x1e\n\x07meeting\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03R\x07meeting\x12\x36\n\x0cparticipants\x18\x04 \x03(\tB\x12\xbaH\x0f\x92\x01\x0c\x10\xf4\x03\x18\x01\"\x05r\x03\x18\x80\x01R\x0cparticipants\x12?\n\nclose_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\tcloseTime\"\x96\x03\n\x14OpenBreakoutsRequest\x12H\n\x06parent\x18\x01 \x01(\tB0\xe2\x41\x01\x02\xbaH)r\'2%^meetings/[a-z]{3}-[a-z]{4}-[a-z]{3}$R\x06parent\x12I\n\tbreakouts\x18\x02 \x03(\x0b\x32\x1b.parley.meeting.v1.BreakoutB\x0e\xe2\x41\x01\x02\xbaH\x07\x92\x01\x04\x08\x01\x10\x32R\tbreakouts\x12O\n\nassignment\x18\x03 \x01(\x0e\x32%.parley.meeting.v1.BreakoutAssignmentB\x08\xbaH\x05\x82\x01\x02\x10\x01R\nassignment\x12G\n\x08\x64uration\x18\x04 \x01(\x0b\x32\x19.google.protobuf.DurationB\x10\xbaH\r\xaa\x01\n\"\x04\x08\x80\xe1\x01\x32\x02\x08<R\x08\x64uration\x12#\n\rfree_movement\x18\x05 \x01(\x08R\x0c\x66reeMovement\x12*\n\nrequest_id\x18\x06 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01R\trequestId\"R\n\x15OpenBreakoutsResponse\x12\x39\n\tbreakouts\x18\x01 \x03(\x0b\x32\x1b.parley.meeting.v1.BreakoutR\tbreakouts\"`\n\x14ListBreakoutsRequest\x12H\n\x06parent\x18\x01 \x01(\tB0\xe2\x41\x01\x02\xbaH)r\'2%^meetings/[a-z]{3}-[a-z]{4}-[a-z]{3}$R\x06parent\"w\n\x15ListBreakoutsResponse\x12\x39\n\tbreakouts\x18\x01 \x03(\x0b\x32\x1b.parley.meeting.v1.BreakoutR\tbreakouts\x12#\n\rfree_movement\x18\x02 \x01(\x08R\x0c\x66reeMovement\"\x9f\x01\n\x16MoveParticipantRequest\x12_\n\x04name\x18\x01 \x01(\tBK\xe2\x41\x01\x02\xbaHDrB2@^meetings/[a-z]{3}-[a-z]{4}-[a-z]{3}/participants/[0-9a-f-]{36}$R\x04name\x12$\n\x08\x62reakout\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01R\x08\x62reakout\"\x19\n\x17MoveParticipantResponse\"\xa3\x01\n\x15\x43loseBreakoutsRequest\x12H\n\x06parent\x18\x01 \x01(\tB0\xe2\x41\x01\x02\xbaH)r\'2%^meetings/[a-z]{3}-[a-z]{4}-[a-z]{3}$R\x06parent\x12@\n\x06notice\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\r\xbaH\n\xaa\x01\x07\"\x03\x08\xac\x02\x32\x00R\x06notice\"\x18\n\x16\x43loseBreakoutsResponse*y\n\x12\x42reakoutAssignment\x12#\n\x1f\x42REAKOUT_ASSIGNMENT_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x42REAKOUT_ASSIGNMENT_MANUAL\x10\x01\x12\x1e\n\x1a\x42REAKOUT_ASSIGNMENT_RANDOM\x10\x02\x32\x96\x05\n\x0f\x42reakoutService\x12\x9d\x01\n\rOpenBreakouts\x12\'.parley.meeting.v1.OpenBreakoutsRequest\x1a(.parley.meeting.v1.OpenBreakoutsResponse\"9\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02/\"*/api/v1/{parent=meetings/*}/breakouts:open:\x01*\x12\x95\x01\n\rListBreakouts\x12\'.parley.meeting.v1.ListBreakoutsRequest\x1a(.parley.meeting.v1.ListBreakoutsResponse\"1\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02\'\x12%/api/v1/{parent=meetings/*}/breakouts\x12\xa6\x01\n\x0fMoveParticipant\x12).parley.meeting.v1.MoveParticipantRequest\x1a*.parley.meeting.v1.MoveParticipantResponse\"<\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02\x32\"-/api/v1/{name=meetings/*/participants/*}:move:\x01*\x12\xa1\x01\n\x0e\x43loseBreakouts\x12(.parley.meeting.v1.CloseBreakoutsRequest\x1a).parley.meeting.v1.CloseBreakoutsResponse\":\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02\x30\"+/api/v1/{parent=meetings/*}/breakouts:close:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -55,6 +55,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_OPENBREAKOUTSREQUEST'].fields_by_name['assignment']._serialized_options = b'\272H\005\202\001\002\020\001'
   _globals['_OPENBREAKOUTSREQUEST'].fields_by_name['duration']._loaded_options = None
   _globals['_OPENBREAKOUTSREQUEST'].fields_by_name['duration']._serialized_options = b'\272H\r\252\001\n\"\004\010\200\341\0012\002\010<'
+  _globals['_OPENBREAKOUTSREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_OPENBREAKOUTSREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\010r\003\260\001\001\330\001\001'
   _globals['_LISTBREAKOUTSREQUEST'].fields_by_name['parent']._loaded_options = None
   _globals['_LISTBREAKOUTSREQUEST'].fields_by_name['parent']._serialized_options = b'\342A\001\002\272H)r\'2%^meetings/[a-z]{3}-[a-z]{4}-[a-z]{3}$'
   _globals['_MOVEPARTICIPANTREQUEST'].fields_by_name['name']._loaded_options = None
@@ -73,26 +75,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BREAKOUTSERVICE'].methods_by_name['MoveParticipant']._serialized_options = b'\340\340\030\002\202\323\344\223\0022\"-/api/v1/{name=meetings/*/participants/*}:move:\001*'
   _globals['_BREAKOUTSERVICE'].methods_by_name['CloseBreakouts']._loaded_options = None
   _globals['_BREAKOUTSERVICE'].methods_by_name['CloseBreakouts']._serialized_options = b'\340\340\030\002\202\323\344\223\0020\"+/api/v1/{parent=meetings/*}/breakouts:close:\001*'
-  _globals['_BREAKOUTASSIGNMENT']._serialized_start=1486
-  _globals['_BREAKOUTASSIGNMENT']._serialized_end=1607
+  _globals['_BREAKOUTASSIGNMENT']._serialized_start=1567
+  _globals['_BREAKOUTASSIGNMENT']._serialized_end=1688
   _globals['_BREAKOUT']._serialized_start=246
   _globals['_BREAKOUT']._serialized_end=472
   _globals['_OPENBREAKOUTSREQUEST']._serialized_start=475
-  _globals['_OPENBREAKOUTSREQUEST']._serialized_end=837
-  _globals['_OPENBREAKOUTSRESPONSE']._serialized_start=839
-  _globals['_OPENBREAKOUTSRESPONSE']._serialized_end=921
-  _globals['_LISTBREAKOUTSREQUEST']._serialized_start=923
-  _globals['_LISTBREAKOUTSREQUEST']._serialized_end=1019
-  _globals['_LISTBREAKOUTSRESPONSE']._serialized_start=1021
-  _globals['_LISTBREAKOUTSRESPONSE']._serialized_end=1103
-  _globals['_MOVEPARTICIPANTREQUEST']._serialized_start=1106
-  _globals['_MOVEPARTICIPANTREQUEST']._serialized_end=1265
-  _globals['_MOVEPARTICIPANTRESPONSE']._serialized_start=1267
-  _globals['_MOVEPARTICIPANTRESPONSE']._serialized_end=1292
-  _globals['_CLOSEBREAKOUTSREQUEST']._serialized_start=1295
-  _globals['_CLOSEBREAKOUTSREQUEST']._serialized_end=1458
-  _globals['_CLOSEBREAKOUTSRESPONSE']._serialized_start=1460
-  _globals['_CLOSEBREAKOUTSRESPONSE']._serialized_end=1484
-  _globals['_BREAKOUTSERVICE']._serialized_start=1610
-  _globals['_BREAKOUTSERVICE']._serialized_end=2272
+  _globals['_OPENBREAKOUTSREQUEST']._serialized_end=881
+  _globals['_OPENBREAKOUTSRESPONSE']._serialized_start=883
+  _globals['_OPENBREAKOUTSRESPONSE']._serialized_end=965
+  _globals['_LISTBREAKOUTSREQUEST']._serialized_start=967
+  _globals['_LISTBREAKOUTSREQUEST']._serialized_end=1063
+  _globals['_LISTBREAKOUTSRESPONSE']._serialized_start=1065
+  _globals['_LISTBREAKOUTSRESPONSE']._serialized_end=1184
+  _globals['_MOVEPARTICIPANTREQUEST']._serialized_start=1187
+  _globals['_MOVEPARTICIPANTREQUEST']._serialized_end=1346
+  _globals['_MOVEPARTICIPANTRESPONSE']._serialized_start=1348
+  _globals['_MOVEPARTICIPANTRESPONSE']._serialized_end=1373
+  _globals['_CLOSEBREAKOUTSREQUEST']._serialized_start=1376
+  _globals['_CLOSEBREAKOUTSREQUEST']._serialized_end=1539
+  _globals['_CLOSEBREAKOUTSRESPONSE']._serialized_start=1541
+  _globals['_CLOSEBREAKOUTSRESPONSE']._serialized_end=1565
+  _globals['_BREAKOUTSERVICE']._serialized_start=1691
+  _globals['_BREAKOUTSERVICE']._serialized_end=2353
 # @@protoc_insertion_point(module_scope)

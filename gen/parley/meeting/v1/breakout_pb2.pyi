@@ -32,7 +32,7 @@ class _BreakoutAssignmentEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Br
     BREAKOUT_ASSIGNMENT_MANUAL: _BreakoutAssignment.ValueType  # 1
     """They stay in the meeting."""
     BREAKOUT_ASSIGNMENT_RANDOM: _BreakoutAssignment.ValueType  # 2
-    """At random, evenly."""
+    """At random, evenly; hosts and co-hosts stay in the meeting."""
 
 class BreakoutAssignment(_BreakoutAssignment, metaclass=_BreakoutAssignmentEnumTypeWrapper):
     """How those who are not named are spread over breakout rooms."""
@@ -42,7 +42,7 @@ BREAKOUT_ASSIGNMENT_UNSPECIFIED: BreakoutAssignment.ValueType  # 0
 BREAKOUT_ASSIGNMENT_MANUAL: BreakoutAssignment.ValueType  # 1
 """They stay in the meeting."""
 BREAKOUT_ASSIGNMENT_RANDOM: BreakoutAssignment.ValueType  # 2
-"""At random, evenly."""
+"""At random, evenly; hosts and co-hosts stay in the meeting."""
 Global___BreakoutAssignment: _TypeAlias = BreakoutAssignment  # noqa: Y015
 
 @_typing.final
@@ -98,12 +98,15 @@ class OpenBreakoutsRequest(_message.Message):
     ASSIGNMENT_FIELD_NUMBER: _builtins.int
     DURATION_FIELD_NUMBER: _builtins.int
     FREE_MOVEMENT_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
     """`meetings/{code}`."""
     assignment: Global___BreakoutAssignment.ValueType
     """How those who are not named are spread. Default: they stay in the meeting."""
     free_movement: _builtins.bool
     """Whether participants may move themselves. Default false."""
+    request_id: _builtins.str
+    """UUID made by the client; repeating the call with it returns the first answer."""
     @_builtins.property
     def breakouts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Breakout]:
         """The rooms, 1 to 50."""
@@ -120,10 +123,11 @@ class OpenBreakoutsRequest(_message.Message):
         assignment: Global___BreakoutAssignment.ValueType = ...,
         duration: _duration_pb2.Duration | None = ...,
         free_movement: _builtins.bool = ...,
+        request_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignment", b"assignment", "breakouts", b"breakouts", "duration", b"duration", "free_movement", b"free_movement", "parent", b"parent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignment", b"assignment", "breakouts", b"breakouts", "duration", b"duration", "free_movement", b"free_movement", "parent", b"parent", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -182,6 +186,9 @@ class ListBreakoutsResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     BREAKOUTS_FIELD_NUMBER: _builtins.int
+    FREE_MOVEMENT_FIELD_NUMBER: _builtins.int
+    free_movement: _builtins.bool
+    """Whether participants may move themselves."""
     @_builtins.property
     def breakouts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Breakout]:
         """In order."""
@@ -190,10 +197,11 @@ class ListBreakoutsResponse(_message.Message):
         self,
         *,
         breakouts: _abc.Iterable[Global___Breakout] | None = ...,
+        free_movement: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["breakouts", b"breakouts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["breakouts", b"breakouts", "free_movement", b"free_movement"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

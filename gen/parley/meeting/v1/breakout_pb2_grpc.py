@@ -65,7 +65,7 @@ class BreakoutServiceServicer:
         """Opens a meeting's breakout rooms, all at once, and moves those who are assigned. Hosts and co-hosts.
 
         Errors: NOT_FOUND (MEETING_NOT_FOUND, PARTICIPANT_NOT_FOUND), PERMISSION_DENIED (NOT_HOST),
-        FAILED_PRECONDITION (MEETING_ENDED, BREAKOUTS_OPEN).
+        FAILED_PRECONDITION (MEETING_ENDED, BREAKOUTS_OPEN, IN_BREAKOUT), RESOURCE_EXHAUSTED (TOO_MANY_BREAKOUTS).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -81,9 +81,10 @@ class BreakoutServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def MoveParticipant(self, request, context):
-        """Moves a participant to a breakout room or back to the meeting. Hosts anyone; others themselves, where allowed.
+        """Moves a participant, with all their devices, to a breakout room or back. Hosts anyone; others themselves, where allowed.
 
-        Errors: NOT_FOUND (PARTICIPANT_NOT_FOUND, BREAKOUT_NOT_FOUND), PERMISSION_DENIED (NOT_HOST).
+        Errors: NOT_FOUND (MEETING_NOT_FOUND, PARTICIPANT_NOT_FOUND, BREAKOUT_NOT_FOUND), FAILED_PRECONDITION (MEETING_ENDED),
+        PERMISSION_DENIED (NOT_HOST, NOT_PARTICIPANT).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

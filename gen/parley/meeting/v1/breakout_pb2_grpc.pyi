@@ -37,7 +37,7 @@ class BreakoutServiceStub:
     """Opens a meeting's breakout rooms, all at once, and moves those who are assigned. Hosts and co-hosts.
 
     Errors: NOT_FOUND (MEETING_NOT_FOUND, PARTICIPANT_NOT_FOUND), PERMISSION_DENIED (NOT_HOST),
-    FAILED_PRECONDITION (MEETING_ENDED, BREAKOUTS_OPEN).
+    FAILED_PRECONDITION (MEETING_ENDED, BREAKOUTS_OPEN, IN_BREAKOUT), RESOURCE_EXHAUSTED (TOO_MANY_BREAKOUTS).
     """
     ListBreakouts: _grpc.UnaryUnaryMultiCallable[_breakout_pb2.ListBreakoutsRequest, _breakout_pb2.ListBreakoutsResponse]
     """Lists the breakout rooms that are open, in order. At most 50, so there is one page. Participants.
@@ -45,9 +45,10 @@ class BreakoutServiceStub:
     Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_PARTICIPANT).
     """
     MoveParticipant: _grpc.UnaryUnaryMultiCallable[_breakout_pb2.MoveParticipantRequest, _breakout_pb2.MoveParticipantResponse]
-    """Moves a participant to a breakout room or back to the meeting. Hosts anyone; others themselves, where allowed.
+    """Moves a participant, with all their devices, to a breakout room or back. Hosts anyone; others themselves, where allowed.
 
-    Errors: NOT_FOUND (PARTICIPANT_NOT_FOUND, BREAKOUT_NOT_FOUND), PERMISSION_DENIED (NOT_HOST).
+    Errors: NOT_FOUND (MEETING_NOT_FOUND, PARTICIPANT_NOT_FOUND, BREAKOUT_NOT_FOUND), FAILED_PRECONDITION (MEETING_ENDED),
+    PERMISSION_DENIED (NOT_HOST, NOT_PARTICIPANT).
     """
     CloseBreakouts: _grpc.UnaryUnaryMultiCallable[_breakout_pb2.CloseBreakoutsRequest, _breakout_pb2.CloseBreakoutsResponse]
     """Brings everyone back to the meeting and closes the breakout rooms. Repeatable. Hosts and co-hosts.
@@ -64,7 +65,7 @@ class BreakoutServiceAsyncStub(BreakoutServiceStub):
     """Opens a meeting's breakout rooms, all at once, and moves those who are assigned. Hosts and co-hosts.
 
     Errors: NOT_FOUND (MEETING_NOT_FOUND, PARTICIPANT_NOT_FOUND), PERMISSION_DENIED (NOT_HOST),
-    FAILED_PRECONDITION (MEETING_ENDED, BREAKOUTS_OPEN).
+    FAILED_PRECONDITION (MEETING_ENDED, BREAKOUTS_OPEN, IN_BREAKOUT), RESOURCE_EXHAUSTED (TOO_MANY_BREAKOUTS).
     """
     ListBreakouts: _aio.UnaryUnaryMultiCallable[_breakout_pb2.ListBreakoutsRequest, _breakout_pb2.ListBreakoutsResponse]  # type: ignore[assignment]
     """Lists the breakout rooms that are open, in order. At most 50, so there is one page. Participants.
@@ -72,9 +73,10 @@ class BreakoutServiceAsyncStub(BreakoutServiceStub):
     Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_PARTICIPANT).
     """
     MoveParticipant: _aio.UnaryUnaryMultiCallable[_breakout_pb2.MoveParticipantRequest, _breakout_pb2.MoveParticipantResponse]  # type: ignore[assignment]
-    """Moves a participant to a breakout room or back to the meeting. Hosts anyone; others themselves, where allowed.
+    """Moves a participant, with all their devices, to a breakout room or back. Hosts anyone; others themselves, where allowed.
 
-    Errors: NOT_FOUND (PARTICIPANT_NOT_FOUND, BREAKOUT_NOT_FOUND), PERMISSION_DENIED (NOT_HOST).
+    Errors: NOT_FOUND (MEETING_NOT_FOUND, PARTICIPANT_NOT_FOUND, BREAKOUT_NOT_FOUND), FAILED_PRECONDITION (MEETING_ENDED),
+    PERMISSION_DENIED (NOT_HOST, NOT_PARTICIPANT).
     """
     CloseBreakouts: _aio.UnaryUnaryMultiCallable[_breakout_pb2.CloseBreakoutsRequest, _breakout_pb2.CloseBreakoutsResponse]  # type: ignore[assignment]
     """Brings everyone back to the meeting and closes the breakout rooms. Repeatable. Hosts and co-hosts.
@@ -93,7 +95,7 @@ class BreakoutServiceServicer:
         """Opens a meeting's breakout rooms, all at once, and moves those who are assigned. Hosts and co-hosts.
 
         Errors: NOT_FOUND (MEETING_NOT_FOUND, PARTICIPANT_NOT_FOUND), PERMISSION_DENIED (NOT_HOST),
-        FAILED_PRECONDITION (MEETING_ENDED, BREAKOUTS_OPEN).
+        FAILED_PRECONDITION (MEETING_ENDED, BREAKOUTS_OPEN, IN_BREAKOUT), RESOURCE_EXHAUSTED (TOO_MANY_BREAKOUTS).
         """
 
     def ListBreakouts(
@@ -111,9 +113,10 @@ class BreakoutServiceServicer:
         request: _breakout_pb2.MoveParticipantRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_breakout_pb2.MoveParticipantResponse, _abc.Awaitable[_breakout_pb2.MoveParticipantResponse]]:
-        """Moves a participant to a breakout room or back to the meeting. Hosts anyone; others themselves, where allowed.
+        """Moves a participant, with all their devices, to a breakout room or back. Hosts anyone; others themselves, where allowed.
 
-        Errors: NOT_FOUND (PARTICIPANT_NOT_FOUND, BREAKOUT_NOT_FOUND), PERMISSION_DENIED (NOT_HOST).
+        Errors: NOT_FOUND (MEETING_NOT_FOUND, PARTICIPANT_NOT_FOUND, BREAKOUT_NOT_FOUND), FAILED_PRECONDITION (MEETING_ENDED),
+        PERMISSION_DENIED (NOT_HOST, NOT_PARTICIPANT).
         """
 
     def CloseBreakouts(

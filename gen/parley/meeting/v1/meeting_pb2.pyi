@@ -144,6 +144,8 @@ class Meeting(_message.Message):
     ETAG_FIELD_NUMBER: _builtins.int
     VOICE_ACTIVITY_FIELD_NUMBER: _builtins.int
     END_TO_END_ENCRYPTED_FIELD_NUMBER: _builtins.int
+    BREAKOUT_OF_FIELD_NUMBER: _builtins.int
+    BREAKOUTS_OPEN_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name, `meetings/abc-defg-hij`."""
     title: _builtins.str
@@ -170,6 +172,10 @@ class Meeting(_message.Message):
     """Whether the server tells who is speaking (voice activity; nothing is kept). Default true."""
     end_to_end_encrypted: _builtins.bool
     """Whether media is encrypted end to end; SettingsService sets it. Default false."""
+    breakout_of: _builtins.str
+    """The meeting whose breakout room this is, `meetings/{code}`; empty: none."""
+    breakouts_open: _builtins.bool
+    """Whether it has breakout rooms open now."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was made."""
@@ -206,10 +212,12 @@ class Meeting(_message.Message):
         etag: _builtins.str = ...,
         voice_activity: _builtins.bool | None = ...,
         end_to_end_encrypted: _builtins.bool = ...,
+        breakout_of: _builtins.str = ...,
+        breakouts_open: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_voice_activity", b"_voice_activity", "create_time", b"create_time", "end_time", b"end_time", "start_time", b"start_time", "update_time", b"update_time", "voice_activity", b"voice_activity"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_voice_activity", b"_voice_activity", "capacity", b"capacity", "create_time", b"create_time", "description", b"description", "end_time", b"end_time", "end_to_end_encrypted", b"end_to_end_encrypted", "etag", b"etag", "host", b"host", "locked", b"locked", "name", b"name", "participant_count", b"participant_count", "passcode", b"passcode", "passcode_required", b"passcode_required", "start_time", b"start_time", "state", b"state", "title", b"title", "update_time", b"update_time", "voice_activity", b"voice_activity"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_voice_activity", b"_voice_activity", "breakout_of", b"breakout_of", "breakouts_open", b"breakouts_open", "capacity", b"capacity", "create_time", b"create_time", "description", b"description", "end_time", b"end_time", "end_to_end_encrypted", b"end_to_end_encrypted", "etag", b"etag", "host", b"host", "locked", b"locked", "name", b"name", "participant_count", b"participant_count", "passcode", b"passcode", "passcode_required", b"passcode_required", "start_time", b"start_time", "state", b"state", "title", b"title", "update_time", b"update_time", "voice_activity", b"voice_activity"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__voice_activity: _TypeAlias = _typing.Literal["voice_activity"]  # noqa: Y015
     _WhichOneofArgType__voice_activity: _TypeAlias = _typing.Literal["_voice_activity", b"_voice_activity"]  # noqa: Y015
@@ -915,6 +923,9 @@ class ReportPresenceResponse(_message.Message):
 
     MEETING_FIELD_NUMBER: _builtins.int
     PARTICIPANT_FIELD_NUMBER: _builtins.int
+    ASSIGNED_MEETING_FIELD_NUMBER: _builtins.int
+    assigned_meeting: _builtins.str
+    """Where they belong, `meetings/{code}`, if it is not here; empty: here."""
     @_builtins.property
     def meeting(self) -> Global___Meeting:
         """The meeting as it stands."""
@@ -928,10 +939,11 @@ class ReportPresenceResponse(_message.Message):
         *,
         meeting: Global___Meeting | None = ...,
         participant: Global___Participant | None = ...,
+        assigned_meeting: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["meeting", b"meeting", "participant", b"participant"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["meeting", b"meeting", "participant", b"participant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assigned_meeting", b"assigned_meeting", "meeting", b"meeting", "participant", b"participant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

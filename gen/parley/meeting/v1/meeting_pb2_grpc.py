@@ -199,8 +199,8 @@ class MeetingServiceServicer:
         Hosts, co-hosts and those who were let in before do not wait. Joining again while one waits keeps one's place.
 
         Errors: NOT_FOUND (MEETING_NOT_FOUND), FAILED_PRECONDITION (MEETING_ENDED, MEETING_LOCKED,
-        PARTICIPANT_GONE), PERMISSION_DENIED (WRONG_PASSCODE, BANNED, GUESTS_NOT_ALLOWED), RESOURCE_EXHAUSTED
-        (MEETING_FULL, LOBBY_FULL).
+        PARTICIPANT_GONE), PERMISSION_DENIED (WRONG_PASSCODE, BANNED, GUESTS_NOT_ALLOWED, BREAKOUT_NOT_ASSIGNED),
+        RESOURCE_EXHAUSTED (MEETING_FULL, LOBBY_FULL).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

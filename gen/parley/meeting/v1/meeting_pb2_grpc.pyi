@@ -89,8 +89,8 @@ class MeetingServiceStub:
     Hosts, co-hosts and those who were let in before do not wait. Joining again while one waits keeps one's place.
 
     Errors: NOT_FOUND (MEETING_NOT_FOUND), FAILED_PRECONDITION (MEETING_ENDED, MEETING_LOCKED,
-    PARTICIPANT_GONE), PERMISSION_DENIED (WRONG_PASSCODE, BANNED, GUESTS_NOT_ALLOWED), RESOURCE_EXHAUSTED
-    (MEETING_FULL, LOBBY_FULL).
+    PARTICIPANT_GONE), PERMISSION_DENIED (WRONG_PASSCODE, BANNED, GUESTS_NOT_ALLOWED, BREAKOUT_NOT_ASSIGNED),
+    RESOURCE_EXHAUSTED (MEETING_FULL, LOBBY_FULL).
     """
     LeaveMeeting: _grpc.UnaryUnaryMultiCallable[_meeting_pb2.LeaveMeetingRequest, _meeting_pb2.LeaveMeetingResponse]
     """Leaves a meeting: all of the caller's participants in it, or the one named. Leaving twice succeeds.
@@ -169,8 +169,8 @@ class MeetingServiceAsyncStub(MeetingServiceStub):
     Hosts, co-hosts and those who were let in before do not wait. Joining again while one waits keeps one's place.
 
     Errors: NOT_FOUND (MEETING_NOT_FOUND), FAILED_PRECONDITION (MEETING_ENDED, MEETING_LOCKED,
-    PARTICIPANT_GONE), PERMISSION_DENIED (WRONG_PASSCODE, BANNED, GUESTS_NOT_ALLOWED), RESOURCE_EXHAUSTED
-    (MEETING_FULL, LOBBY_FULL).
+    PARTICIPANT_GONE), PERMISSION_DENIED (WRONG_PASSCODE, BANNED, GUESTS_NOT_ALLOWED, BREAKOUT_NOT_ASSIGNED),
+    RESOURCE_EXHAUSTED (MEETING_FULL, LOBBY_FULL).
     """
     LeaveMeeting: _aio.UnaryUnaryMultiCallable[_meeting_pb2.LeaveMeetingRequest, _meeting_pb2.LeaveMeetingResponse]  # type: ignore[assignment]
     """Leaves a meeting: all of the caller's participants in it, or the one named. Leaving twice succeeds.
@@ -296,8 +296,8 @@ class MeetingServiceServicer:
         Hosts, co-hosts and those who were let in before do not wait. Joining again while one waits keeps one's place.
 
         Errors: NOT_FOUND (MEETING_NOT_FOUND), FAILED_PRECONDITION (MEETING_ENDED, MEETING_LOCKED,
-        PARTICIPANT_GONE), PERMISSION_DENIED (WRONG_PASSCODE, BANNED, GUESTS_NOT_ALLOWED), RESOURCE_EXHAUSTED
-        (MEETING_FULL, LOBBY_FULL).
+        PARTICIPANT_GONE), PERMISSION_DENIED (WRONG_PASSCODE, BANNED, GUESTS_NOT_ALLOWED, BREAKOUT_NOT_ASSIGNED),
+        RESOURCE_EXHAUSTED (MEETING_FULL, LOBBY_FULL).
         """
 
     def LeaveMeeting(

@@ -521,7 +521,7 @@ class ServerMessage(_message.Message):
 
     @_builtins.property
     def moved(self) -> Global___Moved:
-        """A host moves this participant: join that meeting."""
+        """This participant is moved: join that meeting."""
 
     @_builtins.property
     def notes_updated(self) -> Global___NotesUpdated:
@@ -1883,7 +1883,7 @@ Global___BreakoutsChanged: _TypeAlias = BreakoutsChanged  # noqa: Y015
 
 @_typing.final
 class Moved(_message.Message):
-    """A host moves this participant."""
+    """This participant belongs elsewhere: leave here and join there, with neither passcode nor lobby."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
