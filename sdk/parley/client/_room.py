@@ -59,6 +59,7 @@ class Room:
         self._open = asyncio.Event()
         self._over = asyncio.Event()
         self._has_ticket = False
+        self._leaving = False
         self._asked: dict[str, asyncio.Future[ServerMessage]] = {}
         self._waiting = 0
         self._begun: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -147,11 +148,12 @@ class Room:
         await asyncio.wait({self._keeping})
 
     async def _say_goodbye(self, keeping: asyncio.Task[None]) -> None:
-        """Leave by the conversation, or where there is none just now, by a call."""
+        """Leave by the conversation, or where that breaks or there is none just now, by a call."""
+        self._leaving = True
         if self._connection is not None:
             await self._connection.say(ClientMessage(leave=Leave()))
             await asyncio.wait({keeping}, timeout=LEAVE_SECONDS)
-        if not keeping.done():
+        if not self._conversation.ended:
             request = meeting_pb2.LeaveMeetingRequest(
                 name=self.meeting.name, participant=self.participant.name
             )
@@ -203,8 +205,8 @@ class Room:
                 after = After.AGAIN
             else:
                 worked, error = await self._converse()
-                if error is None:
-                    continue
+                if error is None or self._leaving:
+                    return
                 if worked:
                     failures, alive_at = 0, time.monotonic()
                 after = self._conversation.cut(error)
