@@ -79,6 +79,7 @@ async def test_when_state_is_lost_a_new_snapshot_says_so() -> None:
 
     async def again(line: Line) -> None:
         await line.resumed(8)
+        await line.reaction(9)
         await to_the_end(line)
 
     async with signed_in() as (server, parley):
@@ -90,7 +91,7 @@ async def test_when_state_is_lost_a_new_snapshot_says_so() -> None:
             assert isinstance(second, Snapshot)
             assert (first.again, second.again) == (False, True)
             assert second.joined.participants[0].name == ME
-            assert await read(room, 1) == [("reaction", 8)]
+            assert await read(room, 2) == [("reaction", 8), ("reaction", 9)]
         assert [each.resume.cursor for each in server.openings] == [0, 1_000, 8]
         assert server.openings[2].resume.session_token == "other"
 
