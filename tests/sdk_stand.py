@@ -229,7 +229,9 @@ class _Signaling(signaling_pb2_grpc.SignalingServiceServicer):
     def __init__(self, server: Server) -> None:
         self._server = server
 
-    async def Connect(self, request_iterator: Any, context: Any) -> None:
+    async def Connect(  # type: ignore[override]  # it writes by the context
+        self, request_iterator: Any, context: Any
+    ) -> None:
         line = Line(aiter(request_iterator), context)
         line.opening = await line.heard()
         self._server.openings.append(line.opening)

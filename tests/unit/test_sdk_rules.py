@@ -16,11 +16,14 @@ from parley.client._retries import may_repeat
 from parley.client._services import Services
 from parley.options.v1 import options_pb2
 from parley.signaling.v1.signaling_pb2 import (
+    Accepted,
     Disconnected,
     Joined,
     ParticipantJoined,
     ParticipantLeft,
+    Pong,
     Reaction,
+    Resumed,
     ServerMessage,
 )
 
@@ -170,9 +173,12 @@ def test_answers_and_pongs_are_no_events_and_still_move_the_cursor() -> None:
     first = conversation.heard(joined(5))
     assert isinstance(first, Snapshot)
     assert not first.again
-    for sequence, fields in ((6, {"pong": {}}), (7, {"accepted": {}}), (8, {"resumed": {}})):
-        message = ServerMessage(sequence=sequence, **fields)  # type: ignore[arg-type]
-        assert conversation.heard(message) is None
+    untold = [
+        ServerMessage(sequence=6, pong=Pong()),
+        ServerMessage(sequence=7, accepted=Accepted()),
+        ServerMessage(sequence=8, resumed=Resumed()),
+    ]
+    assert [conversation.heard(message) for message in untold] == [None] * 3
     assert conversation.opening().resume.cursor == 8
 
 
