@@ -11,7 +11,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import grpc
+from parley.ai.v1 import ai_pb2, ai_pb2_grpc
 from parley.client import ApiKey, Parley, Retries
+from parley.media.v1 import library_pb2, library_pb2_grpc
 from parley.meeting.v1 import (
     chat_pb2_grpc,
     meeting_pb2,
@@ -23,7 +25,14 @@ from parley.signaling.v1 import signaling_pb2, signaling_pb2_grpc
 from parley.signaling.v1.signaling_pb2 import ClientMessage, ServerMessage
 from parley.user.v1 import api_key_pb2, api_key_pb2_grpc, user_pb2, user_pb2_grpc
 
-from chassis.errors import DomainError, NotFound, Unauthenticated, Unavailable, trailers
+from chassis.errors import (
+    DomainError,
+    InvalidArgument,
+    NotFound,
+    Unauthenticated,
+    Unavailable,
+    trailers,
+)
 
 MEETING = "meetings/abc-defg-hij"
 ME = f"{MEETING}/participants/{uuid.UUID(int=1)}"
@@ -225,6 +234,34 @@ class _Webhooks(webhook_pb2_grpc.WebhookServiceServicer):
         await fail(context, NotFound(text="no more"))
 
 
+class _Library(library_pb2_grpc.LibraryServiceServicer):
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    async def UploadMedia(self, request_iterator: Any, context: Any) -> Any:
+        await self._server.enter("UploadMedia", context)
+        size = 0
+        async for request in request_iterator:
+            size += len(request.body.data)
+        if not size:
+            await fail(context, InvalidArgument(text="The file is empty."))
+        return library_pb2.Media(size_bytes=size)
+
+
+class _Ai(ai_pb2_grpc.AiServiceServicer):
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    async def StreamRecognizeSpeech(
+        self, request_iterator: Any, context: Any
+    ) -> AsyncIterator[Any]:
+        await self._server.enter("StreamRecognizeSpeech", context)
+        async for request in request_iterator:
+            speech = ai_pb2.SpeechHypothesis(text=request.WhichOneof("message"))
+            yield ai_pb2.StreamRecognizeSpeechResponse(speech=speech)
+        await fail(context, InvalidArgument(text="That was no sound."))
+
+
 class _Signaling(signaling_pb2_grpc.SignalingServiceServicer):
     def __init__(self, server: Server) -> None:
         self._server = server
@@ -248,6 +285,8 @@ async def serving() -> AsyncIterator[tuple[Server, str]]:
     api_key_pb2_grpc.add_ApiKeyServiceServicer_to_server(_Keys(server), listening)
     meeting_pb2_grpc.add_MeetingServiceServicer_to_server(_Meetings(server), listening)
     chat_pb2_grpc.add_ChatServiceServicer_to_server(_Chat(server), listening)
+    library_pb2_grpc.add_LibraryServiceServicer_to_server(_Library(server), listening)
+    ai_pb2_grpc.add_AiServiceServicer_to_server(_Ai(server), listening)
     webhook_pb2_grpc.add_WebhookServiceServicer_to_server(_Webhooks(server), listening)
     signaling_pb2_grpc.add_SignalingServiceServicer_to_server(_Signaling(server), listening)
     port = listening.add_insecure_port("127.0.0.1:0")

@@ -7,8 +7,11 @@ from collections import deque
 
 import grpc
 import pytest
+from google.api.httpbody_pb2 import HttpBody
 from google.rpc.error_details_pb2 import ErrorInfo
+from parley.ai.v1 import ai_pb2
 from parley.client import AccessToken, ApiKey, Parley, ParleyError, Password
+from parley.media.v1 import library_pb2
 from parley.meeting.v1 import breakout_pb2, meeting_pb2, webhook_pb2
 
 from chassis.errors import InvalidArgument, ResourceExhausted, Unauthenticated, Unavailable
@@ -196,3 +199,47 @@ async def test_a_stream_is_opened_again_until_its_first_answer_and_fails_alike()
             await watch()
         assert names == ["events/0", "events/1"]
         assert server.called["WatchEvents"] == 3
+
+
+async def test_what_is_streamed_upwards_carries_a_token_and_fails_alike() -> None:
+    async with signed_in() as (_, parley):
+        parts = [library_pb2.UploadMediaRequest(body=HttpBody(data=b"four")) for _ in range(2)]
+        assert (await parley.library.UploadMedia(iter(parts))).size_bytes == 8
+        call = parley.library.UploadMedia()
+        await call.write(parts[0])
+        await call.done_writing()
+        assert (await call).size_bytes == 4
+        with pytest.raises(ParleyError, match="The file is empty"):
+            await parley.library.UploadMedia(iter([]))
+
+
+async def test_what_is_streamed_both_ways_carries_a_token_and_fails_alike() -> None:
+    async with signed_in() as (_, parley):
+        call = parley.ai.StreamRecognizeSpeech()
+        await call.write(ai_pb2.StreamRecognizeSpeechRequest(config={}))
+        answers = aiter(call)
+        assert (await anext(answers)).speech.text == "config"
+        await call.write(ai_pb2.StreamRecognizeSpeechRequest(audio={}))
+        assert (await anext(answers)).speech.text == "audio"
+        await call.done_writing()
+        with pytest.raises(ParleyError, match="no sound"):
+            await anext(answers)
+
+
+async def test_a_call_that_is_given_up_ends() -> None:
+    async with signed_in() as (server, parley):
+        server.failures["GetMeeting"] = deque(Unavailable(retry_after=0.9) for _ in range(9))
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await parley.meetings.GetMeeting(GET)
+        assert server.called["GetMeeting"] == 1
+
+
+async def test_a_request_id_and_a_token_of_ones_own_are_left_as_they_are() -> None:
+    async with signed_in() as (server, parley):
+        server.good.add("mine")
+        request = meeting_pb2.CreateMeetingRequest(request_id="own")
+        own = (("authorization", "Bearer mine"),)
+        server.good = {"mine"}
+        await parley.meetings.CreateMeeting(request, metadata=own)
+        assert server.request_ids == ["own"]

@@ -31,9 +31,9 @@ class Tokens:
     that was lost costs nothing.
     """
 
-    access: str
+    access: str = field(repr=False)
     lifetime: float | None = None
-    refresh: str = ""
+    refresh: str = field(default="", repr=False)
     request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
 

@@ -108,7 +108,7 @@ class Room:
         """Show an emoji to everyone for a moment. Raises ParleyError."""
         await self.ask(ClientMessage(send_reaction=SendReaction(emoji=emoji)))
 
-    async def raise_hand(self, raised: bool = True) -> None:  # reads well with either
+    async def raise_hand(self, raised: bool = True) -> None:
         """Raise one's hand, or lower it. Raises ParleyError."""
         await self.ask(ClientMessage(set_hand_raised=SetHandRaised(raised=raised)))
 
@@ -151,8 +151,10 @@ class Room:
         """Leave by the conversation, or where that breaks or there is none just now, by a call."""
         self._leaving = True
         if self._connection is not None:
-            await self._connection.say(ClientMessage(leave=Leave()))
-            await asyncio.wait({keeping}, timeout=LEAVE_SECONDS)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LEAVE_SECONDS):
+                    await self._connection.say(ClientMessage(leave=Leave()))
+                    await asyncio.wait({keeping})
         if not self._conversation.ended:
             request = meeting_pb2.LeaveMeetingRequest(
                 name=self.meeting.name, participant=self.participant.name
@@ -165,13 +167,14 @@ class Room:
         said = ClientMessage()
         said.CopyFrom(message)
         said.id = secrets.token_hex(8)
-        await self._open.wait()
-        if self._connection is None:
-            raise ParleyError(grpc.StatusCode.FAILED_PRECONDITION, "The conversation is over.")
+        while (connection := self._connection) is None:
+            if self._over.is_set():
+                raise ParleyError(grpc.StatusCode.FAILED_PRECONDITION, "The conversation is over.")
+            await self._open.wait()
         answer: asyncio.Future[ServerMessage] = asyncio.get_running_loop().create_future()
         self._asked[said.id] = answer
         try:
-            await self._connection.say(said)
+            await connection.say(said)
             return await answer
         finally:
             del self._asked[said.id]
@@ -188,6 +191,8 @@ class Room:
             self._finish(error)
 
     def _finish(self, error: ParleyError | None) -> None:
+        if self._leaving:
+            error = None
         self._over.set()
         self._log.close(error)
         why = error or ParleyError(grpc.StatusCode.FAILED_PRECONDITION, "The meeting is over.")
