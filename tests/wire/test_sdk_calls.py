@@ -216,10 +216,10 @@ async def test_what_is_streamed_upwards_carries_a_token_and_fails_alike() -> Non
 async def test_what_is_streamed_both_ways_carries_a_token_and_fails_alike() -> None:
     async with signed_in() as (_, parley):
         call = parley.ai.StreamRecognizeSpeech()
-        await call.write(ai_pb2.StreamRecognizeSpeechRequest(config={}))
+        await call.write(ai_pb2.StreamRecognizeSpeechRequest(config=ai_pb2.RecognitionConfig()))
         answers = aiter(call)
         assert (await anext(answers)).speech.text == "config"
-        await call.write(ai_pb2.StreamRecognizeSpeechRequest(audio={}))
+        await call.write(ai_pb2.StreamRecognizeSpeechRequest(audio=ai_pb2.AudioChunk()))
         assert (await anext(answers)).speech.text == "audio"
         await call.done_writing()
         with pytest.raises(ParleyError, match="no sound"):
