@@ -57,7 +57,7 @@ def _tool(*command: str) -> Callable[[], Problem]:
 def _said(
     command: list[str], folder: Path = ROOT, environment: dict[str, str] | None = None
 ) -> Problem:
-    paths = os.pathsep.join([str(ROOT), str(ROOT / "gen")])
+    paths = os.pathsep.join(map(str, (ROOT, ROOT / "gen", ROOT / "sdk")))
     values = {**(environment or os.environ), "PYTHONPATH": paths}
     done = subprocess.run(
         command, cwd=folder, env=values, capture_output=True, text=True, check=False
