@@ -1,7 +1,7 @@
 """Reads that many wait for: one statement, one round trip, on connections that are always in autocommit.
 
-A transaction through SQLAlchemy's ORM costs three round trips and most of a millisecond of Python. Here SQLAlchemy still
-writes the statement, once; psycopg prepares it and runs it. What is read must fit into one statement.
+A transaction through SQLAlchemy's ORM costs three round trips and most of a millisecond of Python. What is read here must
+fit into one statement.
 """
 
 from __future__ import annotations
@@ -14,16 +14,14 @@ import psycopg
 from psycopg.rows import namedtuple_row
 from psycopg_pool import AsyncConnectionPool
 from sqlalchemy import Select
-from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
 from chassis.errors import Unavailable
+from chassis.statements import Statement
 
 POOL_SIZE = 4
 """One event loop keeps no more busy; who waits for a connection waits in order."""
 TIMEOUT_SECONDS = 5.0
 QUEUE = 1000
-
-_DIALECT = PGDialect_psycopg(paramstyle="pyformat")  # type: ignore[no-untyped-call]  # as it is
 
 
 class Read:
@@ -31,8 +29,7 @@ class Read:
 
     def __init__(self, pool: AsyncConnectionPool, statement: Select[Any]) -> None:
         self._pool = pool
-        compiled = statement.compile(dialect=_DIALECT)
-        self._sql, self._fixed = str(compiled), compiled.params
+        self._statement = Statement(statement)
 
     async def one(self, **values: object) -> Any | None:
         """Read the one row, its columns as attributes; None when there is none. Raises Unavailable."""
@@ -46,8 +43,9 @@ class Read:
             raise Unavailable(text="The database is away: try again.") from error
 
     async def _fetch(self, values: dict[str, object]) -> Any | None:
+        statement = self._statement
         async with self._pool.connection() as connection:
-            cursor = await connection.execute(self._sql, {**self._fixed, **values})
+            cursor = await connection.execute(statement.sql, {**statement.fixed, **values})
             return await cursor.fetchone()
 
 

@@ -207,15 +207,6 @@ async def people_beside(transaction: MeetingTransaction, now: datetime) -> list[
     return [to_participant(row) for row in (await transaction.session.execute(query)).scalars()]
 
 
-async def seat_of(session: AsyncSession, meeting: Meeting, user_id: UUID) -> Seat | None:
-    """Read where somebody belongs, so that nobody moves them before this transaction is over."""
-    main = meeting.parent_id or meeting.id
-    where = (SeatRow.meeting_id == main) & (SeatRow.user_id == user_id)
-    query = select(SeatRow).where(where).with_for_update(read=True)
-    row = (await session.execute(query)).scalar_one_or_none()
-    return None if row is None else _seat(row)
-
-
 async def hand_over_rooms(transaction: MeetingTransaction) -> None:
     """Have a meeting's breakout rooms hosted by who hosts the meeting."""
     mine = MeetingRow.parent_id == transaction.meeting.id
@@ -273,4 +264,4 @@ def _seat(row: SeatRow) -> Seat:
     return Seat(row.user_id, row.participant_id, row.breakout_id, row.move_time)
 
 
-__all__ = ["BreakoutStore", "Openings", "hand_over_rooms", "people_beside", "seat_of"]
+__all__ = ["BreakoutStore", "Openings", "hand_over_rooms", "people_beside"]

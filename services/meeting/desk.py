@@ -12,6 +12,7 @@ from chassis import logs
 from chassis.clock import Clock
 from chassis.errors import DomainError
 from services.meeting.domain import MeetingNotFound, MeetingState
+from services.meeting.door import Comer, Seen
 from services.meeting.gathering_store import GatheringStore, Opened, is_ending
 from services.meeting.notices import Notices
 from services.meeting.peers import Peers
@@ -59,6 +60,15 @@ class Desk:
             yield opened
             await self._wind_up(opened)
         await self._tell(opened, has_ended=is_ending(opened.gathering.meeting, before))
+
+    @asynccontextmanager
+    async def opened_at_the_door(
+        self, code: str, comer: Comer
+    ) -> AsyncIterator[tuple[Opened, Seen]]:
+        """Open a gathering for somebody who comes, with what is known of them. Raises MeetingNotFound."""
+        async with self.gatherings.opened_at_the_door(code, comer) as (opened, seen):
+            yield opened, seen
+        await self._tell(opened, has_ended=False)
 
     @asynccontextmanager
     async def opened_for(self, code: str, participant_id: UUID) -> AsyncIterator[Opened]:

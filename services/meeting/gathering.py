@@ -14,7 +14,7 @@ One transaction reads a gathering, changes it by these methods, and writes what 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -48,10 +48,19 @@ HOST_AWAY = timedelta(seconds=60)
 SHOWN = ("title", "description", "host_id", "passcode", "capacity", "locked", "voice_activity")
 
 
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """How many there are in a meeting of which not all were read: how many are connected, and how many hold a place."""
+
+    connected: int
+    places: int
+
+
 class Gathering:
     """A meeting and its people, by their ids, at a time. `banned` are those users who are to be kept out from now on.
 
-    `beside` are who is in its breakout rooms, and hosts who have just left them.
+    `beside` are who is in its breakout rooms, and hosts who have just left them. With a `crowd` the people are those whom
+    the rules look at by name, and all the others are but counted.
     """
 
     def __init__(
@@ -61,6 +70,7 @@ class Gathering:
         now: datetime,
         lifetime: timedelta,
         beside: Iterable[Participant] = (),
+        crowd: Crowd | None = None,
     ) -> None:
         self.meeting = meeting
         self.people = {each.id: each for each in people}
@@ -69,8 +79,19 @@ class Gathering:
         self._lifetime = lifetime
         self._beside = tuple(beside)
         self._meeting_before, self._before = meeting, dict(self.people)
+        read = Crowd(self._count_connected(), self._count_places())
+        self._others = (
+            Crowd(crowd.connected - read.connected, crowd.places - read.places)
+            if crowd
+            else Crowd(0, 0)
+        )
         for each in self.people.values():
             self._put(self._tidied(each))
+
+    @property
+    def connected(self) -> int:
+        """Count who is in the call."""
+        return self._count_connected() + self._others.connected
 
     def here(self) -> list[Participant]:
         """List who is here or on the way, in order of joining."""
@@ -314,7 +335,14 @@ class Gathering:
         """Count the places that are taken; who is in a breakout room has one, which is free for them as a `comer`."""
         holders = [e for e in self.people.values() if e.holds_place(self.now, self._lifetime)]
         beside = {each.user_id for each in self._beside if each.is_here}
-        return len(holders) + len(beside - {each.user_id for each in holders} - {comer})
+        others = self._others.places + len(beside - {each.user_id for each in holders} - {comer})
+        return len(holders) + others
+
+    def _count_connected(self) -> int:
+        return sum(e.state is ParticipantState.CONNECTED for e in self.people.values())
+
+    def _count_places(self) -> int:
+        return sum(e.holds_place(self.now, self._lifetime) for e in self.people.values())
 
     def _present(self, participant_id: UUID) -> Participant:
         person = self.person(participant_id)
@@ -358,4 +386,4 @@ def runs(people: Iterable[Participant], meeting: Meeting) -> list[Participant]:
     return [e for e in there if e.role is ParticipantRole.HOST or granted(e, meeting).administer]
 
 
-__all__ = ["HOST_AWAY", "Gathering", "runs"]
+__all__ = ["HOST_AWAY", "Crowd", "Gathering", "runs"]

@@ -17,7 +17,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from chassis.clock import Clock
 from chassis.db import Database
-from services.meeting.breakout_store import hand_over_rooms, people_beside, seat_of
+from services.meeting.breakout_store import hand_over_rooms, people_beside
 from services.meeting.domain import (
     Meeting,
     MeetingState,
@@ -25,9 +25,10 @@ from services.meeting.domain import (
     ParticipantRole,
     ParticipantState,
 )
+from services.meeting.door import Comer, Seen, at_the_door
 from services.meeting.event_record import record
 from services.meeting.gathering import HOST_AWAY, Gathering, runs
-from services.meeting.lobby import WAITING_LEASE, Caller
+from services.meeting.lobby import WAITING_LEASE
 from services.meeting.store import MeetingTransaction, Store
 from services.meeting.tables import BanRow, MeetingRow, ParticipantRow, to_participant
 from services.meeting.transcript_news import put_due
@@ -84,6 +85,30 @@ class GatheringStore:
             await self._write(opened)
 
     @asynccontextmanager
+    async def opened_at_the_door(
+        self, code: str, comer: Comer
+    ) -> AsyncIterator[tuple[Opened, Seen]]:
+        """Open a gathering for somebody who comes, with what is known of them.
+
+        Raises MeetingNotFound.
+        """
+        async with self._database.begin() as session:
+            now = self._clock.now()
+            seen = await at_the_door(session, code, comer, now, self._lifetime)
+            transaction, meeting = seen.transaction, seen.transaction.meeting
+            if (
+                meeting.breakouts_open
+            ):  # who is in a room has their place here: the rules look at everybody
+                people = await _people(transaction, None)
+                beside = await people_beside(transaction, now)
+                gathering = Gathering(meeting, people, now, self._lifetime, beside)
+            else:
+                gathering = Gathering(meeting, seen.people, now, self._lifetime, crowd=seen.crowd)
+            opened = Opened(transaction, gathering)
+            yield opened, seen
+            await self._write(opened)
+
+    @asynccontextmanager
     async def opened_for(self, code: str, participant_id: UUID) -> AsyncIterator[Opened]:
         """Open a gathering for somebody's coming or going; of others it has them alone whom that concerns.
 
@@ -97,31 +122,6 @@ class GatheringStore:
             opened = self._open(transaction, people, ())
             yield opened
             await self._write(opened)
-
-    async def caller(self, opened: Opened, user_id: UUID, name: str, passcode: str) -> Caller:
-        """Read what is known of somebody who knocks."""
-        transaction = opened.transaction
-        meeting = transaction.meeting
-        first = meeting.parent_id or meeting.id
-        own = ParticipantRow.meeting_id.in_((meeting.id, first)) & (
-            ParticipantRow.user_id == user_id
-        )
-        banned = (BanRow.meeting_id == first) & (BanRow.user_id == user_id)
-        seat = await seat_of(transaction.session, meeting, user_id)
-        query = select(ParticipantRow).where(own & ParticipantRow.admit_time.is_not(None))
-        query = query.order_by(ParticipantRow.admit_time.desc(), ParticipantRow.is_removed.desc())
-        row = (await transaction.session.execute(query.limit(1))).scalar_one_or_none()
-        is_banned = (await transaction.session.execute(select(exists().where(banned)))).scalar()
-        return Caller(
-            user_id=user_id,
-            display_name=name,
-            passcode=passcode,
-            past=to_participant(row) if row else None,
-            consent=await transaction.latest_consent(user_id),
-            is_banned=bool(is_banned),
-            is_assigned=seat is not None and seat.breakout_id == meeting.id,
-            is_sent_back=seat is not None and seat.may_return(opened.gathering.now),
-        )
 
     async def still_waiting(self, participant_id: UUID, now: datetime) -> None:
         """Somebody is known to wait in the lobby."""

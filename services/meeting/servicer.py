@@ -19,11 +19,10 @@ from services.meeting.domain import (
     DEFAULT_CAPACITY,
     Meeting,
     MeetingState,
-    Participant,
     ParticipantNotFound,
-    ParticipantState,
     new_code,
 )
+from services.meeting.door import Comer
 from services.meeting.gathering import Gathering
 from services.meeting.gathering_store import Opened
 from services.meeting.guests import check_guests
@@ -157,12 +156,26 @@ class MeetingServicer(meeting_pb2_grpc.MeetingServiceServicer):
         self, request: meeting_pb2.JoinMeetingRequest, context: Any
     ) -> meeting_pb2.JoinMeetingResponse:
         """Let the caller in, if the rules do, and hand out a ticket; or have them wait."""
-        async with self._desk.opened(code_of(request.name)) as opened:
-            check_guests(opened.gathering.meeting, is_guest=user_principal().is_guest)
-            participant = await self._joined(opened, request)
+        comer = Comer(
+            user_id=caller(),
+            display_name=request.display_name.strip() or user_principal().display_name,
+            passcode=request.passcode,
+            request_id=_request_id(request.request_id),
+        )
+        code = code_of(request.name)
+        async with self._desk.opened_at_the_door(code, comer) as (opened, seen):
             gathering = opened.gathering
-        count = _connected(gathering)
-        return self._admissions.answer(gathering.meeting, count, participant, caller())
+            check_guests(gathering.meeting, is_guest=user_principal().is_guest)
+            if (participant := seen.before) is not None:
+                participant = gathering.people.get(participant.id, participant)
+            else:
+                known = set(gathering.people)
+                participant = gathering.join(seen.caller)
+                if participant.id not in known:
+                    opened.request_ids[participant.id] = comer.request_id
+        return self._admissions.answer(
+            gathering.meeting, gathering.connected, participant, comer.user_id
+        )
 
     async def LeaveMeeting(
         self, request: meeting_pb2.LeaveMeetingRequest, context: Any
@@ -234,20 +247,6 @@ class MeetingServicer(meeting_pb2_grpc.MeetingServiceServicer):
             _note(opened, "meeting.lock" if locked else "meeting.unlock")
         return _shown(gathering)
 
-    async def _joined(self, opened: Opened, request: meeting_pb2.JoinMeetingRequest) -> Participant:
-        user_id, request_id = caller(), _request_id(request.request_id)
-        if request_id is not None:
-            before = await opened.transaction.joined_before(user_id, request_id)
-            if before is not None:
-                return opened.gathering.people.get(before.id, before)
-        name = request.display_name.strip() or user_principal().display_name
-        who = await self._desk.gatherings.caller(opened, user_id, name, request.passcode)
-        known = set(opened.gathering.people)
-        participant = opened.gathering.join(who)
-        if participant.id not in known:
-            opened.request_ids[participant.id] = request_id
-        return participant
-
 
 def new_meeting(wanted: meeting_pb2.Meeting, host: UUID, now: datetime) -> Meeting:
     """Make a meeting of what its host wants. Raises InvalidArgument."""
@@ -270,12 +269,7 @@ def new_meeting(wanted: meeting_pb2.Meeting, host: UUID, now: datetime) -> Meeti
 
 
 def _shown(gathering: Gathering) -> meeting_pb2.Meeting:
-    return meeting_proto(gathering.meeting, _connected(gathering), caller())
-
-
-def _connected(gathering: Gathering) -> int:
-    state = ParticipantState.CONNECTED
-    return sum(each.state is state for each in gathering.people.values())
+    return meeting_proto(gathering.meeting, gathering.connected, caller())
 
 
 def _note(opened: Opened, action: str) -> None:

@@ -42,7 +42,6 @@ from services.meeting.happenings import Happening, Kind
 from services.meeting.meeting_filter import MeetingFilter
 from services.meeting.permissions import check, present
 from services.meeting.roles import Standing, standing
-from services.meeting.settings import Consent, consent_of
 from services.meeting.tables import (
     AuditRow,
     BanRow,
@@ -101,25 +100,9 @@ class MeetingTransaction:
         where = (ParticipantRow.meeting_id == self.meeting.id) & _HAS_BEEN
         return bool((await self.session.execute(select(exists().where(where)))).scalar())
 
-    async def latest_consent(self, user_id: UUID) -> Consent:
-        """Read what a user agreed to when they were here last, or in a breakout room beside."""
-        first = self.meeting.parent_id or self.meeting.id
-        rooms = select(MeetingRow.id).where(MeetingRow.parent_id == first)
-        is_here = (ParticipantRow.meeting_id == first) | ParticipantRow.meeting_id.in_(rooms)
-        query = select(ParticipantRow.consent).where(is_here & (ParticipantRow.user_id == user_id))
-        query = query.order_by(ParticipantRow.join_time.desc()).limit(1)
-        return consent_of((await self.session.execute(query)).scalar_one_or_none() or {})
-
     def audit(self, events: Iterable[AuditEvent]) -> None:
         """Have events put into the audit log, if this transaction is committed."""
         self.session.add_all(AuditRow(**asdict(event)) for event in events)
-
-    async def joined_before(self, user_id: UUID, request_id: UUID) -> Participant | None:
-        """Find the participant that an earlier call with the same request id made."""
-        where = (ParticipantRow.user_id == user_id) & (ParticipantRow.request_id == request_id)
-        where &= ParticipantRow.meeting_id == self.meeting.id
-        found = await _participants(self.session, where)
-        return found[0] if found else None
 
     async def participant(self, participant_id: UUID) -> Participant:
         """Read a participant of this meeting. Raises ParticipantNotFound."""
