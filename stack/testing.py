@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from stack import web
 from stack.errors import StackError
 
 ROOT = Path(__file__).resolve().parent.parent
-FOLDERS = ("unit", "contracts", "wire", "system", "gateway", "browser")
-"""The quick ones first."""
+FOLDERS = ("unit", "contracts", "wire", "browser", "system", "gateway")
+"""The quick ones first, then the longest, so that the last ones end at about the same time."""
+WIDEST = max(map(len, FOLDERS))
+AT_ONCE = 2
+"""Folders whose tests run beside each other: most wait for something, most of the time."""
+PROGRESS = re.compile(r"[.FEsxX]+ +\[ *\d+%\]\n")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 OTHERS = {"coturn": ("turnserver",), "firefox-esr": ("firefox-esr", "firefox")}
 """Packages of Debian's that tests use where they are, and the programs that they may be there as."""
@@ -36,9 +42,38 @@ def run(arguments: Sequence[str]) -> int:
         done = subprocess.run(npm, cwd=web.WEB, env=web.npm_environment(), check=False)
         if done.returncode != 0:
             return done.returncode
-        arguments = [f"tests/{name}" for name in FOLDERS if (ROOT / "tests" / name).is_dir()]
+        return _everything(environment)
     command = [sys.executable, "-m", "pytest", *arguments]
     return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
+
+
+def _everything(environment: Mapping[str, str]) -> int:
+    """Run the tests of all folders, AT_ONCE at a time; returns the exit status of one that fails, if any does."""
+    with ThreadPoolExecutor(AT_ONCE) as executor:
+        statuses = list(executor.map(lambda folder: _folder(folder, environment), FOLDERS))
+    return next(filter(None, statuses), 0)
+
+
+def _folder(folder: str, environment: Mapping[str, str]) -> int:
+    """Run a folder's tests, showing line by line how far they are and, at the end and in one piece, what pytest says of them."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "pytest", f"tests/{folder}"],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    ) as pytest:
+        assert pytest.stdout is not None
+        said = [f"tests/{folder}:\n"]
+        for line in pytest.stdout:
+            if PROGRESS.fullmatch(line):
+                print(f"{folder:>{WIDEST}} {line}", end="", flush=True)
+            else:
+                said.append(line)
+    print("".join(said), flush=True)
+    return pytest.returncode
 
 
 def chromium() -> Path:

@@ -13,7 +13,7 @@ from tests.relay import coturn
 from tests.running_stack import RunningStack, fresh_stack
 from tests.servers import PostgresServer, postgres_running, valkey_running
 
-DatabaseFactory = Callable[..., str]
+DatabaseFactory = Callable[[str], str]
 
 hypothesis.settings.register_profile("parley", deadline=None)  # a busy machine is no failure
 hypothesis.settings.load_profile("parley")
@@ -33,13 +33,20 @@ def postgres() -> Iterator[PostgresServer]:
 
 @pytest.fixture
 def database(postgres: PostgresServer) -> Iterator[DatabaseFactory]:
-    """Give a function that makes an empty database for this test and returns its address: `database("user")`."""
+    """Give a function that makes a service's database for this test and returns its address: `database("user")`."""
     with ExitStack() as databases:
 
-        def make(name: str = "test") -> str:
-            return databases.enter_context(postgres.fresh_database(name))
+        def make(service: str) -> str:
+            return databases.enter_context(postgres.migrated_database(service))
 
         yield make
+
+
+@pytest.fixture
+def empty_database(postgres: PostgresServer) -> Iterator[str]:
+    """Give the address of a database without tables."""
+    with postgres.fresh_database() as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

@@ -130,7 +130,7 @@ async def user_standing(
     postgres: PostgresServer, clock: Clock | None = None, **settings: Any
 ) -> AsyncIterator[Stand]:
     """Run a user service on a database of its own; `settings` are its configuration's."""
-    with open_folder() as folder, postgres.fresh_database("user") as url:
+    with open_folder() as folder, postgres.migrated_database("user") as url:
         async with _running(folder, url, clock, **settings) as it:
             yield it
 

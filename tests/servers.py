@@ -9,19 +9,26 @@ import tempfile
 import threading
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psycopg
 from psycopg import sql
 
+from chassis.migration.__main__ import migrate
 from stack import postgres as postgres_server
 from stack import valkey as valkey_server
 from stack.postgres import DATABASES, SUPERUSER
 from stack.supervisor import Supervisor, Unit
 
 PASSWORD = "a password for tests"
+SERVICES = Path(__file__).resolve().parent.parent / "services"
+MIGRATIONS = {
+    "user": SERVICES / "user/migrations",
+    "meeting": SERVICES / "meeting/migrations",
+    "media": SERVICES / "media/library/migrations",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +36,28 @@ class PostgresServer:
     """A cluster of the tests' own."""
 
     port: int
+    _templates: dict[str, str] = field(default_factory=dict)
 
     def url(self, database: str) -> str:
         """Get the address of a database, for SQLAlchemy."""
         password = PASSWORD.replace(" ", "%20")
         return postgres_server.url(self.port, database, password, role=SUPERUSER)
 
+    def migrated_database(self, service: str) -> AbstractContextManager[str]:
+        """Make a database as a service keeps it, empty and up to date: a copy of one that is migrated once."""
+        if service not in self._templates:
+            template = f"template_{service}"
+            self._execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(template)))
+            migrate(self.url(template), MIGRATIONS[service])
+            self._templates[service] = template
+        return self.fresh_database(service, self._templates[service])
+
     @contextmanager
-    def fresh_database(self, name: str = "test") -> Iterator[str]:
-        """Make an empty database that lives as long as the block; yields its address."""
+    def fresh_database(self, name: str = "test", template: str = "template1") -> Iterator[str]:
+        """Make a database that lives as long as the block, without tables by default; yields its address."""
         database = f"{name}_{uuid.uuid4().hex[:12]}"
-        self._execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database)))
+        names = map(sql.Identifier, (database, template))
+        self._execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(*names))
         try:
             yield self.url(database)
         finally:

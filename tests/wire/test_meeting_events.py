@@ -41,7 +41,7 @@ async def there(
     postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[tuple[Stand, ManualClock]]:
     """Give a stand that the tests share: each has people of its own."""
-    with postgres.fresh_database("meeting") as address:
+    with postgres.migrated_database("meeting") as address:
         async with a_stand(lambda _: address, tmp_path_factory.mktemp("events")) as it:
             it[0].neighbours.summarise = first_and_last
             yield it
@@ -55,7 +55,7 @@ def ann(there: tuple[Stand, ManualClock]) -> Keeper:
 @pytest.fixture(scope="module")
 async def bare(postgres: PostgresServer) -> AsyncIterator[Database]:
     """Give the tables without a service, so that nobody numbers anything but the test."""
-    with postgres.fresh_database("bare") as address:
+    with postgres.migrated_database("meeting") as address:
         async with db.connected(address, MIGRATIONS) as database:
             yield database
 

@@ -119,6 +119,7 @@ async def test_who_is_admitted_and_denied_at_once_is_one_of_both(
         assert found.is_here is admitted
 
 
-async def test_several_processes_may_migrate_at_once(database: DatabaseFactory) -> None:
-    url = database("meeting")
-    await asyncio.gather(*(asyncio.to_thread(migrate, url, MIGRATIONS) for _ in range(4)))
+async def test_several_processes_may_migrate_at_once(empty_database: str) -> None:
+    await asyncio.gather(
+        *(asyncio.to_thread(migrate, empty_database, MIGRATIONS) for _ in range(4))
+    )

@@ -38,7 +38,7 @@ async def stand(
     postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory, outbox: Path
 ) -> AsyncIterator[Stand]:
     values: dict[str, Any] = {"outbox": outbox, "public_url": "https://meet.example.org"}
-    with postgres.fresh_database("meeting") as url:
+    with postgres.migrated_database("meeting") as url:
         async for it in stand_with(lambda _: url, tmp_path_factory.mktemp("stand"), **values):
             yield it
 

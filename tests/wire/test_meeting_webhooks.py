@@ -39,7 +39,7 @@ async def there(
     postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[tuple[Stand, ManualClock]]:
     """Give a stand that the tests share: each has people of its own."""
-    with postgres.fresh_database("meeting") as address:
+    with postgres.migrated_database("meeting") as address:
         async with a_stand(lambda _: address, tmp_path_factory.mktemp("webhooks")) as it:
             yield it
 

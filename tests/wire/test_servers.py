@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import psycopg
 import redis
 
+from tests.conftest import DatabaseFactory
 
-def test_a_service_gets_a_postgres_that_keeps_what_it_commits(database: Callable[..., str]) -> None:
-    url = database().replace("postgresql+psycopg", "postgresql")
+
+def test_a_service_gets_a_postgres_that_keeps_what_it_commits(empty_database: str) -> None:
+    url = empty_database.replace("postgresql+psycopg", "postgresql")
     with psycopg.connect(url) as connection:
         connection.execute("CREATE TABLE kept (id uuid DEFAULT uuidv7(), note text)")
         connection.execute("INSERT INTO kept (note) VALUES ('über')")
@@ -17,7 +17,7 @@ def test_a_service_gets_a_postgres_that_keeps_what_it_commits(database: Callable
         assert connection.execute("SELECT note FROM kept").fetchone() == ("über",)
 
 
-def test_each_database_of_a_test_is_its_own(database: Callable[..., str]) -> None:
+def test_each_database_of_a_test_is_its_own(database: DatabaseFactory) -> None:
     assert database("user") != database("user")
 
 

@@ -15,7 +15,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from parley.user.v1 import user_pb2
 
 from services.user.app import MIGRATIONS
-from tests.conftest import DatabaseFactory
 from tests.user_stand import refusal, stand_with
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -36,9 +35,9 @@ def as_released(url: str, folder: Path) -> None:
 
 
 async def test_people_and_keys_of_the_first_release_are_taken_over(
-    database: DatabaseFactory, tmp_path: Path
+    empty_database: str, tmp_path: Path
 ) -> None:
-    url, now = database("user"), datetime.now(UTC)
+    url, now = empty_database, datetime.now(UTC)
     as_released(url, tmp_path)
     pem = Ed25519PrivateKey.generate().private_bytes(
         serialization.Encoding.PEM,
