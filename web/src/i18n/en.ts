@@ -1,7 +1,9 @@
 import { account } from "./account.en";
+import { schedule } from "./schedule.en";
 
 export const en = {
   ...account,
+  ...schedule,
   appName: "Parley",
   tagline: "Meetings on your own server",
   language: "中文",

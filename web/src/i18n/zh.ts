@@ -1,8 +1,10 @@
 import { account } from "./account.zh";
+import { schedule } from "./schedule.zh";
 import type { Texts } from "./en";
 
 export const zh: Texts = {
   ...account,
+  ...schedule,
   appName: "Parley",
   tagline: "在自己的服务器上开会",
   language: "English",
