@@ -2,7 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import { durationFromMs, timestampFromDate, timestampMs } from "@bufbuild/protobuf/wkt";
 import { expect, test } from "vitest";
 import { ScheduleSchema } from "../gen/parley/meeting/v1/schedule_pb";
-import { addressesIn, isOver, leftOut, newPlan, planIn, planOf, scheduleOf } from "./plan";
+import { addressesIn, isOver, leftOut, moved, newPlan, planIn, planOf, scheduleOf } from "./plan";
 
 const NINE = new Date("2027-01-04T08:00:00Z");
 const FORM = { begin: "2027-01-04T09:00", minutes: "45", zone: "Europe/Zurich", repeat: "weekly", "day.TU": "on" };
@@ -30,6 +30,22 @@ test("a meeting's plan is on its own zone's clock", () => {
   });
   expect(planOf(schedule)).toMatchObject({ begin: "2027-01-04T09:00", minutes: 30, recurrence: { repeat: "daily" } });
   expect(leftOut(schedule, NINE.getTime())).toEqual([new Date("2027-01-06T08:00:00Z")]);
+});
+
+test("a meeting is moved with the days on which it is left out, and not moved to where it is", () => {
+  const schedule = create(ScheduleSchema, {
+    name: "meetings/abc-defg-hij/schedule",
+    etag: "3",
+    startTime: timestampFromDate(NINE),
+    timeZone: "Europe/Zurich",
+    recurrence: "FREQ=DAILY",
+    exceptions: [timestampFromDate(new Date("2027-07-05T07:00:00Z"))],
+  });
+  const plan = planOf(schedule);
+  expect(moved(schedule, plan)).toBeUndefined();
+  const later = moved(schedule, { ...plan, begin: "2027-01-04T10:30" });
+  expect(later?.etag).toBe("3");
+  expect(later?.exceptions.map(timestampMs)).toEqual([Date.parse("2027-07-05T08:30:00Z")]);
 });
 
 test("a new form begins with a time to come", () => {

@@ -1,5 +1,5 @@
 /** What a filled-in form plans: when, and who is asked to come. Pure. */
-import { durationFromMs, durationMs, timestampDate, timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
+import { durationFromMs, durationMs, type Timestamp, timestampDate, timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import type { Schedule } from "../gen/parley/meeting/v1/schedule_pb";
 import { firstDay, ONCE, type Recurrence, recurrenceIn, recurrenceOf, ruleOf } from "./recurrence";
 import { instantOf, wallOf } from "./zones";
@@ -49,6 +49,15 @@ export function scheduleOf({ begin, minutes, zone, recurrence }: Plan) {
   };
 }
 
+/** What UpdateSchedule takes to move a meeting to a plan: the times that are left out stay so, on their days. Undefined: it is there. */
+export function moved(schedule: Schedule, plan: Plan) {
+  const [now, wanted] = [scheduleOf(planOf(schedule)), scheduleOf(plan)];
+  if (JSON.stringify(now, digits) === JSON.stringify(wanted, digits)) return undefined;
+  const times = schedule.exceptions.map((each) => `${dayIn(each, schedule.timeZone)}${plan.begin.slice(10)}`);
+  const exceptions = times.map((wall) => timestampFromMs(instantOf(wall, plan.zone)));
+  return { ...wanted, name: schedule.name, etag: schedule.etag, exceptions };
+}
+
 /** From when to when a plan is the first time, in milliseconds since 1970. */
 export function firstSpan({ begin, minutes, zone }: Plan): [number, number] {
   const start = instantOf(begin, zone);
@@ -74,4 +83,13 @@ export function leftOut(schedule: Schedule, nowMs: number): Date[] {
 export function addressesIn(text: string): { addresses: string[]; wrong: string[] } {
   const all = [...new Set(text.split(/[\n,;，；]/).map((each) => each.trim()))].filter((each) => each !== "");
   return { addresses: all.filter((each) => ADDRESS.test(each)), wrong: all.filter((each) => !ADDRESS.test(each)) };
+}
+
+function dayIn(time: Timestamp, zone: string): string {
+  return wallOf(timestampMs(time), zone).slice(0, 10);
+}
+
+/** JSON has no bigint. */
+function digits(_key: string, value: unknown): unknown {
+  return typeof value === "bigint" ? String(value) : value;
 }
