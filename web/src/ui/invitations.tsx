@@ -50,7 +50,7 @@ export function InvitationsCard({ meeting }: { meeting: string }) {
       <h2>{t("invited")}</h2>
       <Listed pages={pages} none={t("invitedNone")}>
         {(items) => (
-          <ul className="listed">
+          <ul className="listed brief">
             {items.map((each) => (
               <li key={each.name}>
                 <span>

@@ -67,7 +67,7 @@ export function MyMeetings({ user, changed }: { user: User; changed: () => void 
       <Problem text={problem} />
       <Listed pages={pages} none={t(isSearch ? "noMeetingsFound" : "noMeetings")}>
         {(items) => (
-          <ul className="listed">
+          <ul className="listed brief">
             {items.map((each) => (
               <Row key={each.name} meeting={each} deeds={each.host === user.name ? deedsOf(each) : []} />
             ))}

@@ -182,7 +182,7 @@ function TimesCard({ schedule, meeting, isHost, reload }: TimesProps) {
       <Problem text={problem} />
       <Listed pages={pages} none={t("nextTimesNone")}>
         {(items) => (
-          <ul className="listed">
+          <ul className="listed brief">
             {items.map((each) => (
               <Time key={String(each.startTime?.seconds)} when={whenText(each, language)}>
                 {isHost && (
@@ -203,7 +203,7 @@ function TimesCard({ schedule, meeting, isHost, reload }: TimesProps) {
       {out.length > 0 && (
         <section aria-label={t("leftOut")}>
           <h3>{t("leftOut")}</h3>
-          <ul className="listed">
+          <ul className="listed brief">
             {out.map((date) => (
               <Time key={date.getTime()} when={outText(date)}>
                 {isHost && (
