@@ -1,9 +1,11 @@
 import { account } from "./account.en";
 import { schedule } from "./schedule.en";
+import { webhooks } from "./webhooks.en";
 
 export const en = {
   ...account,
   ...schedule,
+  ...webhooks,
   appName: "Parley",
   tagline: "Meetings on your own server",
   language: "中文",

@@ -1,10 +1,12 @@
 import { account } from "./account.zh";
 import { schedule } from "./schedule.zh";
+import { webhooks } from "./webhooks.zh";
 import type { Texts } from "./en";
 
 export const zh: Texts = {
   ...account,
   ...schedule,
+  ...webhooks,
   appName: "Parley",
   tagline: "在自己的服务器上开会",
   language: "English",

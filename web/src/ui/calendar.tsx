@@ -33,7 +33,7 @@ export function CalendarPage() {
       <h1>{t("calendar")}</h1>
       <section className="card" aria-label={t("month")} aria-busy={found === undefined && problem === ""}>
         <div className="titled">
-          <h2 role="status">{dayText(day, language, { year: "numeric", month: "long" })}</h2>
+          <h2 aria-live="polite">{dayText(day, language, { year: "numeric", month: "long" })}</h2>
           <div className="actions">
             <button type="button" className="quiet" aria-label={t("monthPrevious")} onClick={() => setDay(addMonths(day, -1))}>
               ‹
