@@ -146,13 +146,22 @@ class Schemas:
 
     def _value(self, member: FieldDescriptorProto, rules: FieldRules) -> Schema:
         if member.label != FieldDescriptorProto.LABEL_REPEATED:
-            return {**self._single(member), **_constraints(rules)}
+            return {**self._single(member), **self._constraints(member, rules)}
         if (entry := self._map_entry(member)) is not None:
             value = self._single(entry.field[1])
             schema: Schema = {"type": "object", "additionalProperties": value}
             return schema | _present(("maxProperties", rules.map.max_pairs))
-        items = {**self._single(member), **_constraints(rules.repeated.items)}
-        return {"type": "array", "items": items, **_constraints(rules)}
+        items = {**self._single(member), **self._constraints(member, rules.repeated.items)}
+        return {"type": "array", "items": items, **self._constraints(member, rules)}
+
+    def _constraints(self, member: FieldDescriptorProto, rules: FieldRules) -> Schema:
+        kind = str(rules.WhichOneof("type"))
+        if kind == "enum":
+            values = self._contracts.enums[member.type_name.removeprefix(".")].value
+            unwanted = [each.name for each in values if each.number in rules.enum.not_in]
+            return {"not": {"enum": unwanted}} if unwanted else {}
+        make = _CONSTRAINTS.get(kind)
+        return make(rules) if make else {}
 
     def _single(self, member: FieldDescriptorProto) -> Schema:
         if member.type in _SCALARS:
@@ -231,11 +240,6 @@ _CONSTRAINTS: dict[str, Callable[[FieldRules], Schema]] = {
     "float": _number,
     "repeated": _repeated,
 }
-
-
-def _constraints(rules: FieldRules) -> Schema:
-    make = _CONSTRAINTS.get(str(rules.WhichOneof("type")))
-    return make(rules) if make else {}
 
 
 __all__ = ["Schema", "Schemas", "component_name", "is_required"]

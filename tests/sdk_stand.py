@@ -43,14 +43,20 @@ Script = Callable[["Line"], Any]
 
 
 class TokenExpired(Unauthenticated):
+    """The access token has expired. Renew it."""
+
     reason = "TOKEN_EXPIRED"
 
 
 class SessionExpired(Unauthenticated):
+    """The session is over. Sign in again."""
+
     reason = "SESSION_EXPIRED"
 
 
 class StateLost(Unavailable):
+    """What the server knew is gone. Join again."""
+
     reason = "STATE_LOST"
 
     def __init__(self) -> None:

@@ -226,6 +226,7 @@ LACKING = {
     "complete_sign_in": {"NotFound"},
     "create_guest_session": {"PermissionDenied"},
     "delete_account": {"OK", "NotFound"},
+    "delete_invitation": {"OK", "NotFound"},
     "delete_meeting": {"OK", "NotFound"},
     "deny_participant": {"FailedPrecondition"},
     "get_avatar": {"NotFound"},
@@ -236,7 +237,7 @@ LACKING = {
     "verify_email": {"Unauthenticated"},
 }
 """How these end where faces may not be read, no model of speech is built, and nothing was said or uploaded; nor are there
-identity providers, guests, pictures, second factors, links from mails, people in a lobby, or an account or a meeting to delete twice."""
+identity providers, guests, pictures, second factors, links from mails, people in a lobby, or an account, a meeting or an invitation to delete twice."""
 
 
 def test_every_scenario_runs(stack: RunningStack) -> None:
