@@ -25,7 +25,7 @@ const GRANTS = [
 const SURE = {
   host: { ask: "makeHostSure", action: "makeHost" },
   remove: { ask: "removeSure", action: "remove" },
-  ban: { ask: "banSure", action: "ban" },
+  ban: { ask: "removeForGoodSure", action: "removeForGood" },
 } as const;
 
 interface PersonProps {
