@@ -209,6 +209,7 @@ async def test_meetings_are_found_by_words_and_by_how_they_stand(
         await schedule(sam, "Budget", tomorrow())
         await home(sam)
         await sam.start_meeting("Stand-up")
+        await expect(sam.tile(sam)).to_be_visible()
         await sam.button("Leave").click()
         await sam.button("Home").click()
         mine = card(sam, "Your meetings")
