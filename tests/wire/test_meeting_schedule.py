@@ -285,7 +285,7 @@ async def test_the_times_of_one_meeting_are_for_whoever_knows_its_code(
 ) -> None:
     weekly = (await ann.plan(recurrence=WEEKLY)).meeting.name
     await ann.plan(title="Another")
-    window = {"start_time": {"seconds": int(START.timestamp())}}
+    window: dict[str, Any] = {"start_time": {"seconds": int(START.timestamp())}}
     page = await bob.times(2, meeting=weekly, **window)
     rest = await bob.times(9, page.next_page_token, meeting=weekly)
     found = [each.start_time.ToDatetime(UTC) for each in (*page.occurrences, *rest.occurrences)]
