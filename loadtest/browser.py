@@ -195,10 +195,12 @@ async def chromium(
 
 @asynccontextmanager
 async def person(
-    browser: Browser, name: str, address: str, *, locale: str = "en-GB"
+    browser: Browser, name: str, address: str, *, locale: str = "en-GB", zone: str | None = None
 ) -> AsyncIterator[Person]:
-    """Sit somebody down at a page of their own, signed out."""
-    context = await browser.new_context(locale=locale, viewport={"width": 1100, "height": 700})
+    """Sit somebody down at a page of their own, signed out. `zone` is where their clock is; default: this machine's."""
+    context = await browser.new_context(
+        locale=locale, timezone_id=zone, viewport={"width": 1100, "height": 700}
+    )
     context.set_default_timeout(PATIENCE_MS)
     await context.add_init_script(COLLECT)
     try:

@@ -116,10 +116,13 @@ class ScheduleServicer(schedule_pb2_grpc.ScheduleServiceServicer):
     async def ListOccurrences(
         self, request: schedule_pb2.ListOccurrencesRequest, context: Any
     ) -> schedule_pb2.ListOccurrencesResponse:
-        """List the times of the caller's meetings, earliest first."""
+        """List the times of the caller's meetings, or of one that they know the code of, earliest first."""
         size = request.page_size or DEFAULT_PAGE
         after, since, before = self._window(request)
-        found = await self._schedules.between(caller(), since, before)
+        if request.meeting:
+            found = [await self._schedules.get(code_of(request.meeting))]
+        else:
+            found = await self._schedules.between(caller(), since, before)
         every = heapq.merge(*(_starts(each, since, before) for each in found), key=_key)
         page = [*islice((each for each in every if after is None or _key(each) > after), size + 1)]
         token = ""

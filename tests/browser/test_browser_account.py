@@ -250,6 +250,23 @@ async def test_one_looks_after_what_is_kept_and_takes_it_along(
         await eve.page.get_by_role("dialog").get_by_role("button", name="Revoke").click()
         await expect(keys).to_contain_text("You have no API keys")
 
+        hooks = card(eve, "Webhooks")
+        await submit(hooks, "Add a webhook", Address="http://127.0.0.1/")
+        await expect(hooks.get_by_role("alert")).to_contain_text("Nothing can be posted")
+        hook = "https://hooks.example.org/parley"
+        await hooks.get_by_label("somebody waits").check()
+        await submit(hooks, "Add a webhook", Address=hook)
+        await expect(hooks.get_by_role("group", name="signing secret")).to_contain_text("whsec_")
+        row = hooks.get_by_role("listitem", name=hook)
+        await expect(row).to_contain_text("somebody waits · made")
+        await row.get_by_role("button", name="Given up").click()
+        await expect(row).to_contain_text("Nothing was given up")
+        await row.get_by_role("button", name="Deliver again").click()
+        await eve.page.get_by_role("dialog").get_by_role("button", name="Deliver again").click()
+        await row.get_by_role("button", name="Delete").click()
+        await eve.page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+        await expect(hooks).to_contain_text("You have no webhooks")
+
         async with eve.page.expect_download() as coming:
             await eve.button("Download your data").click()
         with ZipFile(await (await coming.value).path()) as packed:

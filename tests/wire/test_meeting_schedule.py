@@ -280,6 +280,22 @@ async def test_a_meeting_that_one_has_joined_is_ones_own_too(ann: Planner, bob: 
     assert [each.meeting for each in (await bob.times(10)).occurrences] == [meeting]
 
 
+async def test_the_times_of_one_meeting_are_for_whoever_knows_its_code(
+    ann: Planner, bob: Planner
+) -> None:
+    weekly = (await ann.plan(recurrence=WEEKLY)).meeting.name
+    await ann.plan(title="Another")
+    window: dict[str, Any] = {"start_time": {"seconds": int(START.timestamp())}}
+    page = await bob.times(2, meeting=weekly, **window)
+    rest = await bob.times(9, page.next_page_token, meeting=weekly)
+    found = [each.start_time.ToDatetime(UTC) for each in (*page.occurrences, *rest.occurrences)]
+    assert found == [START + timedelta(days=7 * number) for number in range(5)]
+    nowhere = bob.times(2, meeting="meetings/abc-defg-hij", **window)
+    assert await refusal(nowhere) == "MEETING_NOT_FOUND"
+    untimed = await bob.person.create()
+    assert await refusal(bob.times(2, meeting=untimed)) == "NOT_SCHEDULED"
+
+
 async def test_a_meeting_is_moved_by_its_host_as_long_as_nobody_else_does(
     ann: Planner, bob: Planner
 ) -> None:

@@ -8,8 +8,10 @@ import { MeetingService } from "../gen/parley/meeting/v1/meeting_pb";
 import { ParticipantService } from "../gen/parley/meeting/v1/participant_pb";
 import { PollService } from "../gen/parley/meeting/v1/poll_pb";
 import { ReportService } from "../gen/parley/meeting/v1/report_pb";
+import { ScheduleService } from "../gen/parley/meeting/v1/schedule_pb";
 import { SettingsService } from "../gen/parley/meeting/v1/settings_pb";
 import { TranscriptService } from "../gen/parley/meeting/v1/transcript_pb";
+import { WebhookService } from "../gen/parley/meeting/v1/webhook_pb";
 import { SignalingService } from "../gen/parley/signaling/v1/signaling_pb";
 import { AccountService } from "../gen/parley/user/v1/account_pb";
 import { AdminService } from "../gen/parley/user/v1/admin_pb";
@@ -69,7 +71,9 @@ export const chats = createClient(ChatService, signedIn);
 export const polls = createClient(PollService, signedIn);
 export const reports = createClient(ReportService, signedIn);
 export const transcripts = createClient(TranscriptService, signedIn);
+export const schedules = createClient(ScheduleService, signedIn);
 export const settings = createClient(SettingsService, signedIn);
+export const webhooks = createClient(WebhookService, signedIn);
 export const signaling = createClient(SignalingService, streaming);
 
 /** Sign in again with what is stored, if there is anything. */

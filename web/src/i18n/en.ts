@@ -1,7 +1,11 @@
 import { account } from "./account.en";
+import { schedule } from "./schedule.en";
+import { webhooks } from "./webhooks.en";
 
 export const en = {
   ...account,
+  ...schedule,
+  ...webhooks,
   appName: "Parley",
   tagline: "Meetings on your own server",
   language: "中文",
@@ -387,8 +391,8 @@ export const en = {
   makeHostSure: "Make {name} the host? You become a co-host.",
   remove: "Remove",
   removeSure: "Remove {name} from the meeting?",
-  ban: "Remove for good",
-  banSure: "Remove {name} and keep them out of this meeting for good?",
+  removeForGood: "Remove for good",
+  removeForGoodSure: "Remove {name} and keep them out of this meeting for good?",
   muteAll: "Mute all",
   lockMeeting: "Lock the meeting",
   unlock: "Unlock the meeting",

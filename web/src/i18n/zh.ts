@@ -1,8 +1,12 @@
 import { account } from "./account.zh";
+import { schedule } from "./schedule.zh";
+import { webhooks } from "./webhooks.zh";
 import type { Texts } from "./en";
 
 export const zh: Texts = {
   ...account,
+  ...schedule,
+  ...webhooks,
   appName: "Parley",
   tagline: "在自己的服务器上开会",
   language: "English",
@@ -379,8 +383,8 @@ export const zh: Texts = {
   makeHostSure: "将 {name} 设为主持人？你将成为联席主持人。",
   remove: "移出",
   removeSure: "将 {name} 移出会议？",
-  ban: "移出并禁止加入",
-  banSure: "将 {name} 移出会议，并且不再允许加入？",
+  removeForGood: "移出并禁止加入",
+  removeForGoodSure: "将 {name} 移出会议，并且不再允许加入？",
   muteAll: "全体静音",
   lockMeeting: "锁定会议",
   unlock: "解除锁定",

@@ -11,6 +11,7 @@ import { go } from "./navigation";
 import { Confirm, Field, Form, NewPassword, Problem } from "./parts";
 import { SecondFactorCard } from "./secondfactor";
 import { SessionsCard } from "./sessions";
+import { WebhooksCard } from "./webhooks";
 
 const ME = "users/me";
 const EXPORT_TIMEOUT_MS = 10 * 60_000;
@@ -26,6 +27,7 @@ export function AccountPage({ user }: { user: User }) {
       <SecondFactorCard />
       <SessionsCard />
       <ApiKeysCard user={user} />
+      <WebhooksCard />
       <ExportCard user={user} />
       <DeleteCard />
     </div>

@@ -6,16 +6,21 @@ import { Role, type User } from "../gen/parley/user/v1/user_pb";
 import { useI18n } from "../i18n";
 import { AccountPage } from "./account";
 import { AdminPage } from "./admin";
+import { CalendarPage } from "./calendar";
 import { HomePage } from "./home";
 import { ForgotPasswordPage, ResetPasswordPage, VerifyEmailPage } from "./mailed";
 import { MeetingPage } from "./meeting";
 import { go, usePath } from "./navigation";
 import { Problem } from "./parts";
 import { RecordPage } from "./record";
+import { ScheduledPage } from "./scheduled";
+import { EditPage, SchedulePage } from "./scheduling";
 import { SignedInPage } from "./signedin";
 import { SignInPage } from "./signin";
 
 const SIGNED_IN = "/signed-in/";
+/** The end of the address of the page that changes a meeting. */
+const EDIT = /\/edit$/;
 
 /** Pages for everybody, signed in or not. */
 function openPage(path: string) {
@@ -60,6 +65,11 @@ export function App() {
     if (code !== undefined && path.startsWith("/r/")) return <RecordPage key={code} code={code} user={user} />;
     if (code !== undefined) return <MeetingPage key={code} code={code} user={user} />;
     if (user.role === Role.GUEST) return <p className="center">{t("error.NOT_FOR_GUESTS")}</p>;
+    const about = parseCode(path.replace(EDIT, ""));
+    if (about !== undefined && path.startsWith("/s/"))
+      return EDIT.test(path) ? <EditPage key={about} code={about} user={user} /> : <ScheduledPage key={about} code={about} user={user} />;
+    if (path === "/schedule") return <SchedulePage />;
+    if (path === "/calendar") return <CalendarPage />;
     if (path === "/account") return <AccountPage user={user} />;
     if (path === "/admin" || path === "/admin/audit") return <AdminPage user={user} path={path} />;
     if (path !== "/") return <p className="center">{t("pageNotFound")}</p>;
@@ -95,6 +105,7 @@ export function App() {
 function OwnPages({ user, signOut }: { user: User; signOut: () => Promise<void> }) {
   const { t } = useI18n();
   const pages = [
+    { path: "/calendar", text: t("calendar"), isFor: user.role !== Role.GUEST },
     { path: "/account", text: t("account"), isFor: user.role !== Role.GUEST },
     { path: "/admin", text: t("administration"), isFor: user.role === Role.ADMIN },
   ];

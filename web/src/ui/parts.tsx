@@ -70,6 +70,11 @@ export function Checkbox({ label, hint, ...input }: CheckboxProps) {
   );
 }
 
+/** What is filled into a form, by the names of its fields; boxes that are not ticked are missing. */
+export function valuesIn(form: HTMLFormElement): Record<string, string> {
+  return Object.fromEntries([...new FormData(form)].map(([name, value]) => [name, typeof value === "string" ? value : ""]));
+}
+
 /** A form that says what went wrong, and does nothing twice at once. */
 export function Form({
   submit,
@@ -88,11 +93,11 @@ export function Form({
   const [busy, setBusy] = useState(false);
   const onSubmit = async (event: SubmitEvent<HTMLFormElement>) => {
     event.preventDefault();
-    const data = new FormData(event.currentTarget);
+    const values = valuesIn(event.currentTarget);
     setBusy(true);
     setError("");
     try {
-      await submit(Object.fromEntries([...data].map(([name, value]) => [name, typeof value === "string" ? value : ""])));
+      await submit(values);
     } catch (problem) {
       setError(explain(problem));
     } finally {

@@ -25,7 +25,7 @@ const GRANTS = [
 const SURE = {
   host: { ask: "makeHostSure", action: "makeHost" },
   remove: { ask: "removeSure", action: "remove" },
-  ban: { ask: "banSure", action: "ban" },
+  ban: { ask: "removeForGoodSure", action: "removeForGood" },
 } as const;
 
 interface PersonProps {
@@ -91,7 +91,7 @@ export function PersonControls({ person, state, control, isHost }: PersonProps) 
       <div className="deeds">
         {isHost && <Deed label={t("makeHost")} does={() => setAsked("host")} />}
         <Deed label={t("remove")} does={() => setAsked("remove")} />
-        <Deed label={t("ban")} does={() => setAsked("ban")} />
+        <Deed label={t("removeForGood")} does={() => setAsked("ban")} />
       </div>
       {asked !== undefined && (
         <Confirm text={t(SURE[asked].ask, { name: displayName })} action={t(SURE[asked].action)} done={decided} />

@@ -123,10 +123,11 @@ class ScheduleServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListOccurrences(self, request, context):
-        """Lists the times of the meetings that the caller hosts or has joined, recurring ones one by one, earliest first.
+        """Lists the times of the meetings that the caller hosts or has joined, recurring ones one by one, earliest first; or
+        those of one meeting, for whoever knows its code.
         What is called off is not listed, nor what would begin after the meeting has ended.
 
-        Errors: INVALID_ARGUMENT (PAGE_TOKEN_INVALID, TIME_RANGE_INVALID).
+        Errors: INVALID_ARGUMENT (PAGE_TOKEN_INVALID, TIME_RANGE_INVALID), NOT_FOUND (MEETING_NOT_FOUND, NOT_SCHEDULED: of `meeting`).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

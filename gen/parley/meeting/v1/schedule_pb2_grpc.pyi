@@ -53,10 +53,11 @@ class ScheduleServiceStub:
     RESOURCE_EXHAUSTED (TOO_MANY_INVITATIONS: today's letters do not suffice to tell all).
     """
     ListOccurrences: _grpc.UnaryUnaryMultiCallable[_schedule_pb2.ListOccurrencesRequest, _schedule_pb2.ListOccurrencesResponse]
-    """Lists the times of the meetings that the caller hosts or has joined, recurring ones one by one, earliest first.
+    """Lists the times of the meetings that the caller hosts or has joined, recurring ones one by one, earliest first; or
+    those of one meeting, for whoever knows its code.
     What is called off is not listed, nor what would begin after the meeting has ended.
 
-    Errors: INVALID_ARGUMENT (PAGE_TOKEN_INVALID, TIME_RANGE_INVALID).
+    Errors: INVALID_ARGUMENT (PAGE_TOKEN_INVALID, TIME_RANGE_INVALID), NOT_FOUND (MEETING_NOT_FOUND, NOT_SCHEDULED: of `meeting`).
     """
     GetCalendarFile: _grpc.UnaryUnaryMultiCallable[_schedule_pb2.GetCalendarFileRequest, _httpbody_pb2.HttpBody]
     """Gives a meeting as an iCalendar file (RFC 5545).
@@ -112,10 +113,11 @@ class ScheduleServiceAsyncStub(ScheduleServiceStub):
     RESOURCE_EXHAUSTED (TOO_MANY_INVITATIONS: today's letters do not suffice to tell all).
     """
     ListOccurrences: _aio.UnaryUnaryMultiCallable[_schedule_pb2.ListOccurrencesRequest, _schedule_pb2.ListOccurrencesResponse]  # type: ignore[assignment]
-    """Lists the times of the meetings that the caller hosts or has joined, recurring ones one by one, earliest first.
+    """Lists the times of the meetings that the caller hosts or has joined, recurring ones one by one, earliest first; or
+    those of one meeting, for whoever knows its code.
     What is called off is not listed, nor what would begin after the meeting has ended.
 
-    Errors: INVALID_ARGUMENT (PAGE_TOKEN_INVALID, TIME_RANGE_INVALID).
+    Errors: INVALID_ARGUMENT (PAGE_TOKEN_INVALID, TIME_RANGE_INVALID), NOT_FOUND (MEETING_NOT_FOUND, NOT_SCHEDULED: of `meeting`).
     """
     GetCalendarFile: _aio.UnaryUnaryMultiCallable[_schedule_pb2.GetCalendarFileRequest, _httpbody_pb2.HttpBody]  # type: ignore[assignment]
     """Gives a meeting as an iCalendar file (RFC 5545).
@@ -188,10 +190,11 @@ class ScheduleServiceServicer:
         request: _schedule_pb2.ListOccurrencesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_schedule_pb2.ListOccurrencesResponse, _abc.Awaitable[_schedule_pb2.ListOccurrencesResponse]]:
-        """Lists the times of the meetings that the caller hosts or has joined, recurring ones one by one, earliest first.
+        """Lists the times of the meetings that the caller hosts or has joined, recurring ones one by one, earliest first; or
+        those of one meeting, for whoever knows its code.
         What is called off is not listed, nor what would begin after the meeting has ended.
 
-        Errors: INVALID_ARGUMENT (PAGE_TOKEN_INVALID, TIME_RANGE_INVALID).
+        Errors: INVALID_ARGUMENT (PAGE_TOKEN_INVALID, TIME_RANGE_INVALID), NOT_FOUND (MEETING_NOT_FOUND, NOT_SCHEDULED: of `meeting`).
         """
 
     def GetCalendarFile(
