@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy import ColumnElement, Select, func, select
 
 from services.meeting.breakout_tables import SeatRow
 from services.meeting.event_tables import WebhookRow
@@ -51,7 +51,7 @@ def kinds_of(user_id: UUID, verified_email: str) -> Sequence[Kind]:
         _in_meetings(
             "invitations_received",
             InvitationRow,
-            (InvitationRow.email == verified_email) & (InvitationRow.email != ""),
+            (func.lower(InvitationRow.email) == verified_email.lower()) & (verified_email != ""),
             _INVITED,
         ),
         _in_meetings(

@@ -73,7 +73,8 @@ class PersonStore:
                 await session.execute(delete(row).where(owner == user_id))
             if verified_email:
                 for letter in (InvitationRow, LetterRow):
-                    await session.execute(delete(letter).where(letter.email == verified_email))
+                    addressed = func.lower(letter.email) == verified_email.lower()
+                    await session.execute(delete(letter).where(addressed))
 
     async def _forget_somewhere(self, user_id: UUID, now: datetime) -> bool:
         """Forget an account in one of the meetings that know it; False: none does."""

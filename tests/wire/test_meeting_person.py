@@ -170,9 +170,9 @@ async def test_what_one_planned_and_set_up_is_told_without_secrets(room: Room) -
 
 async def test_who_is_forgotten_is_nowhere_and_words_of_others_stay(room: Room) -> None:
     ann, bob = await lives_in(room)
-    await invite(room.host.person, room.meeting, ADDRESS)
+    await invite(room.host.person, room.meeting, ADDRESS.title())
     user = ann.person.name.removeprefix("users/")
-    traces = user, NAME, "quince", ADDRESS
+    traces = user, NAME, "quince", ADDRESS, ADDRESS.title()
     before = mentions(await dump(room.stand), *traces)
     assert {
         "participants",
