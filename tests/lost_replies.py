@@ -24,20 +24,20 @@ class Method:
 
     service: str
     name: str
-    grpc: ModuleType
+    stubs: ModuleType
 
     @property
     def full_name(self) -> str:
         return f"{self.service}.{self.name}"
 
     async def call(self, channel: grpc.aio.Channel, request: Any, metadata: Any) -> Any:
-        stub: Any = getattr(self.grpc, f"{self.service}Stub")(channel)
+        stub: Any = getattr(self.stubs, f"{self.service}Stub")(channel)
         return await getattr(stub, self.name)(request, metadata=metadata)
 
     @property
     def servicer(self) -> type[Any]:
         """The class of ours that serves it."""
-        found: type[Any] = getattr(self.grpc, f"{self.service}Servicer")
+        found: type[Any] = getattr(self.stubs, f"{self.service}Servicer")
         while heirs := [
             it for it in found.__subclasses__() if it.__module__.startswith("services.")
         ]:
