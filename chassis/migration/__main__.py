@@ -15,8 +15,8 @@ from sqlalchemy import text
 TIMEOUT_SECONDS = 5
 
 
-def migrate(url: str, migrations: Path) -> None:
-    """Bring the database at `url` up to the newest of `migrations`/versions, under an advisory lock."""
+def migrate(url: str, migrations: Path, revision: str = "head") -> None:
+    """Bring the database at `url` up to a revision of `migrations`/versions, under an advisory lock."""
     options = Config(attributes={})
     options.set_main_option("script_location", str(Path(__file__).parent))
     options.set_main_option("version_locations", str(migrations / "versions"))
@@ -29,7 +29,7 @@ def migrate(url: str, migrations: Path) -> None:
             lock = zlib.crc32(b"parley.migrations")
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": lock})
             options.attributes["connection"] = connection
-            alembic.command.upgrade(options, "head")
+            alembic.command.upgrade(options, revision)
     finally:
         engine.dispose()
 

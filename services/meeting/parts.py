@@ -14,6 +14,7 @@ from parley.meeting.v1 import (
     meeting_pb2_grpc,
     notes_pb2_grpc,
     participant_pb2_grpc,
+    person_pb2_grpc,
     poll_pb2_grpc,
     report_pb2_grpc,
     schedule_pb2_grpc,
@@ -51,6 +52,8 @@ from services.meeting.notes_store import NotesStore
 from services.meeting.notices import Notices
 from services.meeting.participant_servicer import ParticipantServicer
 from services.meeting.peers import Peers
+from services.meeting.person_servicer import PersonServicer
+from services.meeting.person_store import PersonStore
 from services.meeting.poll_servicer import PollServicer
 from services.meeting.poll_store import PollStore
 from services.meeting.posting import Poster
@@ -155,6 +158,9 @@ def put_together(
         ),
         settings_pb2_grpc.add_SettingsServiceServicer_to_server: settings,
         participant_pb2_grpc.add_ParticipantServiceServicer_to_server: participants,
+        person_pb2_grpc.add_PersonServiceServicer_to_server: PersonServicer(
+            PersonStore(database), clock
+        ),
         transcript_pb2_grpc.add_CaptionServiceServicer_to_server: captions,
         transcript_pb2_grpc.add_TranscriptServiceServicer_to_server: records,
         webhook_pb2_grpc.add_WebhookServiceServicer_to_server: webhooks,

@@ -80,7 +80,7 @@ class FeedRow(Base):
     __tablename__ = "calendar_feeds"
 
     user_id: Mapped[UUID] = mapped_column(primary_key=True)
-    digest: Mapped[bytes]
+    digest: Mapped[bytes] = mapped_column(unique=True)
     create_time: Mapped[datetime]
 
 

@@ -6,7 +6,15 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Boolean, DateTime, ForeignKey, String, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    DateTime,
+    ForeignKey,
+    SmallInteger,
+    String,
+    UniqueConstraint,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -81,7 +89,7 @@ class ParticipantRow(Base):
     admit_time: Mapped[datetime | None]
     seen_time: Mapped[datetime | None]
     is_removed: Mapped[bool]
-    tell_count: Mapped[int]
+    tell_count: Mapped[int] = mapped_column(SmallInteger)
     tell_time: Mapped[datetime | None]
 
 

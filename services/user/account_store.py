@@ -21,7 +21,7 @@ from services.user.credential_store import TotpRow
 from services.user.domain import Role, User, UserNotFound
 from services.user.endings import end_all
 from services.user.erasure import erase_later
-from services.user.store import UserRow, taken, to_row, to_user
+from services.user.store import UserRow, taken, to_row, to_user, verified_address
 
 ADMIN_LOCK = 2
 
@@ -105,7 +105,7 @@ class AccountStore:
             check_deletable(to_account(row), others)
             await end_all(session, user_id)
             await session.delete(row)
-            await erase_later(session, user_id, event.time)
+            await erase_later(session, user_id, event.time, verified_email=verified_address(row))
             note(session, event)
 
 

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, LargeBinary, String, delete, func, select, update
+from sqlalchemy import BigInteger, ForeignKey, LargeBinary, String, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -42,7 +42,7 @@ class TotpRow(Base):
     )
     sealed_secret: Mapped[bytes] = mapped_column(LargeBinary)
     enabled: Mapped[bool]
-    last_step: Mapped[int]
+    last_step: Mapped[int] = mapped_column(BigInteger)
 
 
 class RecoveryCodeRow(Base):

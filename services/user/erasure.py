@@ -10,7 +10,7 @@ import asyncio
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import String, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
@@ -40,13 +40,24 @@ class ErasureRow(Base):
     due_time: Mapped[datetime]
     attempts: Mapped[int] = mapped_column(default=0)
     only_calls: Mapped[bool]
+    verified_email: Mapped[str] = mapped_column(String(254), default="")
 
 
 async def erase_later(
-    session: AsyncSession, user_id: UUID, now: datetime, *, only_calls: bool = False
+    session: AsyncSession,
+    user_id: UUID,
+    now: datetime,
+    *,
+    verified_email: str = "",
+    only_calls: bool = False,
 ) -> None:
     """Have a user's things deleted everywhere, or their calls ended, if this transaction is committed."""
-    wanted = {"due_time": now, "attempts": 0, "only_calls": only_calls}
+    wanted = {
+        "due_time": now,
+        "attempts": 0,
+        "only_calls": only_calls,
+        "verified_email": verified_email,
+    }
     statement = insert(ErasureRow).values(user_id=user_id, **wanted)
     await session.execute(statement.on_conflict_do_update(index_elements=["user_id"], set_=wanted))
 
@@ -84,11 +95,11 @@ class Erasure:
         now = self._clock.now()
         if (claimed := await self._claim(now)) is None:
             return False
-        user_id, attempts, only_calls = claimed
+        user_id, attempts, only_calls, email = claimed
         try:
             await self._neighbours.leave(user_id)
             if not only_calls:
-                await self._neighbours.forget(user_id)
+                await self._neighbours.forget(user_id, email)
         except asyncio.CancelledError:
             await self._put_off(user_id, now)  # whoever comes next needs not wait
             raise
@@ -102,13 +113,13 @@ class Erasure:
             await session.execute(delete(ErasureRow).where(done))  # unless it was asked for anew
         return True
 
-    async def _claim(self, now: datetime) -> tuple[UUID, int, bool] | None:
+    async def _claim(self, now: datetime) -> tuple[UUID, int, bool, str] | None:
         due = select(ErasureRow).where(ErasureRow.due_time <= now).order_by(ErasureRow.due_time)
         async with self._database.begin() as session:
             found = await session.execute(due.limit(1).with_for_update(skip_locked=True))
             if (row := found.scalar_one_or_none()) is None:
                 return None
-            claimed = (row.user_id, row.attempts, row.only_calls)
+            claimed = (row.user_id, row.attempts, row.only_calls, row.verified_email)
             row.due_time, row.attempts = now + CLAIM, row.attempts + 1
             return claimed
 

@@ -16,6 +16,8 @@ from parley.media.v1 import library_pb2, library_pb2_grpc
 from parley.meeting.v1 import (
     meeting_pb2,
     meeting_pb2_grpc,
+    person_pb2,
+    person_pb2_grpc,
     settings_pb2,
     settings_pb2_grpc,
     webhook_pb2,
@@ -40,6 +42,7 @@ class Neighbours:
     def __init__(self, mesh: grpc.aio.Channel, tokens: AccessTokens, clock: Clock) -> None:
         self._meetings = meeting_pb2_grpc.MeetingServiceStub(mesh)
         self._settings = settings_pb2_grpc.SettingsServiceStub(mesh)
+        self._persons = person_pb2_grpc.PersonServiceStub(mesh)
         self._webhooks = webhook_pb2_grpc.WebhookServiceStub(mesh)
         self._library = library_pb2_grpc.LibraryServiceStub(mesh)
         self._tokens = tokens
@@ -85,6 +88,19 @@ class Neighbours:
         except grpc.aio.AioRpcError as error:
             raise relayed(error) from error
 
+    async def person(
+        self, user_id: UUID, verified_email: str
+    ) -> AsyncIterator[person_pb2.ReadPersonResponse]:
+        """Read what meetings keep of a user, and of the address that they have proven, page by page."""
+        request = person_pb2.ReadPersonRequest(
+            user=f"users/{user_id}", verified_email=verified_email
+        )
+        try:
+            async for page in self._persons.ReadPerson(request):
+                yield page
+        except grpc.aio.AioRpcError as error:
+            raise relayed(error) from error
+
     async def leave(self, user_id: UUID) -> None:
         """Take a user out of the meetings that they are in."""
         active = meeting_pb2.MEETING_STATE_ACTIVE
@@ -93,8 +109,8 @@ class Neighbours:
             credentials = self._credentials(user_id, scopes.MEETINGS_WRITE)
             await _gone(self._meetings.LeaveMeeting, request, credentials)
 
-    async def forget(self, user_id: UUID) -> None:
-        """Delete a user's files, their webhooks, and the meetings that they host."""
+    async def forget(self, user_id: UUID, verified_email: str) -> None:
+        """Delete a user's files, their webhooks, the meetings that they host, and what they left in those of others."""
         for media in [each async for each in self.media(user_id)]:
             deletion = library_pb2.DeleteMediaRequest(name=media.name)
             credentials = self._credentials(user_id, scopes.MEDIA_WRITE)
@@ -107,6 +123,10 @@ class Neighbours:
             await _gone(self._meetings.EndMeeting, end, credentials)
             delete = meeting_pb2.DeleteMeetingRequest(name=meeting.name)
             await _gone(self._meetings.DeleteMeeting, delete, credentials)
+        person = person_pb2.ForgetPersonRequest(
+            user=f"users/{user_id}", verified_email=verified_email
+        )
+        await _answer(self._persons.ForgetPerson, person, ())
 
     async def _forget_webhooks(self, user_id: UUID) -> None:
         request = webhook_pb2.ListWebhooksRequest(page_size=PAGE_SIZE)  # nobody has more

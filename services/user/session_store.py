@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import FetchedValue, delete, func, select, text, tuple_
+from sqlalchemy import BigInteger, FetchedValue, delete, func, select, text, tuple_
 from sqlalchemy.orm import Mapped, mapped_column
 
 from chassis.db import Database
@@ -32,7 +32,7 @@ class EndedSessionRow(Base):
     session_id: Mapped[UUID] = mapped_column(primary_key=True)
     user_id: Mapped[UUID]
     end_time: Mapped[datetime] = mapped_column(server_default=FetchedValue())
-    transaction: Mapped[int] = mapped_column(server_default=FetchedValue())
+    transaction: Mapped[int] = mapped_column(BigInteger, server_default=FetchedValue())
 
 
 class SessionStore:

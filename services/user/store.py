@@ -67,6 +67,11 @@ class SessionRow(Base):
     address: Mapped[str] = mapped_column(String(64))
 
 
+def verified_address(row: UserRow) -> str:
+    """Tell the address that an account has proven to be its own; empty: none."""
+    return (row.email or "") if row.email_verified else ""
+
+
 class Store:
     """What the user service keeps."""
 

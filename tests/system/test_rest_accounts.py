@@ -185,6 +185,32 @@ def test_whoever_leaves_takes_a_copy_and_leaves_nothing(http: httpx.Client, ann:
     until(lambda: _is_gone(bob, meeting), "the meetings of whoever has left are deleted")
 
 
+def test_whoever_leaves_takes_their_words_along(ann: Person, bob: Person) -> None:
+    meeting = bob.create_meeting()
+    for person in (ann, bob):
+        assert person.call("POST", f"/api/v1/{meeting}:join", json={}).status_code == 200
+    chat = f"/api/v1/{meeting}/chatMessages"
+    for person, text in ((ann, "quince jelly"), (bob, "I like it")):
+        sent = person.call("POST", chat, json={"chat_message": {"text": text}})
+        assert sent.status_code == 200, sent.text
+    copy = ann.call("GET", "/api/v1/users/me:export")
+    archive = zipfile.ZipFile(io.BytesIO(copy.content))
+    words = [each["text"] for each in json.loads(archive.read("chat_messages.json"))]
+    assert words == ["quince jelly"]
+    (visit,) = json.loads(archive.read("participations.json"))
+    assert f"meetings/{visit['meeting']}" == meeting
+    done = ann.call("POST", "/api/v1/users/me:delete", json={"password": PASSWORD})
+    assert done.status_code == 200, done.text
+
+    def shown() -> list[tuple[str, str]]:
+        messages = bob.call("GET", chat).json()["chat_messages"]
+        return [(each["sender_display_name"], each.get("text", "")) for each in messages]
+
+    until(lambda: ("Deleted account", "") in shown(), "what somebody wrote goes with them")
+    assert len(shown()) == 2
+    assert "I like it" in dict(shown()).values()
+
+
 def test_meetings_go_with_their_host_however_they_stand(
     http: httpx.Client, ann: Person, bob: Person
 ) -> None:

@@ -12,14 +12,23 @@ from typing import Any
 
 import grpc
 import jwt
+import psycopg
 import pytest
 from google.api.httpbody_pb2 import HttpBody
 from parley.media.v1 import library_pb2, library_pb2_grpc
-from parley.meeting.v1 import meeting_pb2, meeting_pb2_grpc, webhook_pb2, webhook_pb2_grpc
+from parley.meeting.v1 import (
+    meeting_pb2,
+    meeting_pb2_grpc,
+    person_pb2,
+    person_pb2_grpc,
+    webhook_pb2,
+    webhook_pb2_grpc,
+)
 from parley.user.v1 import account_pb2, account_pb2_grpc, admin_pb2, user_pb2
 from PIL import Image
 
 from services.user.avatars import SIDE
+from services.user.export import AUDIT_PAGE
 from tests.conftest import DatabaseFactory
 from tests.user_stand import PASSWORD, Person, Stand, refusal, stand_with
 
@@ -28,6 +37,7 @@ PATIENCE_SECONDS = 20
 
 class Elsewhere(
     meeting_pb2_grpc.MeetingServiceServicer,
+    person_pb2_grpc.PersonServiceServicer,
     webhook_pb2_grpc.WebhookServiceServicer,
     library_pb2_grpc.LibraryServiceServicer,
 ):
@@ -38,6 +48,8 @@ class Elsewhere(
         self.ended: list[str] = []
         self.deleted: list[str] = []
         self.webhooks = ["webhooks/3974e7b3-5946-4df5-bed3-8c3dc9a0be19"]
+        self.asked: list[tuple[str, str]] = []
+        self.forgotten: list[tuple[str, str]] = []
         self.fails = 0
         self.done = asyncio.Event()
         self.left: asyncio.Queue[str] = asyncio.Queue()
@@ -102,14 +114,30 @@ class Elsewhere(
     async def DeleteMeeting(self, request: Any, context: Any) -> Any:
         await self._caller(context, "meetings.write")
         self.deleted.append(request.name)
-        self.done.set()
         return meeting_pb2.DeleteMeetingResponse()
+
+    async def ReadPerson(
+        self, request: Any, context: Any
+    ) -> AsyncIterator[person_pb2.ReadPersonResponse]:
+        self.asked.append((request.user, request.verified_email))
+        for texts in (["one", "two"], ["three"]):
+            page = person_pb2.ReadPersonResponse(kind="chat_messages")
+            for text in texts:
+                page.records.add().update({"text": text})
+            yield page
+        yield person_pb2.ReadPersonResponse(kind="bans")
+
+    async def ForgetPerson(self, request: Any, context: Any) -> person_pb2.ForgetPersonResponse:
+        self.forgotten.append((request.user, request.verified_email))
+        self.done.set()
+        return person_pb2.ForgetPersonResponse()
 
 
 @pytest.fixture
 async def elsewhere() -> AsyncIterator[tuple[Elsewhere, str]]:
     it, mesh = Elsewhere(), grpc.aio.server()
     meeting_pb2_grpc.add_MeetingServiceServicer_to_server(it, mesh)
+    person_pb2_grpc.add_PersonServiceServicer_to_server(it, mesh)
     webhook_pb2_grpc.add_WebhookServiceServicer_to_server(it, mesh)
     library_pb2_grpc.add_LibraryServiceServicer_to_server(it, mesh)
     port = mesh.add_insecure_port("127.0.0.1:0")
@@ -192,6 +220,10 @@ async def test_an_export_has_everything_and_no_secrets(stand: Stand) -> None:
         "Mine",
         "Theirs",
     ]
+    said = [each["text"] for each in json.loads(archive.read("chat_messages.json"))]
+    assert said == ["one", "two", "three"]
+    assert json.loads(archive.read("bans.json")) == []
+    assert len(json.loads(archive.read("files.json"))) == 120
     files = [name for name in archive.namelist() if name.startswith("files/")]
     assert len(set(files)) == 120
     assert "files/7-.._a_b.txt" in files
@@ -200,6 +232,42 @@ async def test_an_export_has_everything_and_no_secrets(stand: Stand) -> None:
     for secret in (b"argon2", b"hash", bob.email.encode()):
         assert secret not in whole
     assert await refusal(exported(ann, bob.name)) == "NOT_YOURS"
+
+
+async def test_an_address_is_somebody_s_once_they_have_proven_it(
+    stand: Stand, elsewhere: tuple[Elsewhere, str]
+) -> None:
+    ann, bob = await stand.person(), await stand.person("bob")
+    there, _ = elsewhere
+    await prove(stand, bob)
+    for person in (ann, bob):
+        await exported(person)
+        await delete(person)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await there.done.wait()
+        there.done.clear()
+    assert there.asked == there.forgotten == [(ann.name, ""), (bob.name, bob.email)]
+
+
+async def prove(stand: Stand, person: Person) -> None:
+    """Make a person's address proven, as the link in a letter does."""
+    url = stand.database_url.replace("+psycopg", "")
+    async with await psycopg.AsyncConnection.connect(url) as connection:
+        verify = "UPDATE users SET email_verified = true WHERE email = %s"
+        await connection.execute(verify, (person.email,))
+
+
+async def test_a_long_past_is_exported_page_by_page(stand: Stand) -> None:
+    ann = await stand.person()
+    url, count = stand.database_url.replace("+psycopg", ""), 2 * AUDIT_PAGE + 1
+    async with await psycopg.AsyncConnection.connect(url) as connection:
+        await connection.execute(
+            "INSERT INTO audit_events SELECT gen_random_uuid(), now(), %s, 'a.b', i::text, '{}'"
+            " FROM generate_series(1, %s) AS i",
+            (ann.name, count),
+        )
+    events = json.loads((await exported(ann)).read("audit_events.json"))
+    assert len({each["subject"] for each in events if each["action"] == "a.b"}) == count
 
 
 async def delete(person: Person, password: str = PASSWORD, name: str = "users/me") -> None:

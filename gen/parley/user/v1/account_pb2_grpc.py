@@ -95,7 +95,8 @@ class AccountServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ExportAccount(self, request, context):
-        """Gives the caller a copy of all that the server keeps of them, as a ZIP archive of JSON and files.
+        """Gives the caller a copy of all that the server keeps of them, as a ZIP archive of JSON and files. docs/accounts.md
+        has a table of what is in it.
 
         Errors: PERMISSION_DENIED (NOT_YOURS).
         """
@@ -104,8 +105,8 @@ class AccountServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteAccount(self, request, context):
-        """Deletes the caller's account and all that is theirs, for good, and ends their sessions. Their files and the meetings
-        that they host follow within moments. Whoever has no password sets one first, by RequestPasswordReset.
+        """Deletes the caller's account and all that is theirs, for good, and ends their sessions. Their files, the meetings
+        that they host, and what they have said in those of others follow within moments. Whoever has no password sets one first, by RequestPasswordReset.
 
         Errors: UNAUTHENTICATED (WRONG_CREDENTIALS), PERMISSION_DENIED (NOT_YOURS), FAILED_PRECONDITION (LAST_ADMIN).
         """

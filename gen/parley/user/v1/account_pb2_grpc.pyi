@@ -50,13 +50,14 @@ class AccountServiceStub:
     Errors: PERMISSION_DENIED (NOT_YOURS).
     """
     ExportAccount: _grpc.UnaryStreamMultiCallable[_account_pb2.ExportAccountRequest, _httpbody_pb2.HttpBody]
-    """Gives the caller a copy of all that the server keeps of them, as a ZIP archive of JSON and files.
+    """Gives the caller a copy of all that the server keeps of them, as a ZIP archive of JSON and files. docs/accounts.md
+    has a table of what is in it.
 
     Errors: PERMISSION_DENIED (NOT_YOURS).
     """
     DeleteAccount: _grpc.UnaryUnaryMultiCallable[_account_pb2.DeleteAccountRequest, _account_pb2.DeleteAccountResponse]
-    """Deletes the caller's account and all that is theirs, for good, and ends their sessions. Their files and the meetings
-    that they host follow within moments. Whoever has no password sets one first, by RequestPasswordReset.
+    """Deletes the caller's account and all that is theirs, for good, and ends their sessions. Their files, the meetings
+    that they host, and what they have said in those of others follow within moments. Whoever has no password sets one first, by RequestPasswordReset.
 
     Errors: UNAUTHENTICATED (WRONG_CREDENTIALS), PERMISSION_DENIED (NOT_YOURS), FAILED_PRECONDITION (LAST_ADMIN).
     """
@@ -82,13 +83,14 @@ class AccountServiceAsyncStub(AccountServiceStub):
     Errors: PERMISSION_DENIED (NOT_YOURS).
     """
     ExportAccount: _aio.UnaryStreamMultiCallable[_account_pb2.ExportAccountRequest, _httpbody_pb2.HttpBody]  # type: ignore[assignment]
-    """Gives the caller a copy of all that the server keeps of them, as a ZIP archive of JSON and files.
+    """Gives the caller a copy of all that the server keeps of them, as a ZIP archive of JSON and files. docs/accounts.md
+    has a table of what is in it.
 
     Errors: PERMISSION_DENIED (NOT_YOURS).
     """
     DeleteAccount: _aio.UnaryUnaryMultiCallable[_account_pb2.DeleteAccountRequest, _account_pb2.DeleteAccountResponse]  # type: ignore[assignment]
-    """Deletes the caller's account and all that is theirs, for good, and ends their sessions. Their files and the meetings
-    that they host follow within moments. Whoever has no password sets one first, by RequestPasswordReset.
+    """Deletes the caller's account and all that is theirs, for good, and ends their sessions. Their files, the meetings
+    that they host, and what they have said in those of others follow within moments. Whoever has no password sets one first, by RequestPasswordReset.
 
     Errors: UNAUTHENTICATED (WRONG_CREDENTIALS), PERMISSION_DENIED (NOT_YOURS), FAILED_PRECONDITION (LAST_ADMIN).
     """
@@ -131,7 +133,8 @@ class AccountServiceServicer:
         request: _account_pb2.ExportAccountRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_httpbody_pb2.HttpBody], _abc.AsyncIterator[_httpbody_pb2.HttpBody]]:
-        """Gives the caller a copy of all that the server keeps of them, as a ZIP archive of JSON and files.
+        """Gives the caller a copy of all that the server keeps of them, as a ZIP archive of JSON and files. docs/accounts.md
+        has a table of what is in it.
 
         Errors: PERMISSION_DENIED (NOT_YOURS).
         """
@@ -141,8 +144,8 @@ class AccountServiceServicer:
         request: _account_pb2.DeleteAccountRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_account_pb2.DeleteAccountResponse, _abc.Awaitable[_account_pb2.DeleteAccountResponse]]:
-        """Deletes the caller's account and all that is theirs, for good, and ends their sessions. Their files and the meetings
-        that they host follow within moments. Whoever has no password sets one first, by RequestPasswordReset.
+        """Deletes the caller's account and all that is theirs, for good, and ends their sessions. Their files, the meetings
+        that they host, and what they have said in those of others follow within moments. Whoever has no password sets one first, by RequestPasswordReset.
 
         Errors: UNAUTHENTICATED (WRONG_CREDENTIALS), PERMISSION_DENIED (NOT_YOURS), FAILED_PRECONDITION (LAST_ADMIN).
         """
