@@ -44,7 +44,9 @@ async def run(
                 await cursor.execute(each.sql, {**each.fixed, **values})
         return [await cursor.fetchall() for cursor in cursors]
     except psycopg.OperationalError as error:
-        await connection.invalidate(error)
+        if driver.closed:  # whatever else waits in the pool is as dead
+            await connection.invalidate(error)
+            await connection.engine.dispose()
         raise Unavailable(text="The database is away: try again.") from error
 
 

@@ -42,11 +42,13 @@ class Room:
     def later(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
 
-    def join(self, user: UUID | None = None, passcode: str = "") -> Participant:
-        user = user or uuid4()
+    def caller(self, user: UUID, passcode: str = "") -> Caller:
         been = [e for e in self.people.values() if e.user_id == user and e.admit_time]
         past = max(reversed(been), key=lambda each: each.admit_time or NOW, default=None)
-        caller = Caller(user, "Bob", passcode, past=past, is_banned=user in self.banned)
+        return Caller(user, "Bob", passcode, past=past, is_banned=user in self.banned)
+
+    def join(self, user: UUID | None = None, passcode: str = "") -> Participant:
+        caller = self.caller(user or uuid4(), passcode)
         return self.do(lambda it: it.join(caller))
 
     def enter(self, user: UUID | None = None) -> Participant:

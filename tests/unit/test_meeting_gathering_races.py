@@ -12,7 +12,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multip
 
 from chassis.errors import DomainError
 from services.meeting.domain import MeetingState, Participant, ParticipantRole, ParticipantState
-from services.meeting.gathering import Gathering
+from services.meeting.gathering import Crowd, Gathering
 from services.meeting.grants import Grants
 from services.meeting.roles import Standing
 from services.meeting.settings import HOST_LEAVES_END, HOST_LEAVES_HAND_OVER, Settings
@@ -28,6 +28,20 @@ NEXT = {
     ParticipantState.LEFT: set(),
     ParticipantState.DENIED: set(),
 }
+
+
+def is_known_at_the_door(person: Participant, user: UUID) -> bool:
+    """Tell whether somebody is of those whom a door looks at by name (services/meeting/door.py)."""
+    runs = (
+        person.role in (ParticipantRole.HOST, ParticipantRole.COHOST) or person.grants is not None
+    )
+    is_waiting = person.state is ParticipantState.WAITING
+    return is_waiting or (person.is_here and (runs or person.user_id == user))
+
+
+def crowd_of(people: list[Participant]) -> Crowd:
+    connected = sum(each.state is ParticipantState.CONNECTED for each in people)
+    return Crowd(connected, sum(each.is_here for each in people))
 
 
 class Races(RuleBasedStateMachine):
@@ -124,6 +138,22 @@ class Races(RuleBasedStateMachine):
             it.close(over)
 
         self.attempt(change)
+
+    @invariant()
+    def a_door_that_counts_the_crowd_decides_as_one_that_knows_everybody(self) -> None:
+        people = [*self.room.people.values()]
+        for user in USERS:
+            known = [each for each in people if is_known_at_the_door(each, user)]
+            assert self.decision(user, known, crowd_of(people)) == self.decision(user, people)
+
+    def decision(self, user: UUID, people: list[Participant], crowd: Crowd | None = None) -> Any:
+        it = Gathering(self.room.meeting, people, self.room.now, TICKET, crowd=crowd)
+        try:
+            joined = it.join(self.room.caller(user))
+        except DomainError as error:
+            return type(error)
+        it.settle()
+        return joined.state, joined.role, joined.grants, it.connected, it.is_lobby_changed
 
     @invariant()
     def no_more_hold_places_than_there_are(self) -> None:

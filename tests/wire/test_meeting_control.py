@@ -202,6 +202,23 @@ async def test_a_meeting_is_changed_by_mask_and_etag_found_and_deleted(stand: St
     )
 
 
+async def test_after_a_restart_of_postgres_one_is_refused_at_most(stand: Stand) -> None:
+    host = stand.person()
+    meeting = await host.create()
+    await asyncio.gather(*(host.join(meeting) for _ in range(5)))
+    ends = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    with psycopg.connect(stand.database_url.replace("+psycopg", ""), autocommit=True) as cutting:
+        cutting.execute(ends)
+    refused = 0
+    for _ in range(10):
+        try:
+            await host.join(meeting)
+        except grpc.aio.AioRpcError as error:
+            assert error.code() is grpc.StatusCode.UNAVAILABLE
+            refused += 1
+    assert refused <= 1
+
+
 async def test_of_a_deleted_meeting_nothing_is_kept(stand: Stand) -> None:
     host, guest = stand.person(), stand.person()
     meeting = await host.create()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from unittest import mock
 from uuid import UUID, uuid4
 
 import pytest
@@ -21,8 +22,12 @@ from services.meeting.domain import (
     ParticipantGone,
     new_code,
 )
+from services.meeting.door import Comer
+from services.meeting.gathering import Crowd
 from services.meeting.gathering_store import GatheringStore
-from services.meeting.lobby import Caller, NotWaiting
+from services.meeting.grants import Grants
+from services.meeting.lobby import NotWaiting
+from services.meeting.roles import Standing
 from services.meeting.settings import Settings
 from services.meeting.store import Store
 from tests.conftest import DatabaseFactory
@@ -52,8 +57,9 @@ async def a_meeting(store: Store, capacity: int, settings: Settings | None = Non
 
 async def join(gatherings: GatheringStore, code: str) -> bool:
     try:
-        async with gatherings.opened(code) as opened:
-            joined = opened.gathering.join(Caller(uuid4(), "Racer"))
+        comer = Comer(uuid4(), "Racer")
+        async with gatherings.opened_at_the_door(code, comer) as (opened, seen):
+            joined = opened.gathering.join(seen.caller)
             opened.request_ids[joined.id] = None
     except (MeetingFull, MeetingEnded):
         return False
@@ -81,6 +87,30 @@ async def test_no_more_join_than_there_are_places(
     meeting = await a_meeting(store, capacity=5)
     joined = await asyncio.gather(*(join(opens, meeting.code) for _ in range(20)))
     assert sum(joined) == 5
+
+
+async def test_a_door_counts_those_whom_it_does_not_look_at(
+    gatherings: tuple[Store, GatheringStore],
+) -> None:
+    store, opens = gatherings
+    meeting = await a_meeting(store, capacity=100)
+    for _ in range(3):
+        assert await join(opens, meeting.code)
+    async with store.locked_meeting(meeting.code) as transaction:
+        come, granted, _ = await transaction.present()
+    async with opens.opened(meeting.code) as opened:
+        opened.gathering.connect(come.id)
+        opened.gathering.set_grants(granted.id, Grants(), Standing.HOST)
+    comer = Comer(come.user_id, "Racer")
+    async with opens.opened_at_the_door(meeting.code, comer) as (opened, seen):
+        assert {each.id for each in seen.people} == {come.id, granted.id}
+        assert seen.crowd == Crowd(connected=1, places=3)
+        assert opened.gathering.connected == 1
+        assert seen.caller.past == opened.gathering.people[come.id]
+    with mock.patch.object(SystemClock, "now", return_value=datetime.now(UTC) + TICKET):
+        async with opens.opened_at_the_door(meeting.code, comer) as (opened, seen):
+            assert len(seen.people) == 3, "tickets have run out"
+            assert seen.crowd == Crowd(connected=1, places=1)
 
 
 async def test_nobody_stays_in_a_meeting_that_ends_meanwhile(
