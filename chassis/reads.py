@@ -11,7 +11,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import psycopg
-from psycopg.rows import namedtuple_row
 from psycopg_pool import AsyncConnectionPool
 from sqlalchemy import Select
 
@@ -45,7 +44,8 @@ class Read:
     async def _fetch(self, values: dict[str, object]) -> Any | None:
         statement = self._statement
         async with self._pool.connection() as connection:
-            cursor = await connection.execute(statement.sql, {**statement.fixed, **values})
+            cursor = connection.cursor(row_factory=statement.rows)
+            await cursor.execute(statement.sql, {**statement.fixed, **values})
             return await cursor.fetchone()
 
 
@@ -63,7 +63,7 @@ class Reads:
 @asynccontextmanager
 async def connected(url: str, pool_size: int = POOL_SIZE) -> AsyncIterator[Reads]:
     """Open the connections; `url` is written as SQLAlchemy has it."""
-    options = {"autocommit": True, "prepare_threshold": 2, "row_factory": namedtuple_row}
+    options = {"autocommit": True, "prepare_threshold": 2}
     pool: AsyncConnectionPool = AsyncConnectionPool(
         url.replace("+psycopg", "", 1),
         kwargs=options,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import psycopg
-from psycopg.rows import namedtuple_row
+from psycopg.rows import RowMaker, namedtuple_row
 from sqlalchemy import Executable
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -24,6 +24,15 @@ class Statement:
     def __init__(self, statement: Executable) -> None:
         compiled = statement.compile(dialect=_DIALECT)  # type: ignore[attr-defined]  # as all have
         self.sql, self.fixed = str(compiled), dict(compiled.params)
+        self._make: RowMaker[Any] | None = None
+
+    def rows(self, cursor: psycopg.AsyncCursor[Any]) -> RowMaker[Any]:
+        """Make tuples with the columns as attributes: psycopg's way, but found out once, since the columns stay the same."""
+        if cursor.description is None:
+            return namedtuple_row(cursor)
+        if self._make is None:
+            self._make = namedtuple_row(cursor)
+        return self._make
 
 
 async def run(
@@ -37,7 +46,7 @@ async def run(
     connection = await session.connection()
     driver = (await connection.get_raw_connection()).driver_connection
     assert isinstance(driver, psycopg.AsyncConnection)  # for the type alone
-    cursors = [driver.cursor(row_factory=namedtuple_row) for _ in statements]
+    cursors = [driver.cursor(row_factory=each.rows) for each in statements]
     try:
         async with driver.pipeline():
             for cursor, each in zip(cursors, statements, strict=True):
