@@ -53,8 +53,7 @@ class Place:
 def place() -> Iterator[Place]:
     """Give the network and the stack in it, the same for the session."""
     if not is_possible():
-        # Networks that are bad, or change, are made of namespaces; as who may make none, nothing here can be tested.
-        pytest.skip(reason="only root makes network namespaces, with ip and nsenter")
+        pytest.skip(reason="only root makes namespaces")  # a network that changes is made of them
     with open_folder() as folder, network("server", "bob", "wifi") as net:
         how = ("--listen", "0.0.0.0", "--media-workers", "2")
         with stack_at(net.sites["server"], folder, *how) as address:

@@ -27,9 +27,8 @@ def build(folder: Path, sources: Sequence[Path] = native.SOURCES) -> Path:
     """Compile it with sanitizers. Only where not even an empty program can be compiled so is the test skipped."""
     try:
         return sanitized.build(folder, sources)
-    except sanitized.SanitizerMissing as missing:
-        # The pure body needs no compiler and is tested wherever this is not; a program that fails to compile fails the test.
-        pytest.skip(reason=f"a C compiler is optional (ADR 15): {missing}")
+    except sanitized.SanitizerMissing:
+        pytest.skip(reason="no C compiler that sanitizes")  # it is optional: ADR 15
 
 
 def run(module: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
