@@ -9,12 +9,13 @@ go on from. Within a meeting numbers are in the order of what happened, since al
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import delete, exists, select, text, update
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.db import Database
 from services.meeting.event_tables import DeliveryRow, LoggedRow, LogRow, NewsRow, WebhookRow
@@ -69,11 +70,7 @@ class EventLog:
             values = {"last": log.last_sequence, "limit": NUMBERED_AT_ONCE}
             hosts = (await session.execute(_NUMBER, values)).scalars().all()
             log.last_sequence += len(hosts)
-            idle = WebhookRow.fill_time.is_(None) & WebhookRow.pause_time.is_(None)
-            concerned = select(WebhookRow.id).where(WebhookRow.owner_id.in_(set(hosts)) & idle)
-            concerned = concerned.order_by(WebhookRow.id).with_for_update()
-            behind = update(WebhookRow).where(WebhookRow.id.in_(concerned))
-            await session.execute(behind.values(fill_time=now))
+            await _wake(session, hosts, now)
             return len(hosts)
 
     async def bounds(self) -> Bounds:
@@ -116,6 +113,15 @@ class EventLog:
                 upto = table.sequence <= log.swept_sequence
                 await session.execute(delete(table).where(upto))
             return len(gone)
+
+
+async def _wake(session: AsyncSession, hosts: Iterable[UUID], now: datetime) -> None:
+    """Have the webhooks of hosts filled. They are locked first: who fills one now may have read the log before us."""
+    concerned = WebhookRow.owner_id.in_(set(hosts)) & WebhookRow.pause_time.is_(None)
+    locked = select(WebhookRow.id).where(concerned).order_by(WebhookRow.id).with_for_update()
+    ids = (await session.execute(locked)).scalars().all()
+    idle = WebhookRow.id.in_(ids) & WebhookRow.fill_time.is_(None)
+    await session.execute(update(WebhookRow).where(idle).values(fill_time=now))
 
 
 __all__ = ["KEPT", "Bounds", "EventLog", "Logged"]

@@ -23,6 +23,11 @@ async def test_a_rooms_media_is_shown_and_its_events_are_counted_once() -> None:
         await join(room, told, "ann", publish=True)
         bob = await join(room, told, "bob", publish=False)
         await bob.frame("video")
+        (picture,) = (
+            track.forwarder.encodings[0] for track in room.tracks() if track.kind == "video"
+        )
+        picture.request_keyframe()  # one may have begun just as bob came, unasked
+        await until(lambda: picture.keyframe_requests > 0)
         figures = Figures()
         before = value("events_total", event="keyframe_requested")
         figures.show([room], time.monotonic())

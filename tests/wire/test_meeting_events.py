@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator
+from typing import Any
 from uuid import UUID, uuid4
 
 import jwt
@@ -19,7 +20,7 @@ from chassis import db
 from chassis.auth import SessionEnded, UserTokenVerifier, set_principal
 from chassis.clock import ManualClock
 from chassis.db import Database
-from services.meeting import event_watch
+from services.meeting import delivery_store, event_watch
 from services.meeting.app import MIGRATIONS
 from services.meeting.delivery_store import LEASE, Claim, DeliveryStore
 from services.meeting.event_log import KEPT, EventLog
@@ -165,6 +166,29 @@ async def test_who_took_too_long_changes_nothing_any_more(bare: Database) -> Non
     assert await it.store.settle(late, 500, it.clock.now(), 0) is None
     it.clock.advance(LONGEST_DELAY.total_seconds())
     assert not await it.step("claim", 0)
+
+
+async def test_what_is_numbered_while_another_process_fills_is_filled_too(
+    bare: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    it, really_fill = Deliveries(bare), delivery_store._fill
+    await it.begin()
+    numbering: list[asyncio.Task[bool]] = []
+
+    async def fill_while_another_numbers(*arguments: Any) -> None:
+        await really_fill(*arguments)
+        numbering.append(asyncio.create_task(it.step("number", 0)))
+        await asyncio.wait(numbering, timeout=0.1)  # to its end, or to where it waits for us
+
+    await it.step("happens", 0)
+    await it.step("number", 0)
+    await it.step("happens", 1)
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(delivery_store, "_fill", fill_while_another_numbers)
+        await it.step("fill", 0)
+    await asyncio.gather(*numbering)
+    await it.step("fill", 0)
+    assert [await it.step("claim", 0) for _ in range(3)] == [True, True, False]
 
 
 class Deliveries:
