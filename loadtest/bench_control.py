@@ -88,9 +88,13 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What events to a room of so many people cost: seconds late, each, and CPU seconds for one event."""
+    """What events to a room of so many people cost: seconds late, each, and CPU seconds for one event.
+
+    `full`: how late one comes right after the last people have come, which everybody is told first.
+    """
 
     people: int
+    full: Sequence[float]
     late: Sequence[float]
     cpu_seconds: float
 
@@ -139,6 +143,11 @@ def _round_figures(rounds: Sequence[Round]) -> list[Figure]:
                 bar,
                 p99 < LATE_BAR_MS if has_bar else None,
             ),
+            Figure(
+                f"{room}: an event is late right after {min(OPENED_AT_ONCE, each.people)} came at once, the latest",
+                1e3 * max(each.full),
+                "ms",
+            ),
             Figure(f"{room}: CPU of an event", 1e3 * each.cpu_seconds, "ms"),
             Figure(
                 f"{room}: CPU of an event for each who hears it",
@@ -164,34 +173,43 @@ def _memory_figures(connections: int, before: float, after: float) -> list[Figur
 
 
 async def _speak(server: Server, people: int) -> Round:
-    """Have a room of so many people hear events."""
+    """Have a room of so many people hear events: one while the last who came are still told of, then the others."""
     code = _room(people)
     async with AsyncExitStack() as stack:
         clients = await _open(server, code, people, stack)
-        late: list[float] = []
-        hearing = [asyncio.create_task(_hear(client, late)) for client in clients]
+        full = await _say(server, code, clients, 1)
         families = {"signaling": [server.process.pid]}
         before = cpu.read(families)
-        for _ in range(EVENTS):
-            spoken = signaling_pb2.SpeakersChanged(speakers=[f"@{time.monotonic()}"])
-            message = signaling_pb2.ServerMessage(speakers_changed=spoken)
-            await server.events.PublishEvents(
-                signaling_pb2.PublishEventsRequest(
-                    meeting=f"meetings/{code}", events=[signaling_pb2.Event(message=message)]
-                )
-            )
-            await asyncio.sleep(EVERY_SECONDS)
-        async with asyncio.timeout(START_SECONDS):
-            await asyncio.gather(*hearing)
+        late = await _say(server, code, clients, EVENTS)
         spent = cpu.spent(before, cpu.read(families))["signaling"]
-    return Round(people, late, spent / EVENTS)
+    return Round(people, full, late, spent / EVENTS)
 
 
-async def _hear(client: ClientConnection, late: list[float]) -> None:
+async def _say(
+    server: Server, code: str, clients: Sequence[ClientConnection], count: int
+) -> list[float]:
+    """Have so many events told to a room; returns how late they come, each to each client. Raises StackError."""
+    late: list[float] = []
+    hearing = [asyncio.create_task(_hear(client, count, late)) for client in clients]
+    for _ in range(count):
+        spoken = signaling_pb2.SpeakersChanged(speakers=[f"@{time.monotonic()}"])
+        message = signaling_pb2.ServerMessage(speakers_changed=spoken)
+        await server.events.PublishEvents(
+            signaling_pb2.PublishEventsRequest(
+                meeting=f"meetings/{code}", events=[signaling_pb2.Event(message=message)]
+            )
+        )
+        await asyncio.sleep(EVERY_SECONDS)
+    async with asyncio.timeout(START_SECONDS):
+        await asyncio.gather(*hearing)
+    return late
+
+
+async def _hear(client: ClientConnection, count: int, late: list[float]) -> None:
     """Note how late each event comes. Raises StackError when one does not."""
     heard = 0
     try:
-        while heard < EVENTS:
+        while heard < count:
             text = str(await client.recv())
             if MARK in text:
                 late.append(time.monotonic() - float(text.split(MARK)[1].split('"', maxsplit=1)[0]))

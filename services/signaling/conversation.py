@@ -30,6 +30,7 @@ from services.signaling.domain import (
     TooSlow,
 )
 from services.signaling.rooms import Subscription
+from services.signaling.told import Told
 
 IDLE_SECONDS = 15.0
 """Who has heard nothing for so long is told a `pong`, so that proxies stay content and its cursor moves."""
@@ -92,24 +93,23 @@ class Conversation:
         self._faults = TokenBucket(FAULTS_PER_SECOND, FAULT_BURST)
         self.on_cut: Callable[[], object] | None = None
 
-    async def messages(self) -> AsyncIterator[ServerMessage]:
-        """Give what the server says, to the end of the conversation. Raises DomainError when it was cut."""
+    async def told(self) -> AsyncIterator[Told]:
+        """Give what the client is told, to the end of the conversation. Raises DomainError when it was cut."""
         if self._first is not None:
-            yield self._first
+            yield Told(self._first)
         async for entry in self._subscription.entries(IDLE_SECONDS):
             if entry is None:
                 await self._tell_that_we_are_here()
                 continue
-            message = entry.message()
-            kind = str(message.WhichOneof("message"))
+            told = entry.told
             if entry.to == self._answers_to:
                 self._heard = self._clock.monotonic()
-                self._pings = self._pings or kind == "pong"
-            _told.labels(kind).inc()
+                self._pings = self._pings or told.kind == "pong"
+            _told.labels(told.kind).inc()
             self._telling_since = self._clock.monotonic()
-            yield message
+            yield told
             self._telling_since = None
-            if kind in LAST_MESSAGES:
+            if told.kind in LAST_MESSAGES:
                 return
 
     async def listen(self, frames: Frames) -> None:

@@ -17,10 +17,13 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from parley.signaling.v1 import signaling_pb2
 from redis.asyncio import Redis
+
+from services.signaling.told import Told
 
 LENGTH = 10_000
 WINDOW_SECONDS = 120
@@ -151,7 +154,7 @@ return last
 """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Entry:
     """An entry of the log, for `to`; it comes after the entry with the sequence `after`."""
 
@@ -160,11 +163,12 @@ class Entry:
     payload: bytes
     after: int
 
-    def message(self) -> signaling_pb2.ServerMessage:
-        """Read the message, its sequence filled in."""
+    @cached_property
+    def told(self) -> Told:
+        """What it says, its sequence filled in: read once for all whom it is for."""
         message = signaling_pb2.ServerMessage.FromString(self.payload)
         message.sequence = self.sequence
-        return message
+        return Told(message)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,16 +28,16 @@ class SignalingServicer(signaling_pb2_grpc.SignalingServiceServicer):
         if first is None:
             raise JoinFirst
         async with self._hall.conversation(first, frames, "connect") as conversation:
-            async for message in conversation.messages():
-                yield message
+            async for told in conversation.told():
+                yield told.message
 
     async def Subscribe(
         self, request: signaling_pb2.SubscribeRequest, context: Any
     ) -> AsyncIterator[ServerMessage]:
         """Carry the server's half of a conversation."""
         async with self._hall.conversation(request.message, None, "subscribe") as conversation:
-            async for message in conversation.messages():
-                yield message
+            async for told in conversation.told():
+                yield told.message
 
     async def Send(
         self, request: signaling_pb2.SendRequest, context: Any

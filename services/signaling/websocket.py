@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, suppress
 from urllib.parse import urlsplit
 
 from google.protobuf import json_format
-from parley.signaling.v1.signaling_pb2 import ClientMessage, ServerMessage
+from parley.signaling.v1.signaling_pb2 import ClientMessage
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
@@ -83,8 +83,8 @@ async def _carry(hall: Hall, connection: ServerConnection) -> None:
         async with asyncio.timeout(FIRST_SECONDS):
             first = _parsed(await connection.recv())
         async with hall.conversation(first, _frames(connection), "websocket") as conversation:
-            async for message in conversation.messages():
-                await connection.send(_text(message))
+            async for told in conversation.told():
+                await connection.send(told.json, text=True)
         await connection.close(OVER, "OVER")
     except ConnectionClosed:
         return
@@ -116,10 +116,6 @@ def _parsed(frame: str | bytes) -> ClientMessage:
         _malformed.inc()
         raise MessageMalformed(text=f"This is not a ClientMessage: {str(error)[:200]}") from None
     return message
-
-
-def _text(message: ServerMessage) -> str:
-    return json_format.MessageToJson(message, preserving_proto_field_name=True, indent=None)
 
 
 async def _close(connection: ServerConnection, exception: Exception) -> None:

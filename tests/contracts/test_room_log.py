@@ -71,7 +71,7 @@ async def test_events_of_one_call_stay_together(rooms: RoomLog) -> None:
 async def test_a_message_comes_back_with_its_sequence_and_time(rooms: RoomLog) -> None:
     room = random_room()
     await rooms.append(room, [came(ANN)])
-    message = (await rooms.read(room, 0))[0].message()
+    message = (await rooms.read(room, 0))[0].told.message
     assert message.sequence == 1
     assert message.HasField("time")
     assert message.participant_joined.participant.name == ANN
