@@ -10,7 +10,7 @@ from typing import Any
 
 import grpc
 from aiortc.mediastreams import MediaStreamError
-from parley.meeting.v1 import meeting_pb2, meeting_pb2_grpc
+from parley.meeting.v1 import meeting_pb2, meeting_pb2_grpc, schedule_pb2, schedule_pb2_grpc
 from parley.signaling.v1 import signaling_pb2, signaling_pb2_grpc
 from parley.signaling.v1.signaling_pb2 import ClientMessage, ServerMessage
 from parley.user.v1 import user_pb2, user_pb2_grpc
@@ -63,6 +63,17 @@ class Caller:
     async def create_meeting(self) -> str:
         request = meeting_pb2.CreateMeetingRequest(meeting=meeting_pb2.Meeting(title="By stub"))
         return str((await self.meetings.CreateMeeting(request, metadata=self.credentials)).name)
+
+    async def schedule_meeting(self, recurrence: str) -> str:
+        """Plan a meeting that recurs from now on."""
+        schedule = schedule_pb2.Schedule(recurrence=recurrence)
+        schedule.start_time.GetCurrentTime()
+        schedule.start_time.nanos = 0
+        request = schedule_pb2.ScheduleMeetingRequest(
+            meeting=meeting_pb2.Meeting(title="By stub"), schedule=schedule
+        )
+        stub: Any = schedule_pb2_grpc.ScheduleServiceStub(self._channel)
+        return str((await stub.ScheduleMeeting(request, metadata=self.credentials)).meeting.name)
 
     async def join(self, meeting: str) -> None:
         request = meeting_pb2.JoinMeetingRequest(name=meeting)

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from services.meeting.breakout_news import changed, moved
 from services.meeting.breakout_store import Openings
+from services.meeting.domain import MeetingState
 from services.meeting.room_events import tell_room
 from services.meeting.store import MeetingTransaction
 
@@ -22,7 +23,7 @@ async def close_all(main: MeetingTransaction, now: datetime) -> list[UUID]:
     breakouts.close()
     await openings.write(breakouts)
     main.change_meeting(replace(main.meeting, breakouts_open=False))
-    if main.meeting.is_over:
+    if main.meeting.state is not MeetingState.ACTIVE:
         return []  # the rooms end at once, and tell of that
     news, meeting = changed(breakouts), main.meeting
     tell_room(main, [news], now)

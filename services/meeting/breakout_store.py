@@ -19,7 +19,7 @@ from sqlalchemy.orm import aliased
 from chassis.db import Database
 from services.meeting.breakout_tables import BreakoutRow, OpeningRow, SeatRow
 from services.meeting.breakouts import STRAY, Breakout, Breakouts, Seat
-from services.meeting.domain import HERE, OVER, Meeting, Participant, ParticipantRole
+from services.meeting.domain import HERE, OVER, Meeting, MeetingState, Participant, ParticipantRole
 from services.meeting.gathering import HOST_AWAY
 from services.meeting.store import MeetingTransaction
 from services.meeting.tables import MeetingRow, ParticipantRow, meeting_values, to_participant
@@ -171,7 +171,9 @@ class BreakoutStore:
         query = select(MeetingRow.code).join(main, main.id == MeetingRow.parent_id)
         query = query.join(BreakoutRow, BreakoutRow.id == MeetingRow.id)
         query = query.join(OpeningRow, OpeningRow.id == BreakoutRow.opening_id)
+        is_closed = OpeningRow.end_time.is_not(None)
         is_left = (OpeningRow.end_time <= now - STRAY) | main.state.in_(_OVER)
+        is_left |= is_closed & (main.state == MeetingState.SCHEDULED.value)
         query = query.where(MeetingRow.state.not_in(_OVER) & is_left).limit(AT_ONCE)
         async with self._database.begin() as session:
             return list((await session.execute(query)).scalars())

@@ -13,10 +13,11 @@ from chassis.clock import Clock
 from chassis.errors import DomainError
 from services.meeting.domain import MeetingNotFound, MeetingState
 from services.meeting.door import Comer, Seen
-from services.meeting.gathering_store import GatheringStore, Opened, is_ending
+from services.meeting.gathering_store import GatheringStore, Opened
 from services.meeting.notices import Notices
 from services.meeting.peers import Peers
 from services.meeting.permissions import check
+from services.meeting.schedule_store import takes_place_again
 from services.meeting.shown import caller
 from services.meeting.summary import SETTLING
 from services.meeting.telling import Telling
@@ -59,7 +60,7 @@ class Desk:
             before = opened.gathering.meeting
             yield opened
             await self._wind_up(opened)
-        await self._tell(opened, has_ended=is_ending(opened.gathering.meeting, before))
+        await self._tell(opened, has_ended=opened.gathering.meeting.has_ended_since(before))
 
     @asynccontextmanager
     async def opened_at_the_door(
@@ -88,6 +89,8 @@ class Desk:
             try:
                 for code in await self.gatherings.untended(self._clock.now()):
                     await self.tend(code)
+                for code in await self.gatherings.deserted(self._clock.now()):
+                    await self.rest(code)
             except DomainError as error:
                 log.info("meetings wait", reason=error.reason)
 
@@ -95,15 +98,28 @@ class Desk:
         """Have somebody stand in for a host who is away; who waits no more has left the lobby."""
         try:
             async with self.opened(code) as opened:
-                opened.gathering.take_over()
+                gathering = opened.gathering
+                again = await takes_place_again(opened.transaction, gathering.now)
+                gathering.take_over(again=again)
+        except MeetingNotFound:
+            return
+
+    async def rest(self, code: str) -> None:
+        """End a meeting that recurs and that everybody has left, for now or, after its last time, for good."""
+        try:
+            async with self.opened(code) as opened:
+                gathering = opened.gathering
+                if not gathering.here() and not gathering.waiting():
+                    again = await takes_place_again(opened.transaction, gathering.now)
+                    gathering.end(again=again)
         except MeetingNotFound:
             return
 
     async def _wind_up(self, opened: Opened) -> None:
         """Have a meeting summarised that has ended just now."""
         meeting, now = opened.gathering.meeting, opened.gathering.now
-        has_ended = is_ending(meeting, opened.transaction.meeting)
-        if has_ended and meeting.state is MeetingState.ENDED and meeting.settings.summary:
+        has_ended = meeting.has_ended_since(opened.transaction.meeting)
+        if has_ended and meeting.state is not MeetingState.CANCELLED and meeting.settings.summary:
             await opened.transaction.request_summary(now, now + SETTLING)
 
     async def _tell(self, opened: Opened, *, has_ended: bool) -> None:

@@ -1,7 +1,7 @@
 """The rules of meetings: what state they are in, and who may join. Pure: no I/O, no proto.
 
-A meeting is SCHEDULED until somebody connects, then ACTIVE, and ENDED for good; one that nobody has connected to can be
-CANCELLED for good. A participant is JOINING until its ticket is used, then CONNECTED, and LEFT for good: whoever comes
+A meeting is SCHEDULED until somebody connects, then ACTIVE, and ENDED for good; one that nobody is in can be CANCELLED for
+good. One that recurs is SCHEDULED again when it ends, as long as there is a time to come. A participant is JOINING until its ticket is used, then CONNECTED, and LEFT for good: whoever comes
 back is a new participant. A JOINING participant holds a place until its ticket expires. Where there is a lobby, a
 participant is WAITING before, until it is admitted or DENIED for good. `gathering.py` has what concerns several people.
 """
@@ -179,7 +179,7 @@ class ParticipantRole(Enum):
 class Meeting:
     """A meeting. `revision` counts its changes, `analysis_revision` those of what is analysed in it, and of whom.
 
-    `host_away_time` is since when no host has been there, of one that had a host before. Of a breakout room, `parent_id`
+    `start_time` is when it was started last. `host_away_time` is since when no host has been there, of one that had a host before. Of a breakout room, `parent_id`
     and `parent_code` are those of the meeting that it belongs to.
     """
 
@@ -240,6 +240,18 @@ class Meeting:
         if self.is_over:
             return self
         return self._changed(now, state=MeetingState.ENDED, end_time=now, host_away_time=None)
+
+    def rested(self, now: datetime) -> Meeting:
+        """It is over for now, and will take place again; what nobody has joined, or is over for good, stays as it is."""
+        if self.state is not MeetingState.ACTIVE:
+            return self
+        state = MeetingState.SCHEDULED
+        return self._changed(now, state=state, locked=False, host_away_time=None)
+
+    def has_ended_since(self, before: Meeting) -> bool:
+        """Tell whether it is over, for good or for now, and was not before."""
+        is_at_rest = self.state is MeetingState.SCHEDULED and before.state is MeetingState.ACTIVE
+        return is_at_rest or (self.is_over and not before.is_over)
 
     def cancelled(self, now: datetime) -> Meeting:
         """Call it off; twice changes nothing. Raises MeetingActive."""

@@ -205,21 +205,28 @@ class Gathering:
         """Somebody has gone."""
         return self._put(self.person(participant_id).left(self.now))
 
+    def end(self, *, again: bool) -> None:
+        """The meeting is over: for good, or, where it takes place `again`, for now."""
+        self.close(self.meeting.rested(self.now) if again else self.meeting.ended(self.now))
+
     def close(self, meeting: Meeting) -> None:
         """The meeting is over, as `meeting` has it, for everyone who is here or waits."""
         self.meeting = meeting
         for each in tuple(self.people.values()):
             self._put(each.left(self.now))
 
-    def take_over(self) -> Participant | None:
-        """Have somebody stand in for a host who has been away for long, or end the meeting, as its settings say."""
+    def take_over(self, *, again: bool = False) -> Participant | None:
+        """Have somebody stand in for a host who has been away for long, or end the meeting, as its settings say.
+
+        `again`: it takes place again.
+        """
         away = self.meeting.host_away_time
         if away is None or self.now < away + HOST_AWAY or self._is_connected(ParticipantRole.HOST):
             return None
         if any(each.role is ParticipantRole.HOST for each in self._beside):
             return None
         if self.meeting.settings.host_leave_policy == HOST_LEAVES_END:
-            self.close(self.meeting.ended(self.now))
+            self.end(again=again)
             return None
         there = [each for each in self.here() if each.state is ParticipantState.CONNECTED]
         if not there:
@@ -234,7 +241,7 @@ class Gathering:
 
         Who stands in steps down for the host, and it is noted since when there is none.
         """
-        if self.meeting.is_over:
+        if self.meeting.is_over or self.meeting.has_ended_since(self._meeting_before):
             return
         owner = self.meeting.host_id
         connected = [e for e in self.here() if e.state is ParticipantState.CONNECTED]

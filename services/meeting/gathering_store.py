@@ -17,6 +17,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from chassis.clock import Clock
 from chassis.db import Database
+from services.meeting.breakout_closing import close_all
 from services.meeting.breakout_store import hand_over_rooms, people_beside
 from services.meeting.domain import (
     Meeting,
@@ -29,11 +30,14 @@ from services.meeting.door import Comer, Seen, at_the_door
 from services.meeting.event_record import record
 from services.meeting.gathering import HOST_AWAY, Gathering, runs
 from services.meeting.lobby import WAITING_LEASE
+from services.meeting.schedule_tables import ScheduleRow
 from services.meeting.store import MeetingTransaction, Store
 from services.meeting.tables import BanRow, MeetingRow, ParticipantRow, to_participant
 from services.meeting.transcript_news import put_due
 
 LOBBY_CHANNEL = "meeting_lobby"
+DESERTED = timedelta(minutes=5)
+"""After how long without anybody a meeting that recurs is over for now."""
 TELLINGS = 2
 """At once, and once more for who was just connecting, with what held before."""
 PEOPLE = 5_000
@@ -170,6 +174,24 @@ class GatheringStore:
             codes = [*(await session.execute(hostless)).scalars()]
             return [*codes, *(await session.execute(left)).scalars()]
 
+    async def deserted(self, now: datetime) -> list[str]:
+        """Find meetings that recur, go on, and have been left by everybody a while ago."""
+        since = now - DESERTED
+        mine = ParticipantRow.meeting_id == MeetingRow.id
+        states = (ParticipantState.CONNECTED.value, ParticipantState.WAITING.value)
+        is_there = ParticipantRow.state.in_(states)
+        was_there = (ParticipantRow.admit_time > since) | (ParticipantRow.leave_time > since)
+        query = select(MeetingRow.code).join(ScheduleRow, ScheduleRow.meeting_id == MeetingRow.id)
+        query = query.where(
+            (MeetingRow.state == MeetingState.ACTIVE.value)
+            & (ScheduleRow.recurrence != "")
+            & ~MeetingRow.breakouts_open
+            & (MeetingRow.update_time <= since)
+            & ~exists().where(mine & (is_there | was_there))
+        )
+        async with self._database.begin() as session:
+            return [*(await session.execute(query.limit(AT_ONCE))).scalars()]
+
     async def untold(self, now: datetime) -> list[str]:
         """Find meetings of whose people signaling and media are still to be told."""
         is_due = (ParticipantRow.tell_count > 0) & (ParticipantRow.tell_time <= now)
@@ -219,6 +241,8 @@ class GatheringStore:
         gathering.settle()
         if gathering.meeting != before:
             transaction.change_meeting(gathering.meeting)
+        if (has_ended := gathering.meeting.has_ended_since(before)) and before.breakouts_open:
+            await close_all(transaction, gathering.now)
         if gathering.meeting.breakouts_open and gathering.meeting.host_id != before.host_id:
             await hand_over_rooms(transaction)
         is_news = False
@@ -231,9 +255,9 @@ class GatheringStore:
                 row.tell_count, row.tell_time, is_news = TELLINGS, gathering.now, True
         await _ban(transaction, gathering)
         await record(transaction.session, gathering.meeting, gathering.happenings(), gathering.now)
-        if is_ending(gathering.meeting, before):
-            await put_due(transaction.session, gathering.meeting)
-        if gathering.is_lobby_changed or gathering.meeting.is_over:
+        if has_ended:
+            await put_due(transaction.session, gathering.meeting, gathering.now)
+        if gathering.is_lobby_changed or has_ended:
             notify = func.pg_notify(LOBBY_CHANNEL, gathering.meeting.code)
             await transaction.session.execute(select(notify))
         opened.outcome = Outcome(
@@ -269,9 +293,4 @@ async def _ban(transaction: MeetingTransaction, gathering: Gathering) -> None:
         await transaction.session.execute(statement)
 
 
-def is_ending(meeting: Meeting, before: Meeting) -> bool:
-    """Tell whether a meeting has come to its end just now."""
-    return meeting.is_over and not before.is_over
-
-
-__all__ = ["LOBBY_CHANNEL", "GatheringStore", "Opened", "Outcome", "is_ending"]
+__all__ = ["LOBBY_CHANNEL", "GatheringStore", "Opened", "Outcome"]

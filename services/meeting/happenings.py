@@ -35,6 +35,7 @@ class Happening:
 
 
 _STATES = {
+    MeetingState.SCHEDULED: Kind.ENDED,
     MeetingState.ACTIVE: Kind.STARTED,
     MeetingState.ENDED: Kind.ENDED,
     MeetingState.CANCELLED: Kind.CANCELLED,
@@ -49,7 +50,7 @@ def happenings(
     """List what has happened, in the order of a story: it starts, people come and go, it ends."""
     meeting = _of_meeting(before, after)
     told = [Happening(*each) for each in _of_people(people_before, people)]
-    return [*told, *meeting] if after.is_over else [*meeting, *told]
+    return [*told, *meeting] if after.has_ended_since(before) else [*meeting, *told]
 
 
 def _of_meeting(before: Meeting, after: Meeting) -> list[Happening]:

@@ -53,8 +53,8 @@ class Recaps:
     async def make(
         self, meeting: Meeting, language: str = "", seconds: float = ASKED_SECONDS
     ) -> None:
-        """Make a meeting's summary, and keep it. Raises TranscriptNotFound, and what ai answers."""
-        said = await self._transcripts.said(meeting)
+        """Make a meeting's summary, of the last time where it recurs, and keep it. Raises TranscriptNotFound, and what ai answers."""
+        said = await self._transcripts.said(meeting, meeting.start_time)
         language = language or meeting.settings.language_code
         summary = await self._summarised(meeting, said, language, seconds)
         if not await self._summaries.put(meeting, summary, said, self._clock.now()):

@@ -113,6 +113,11 @@ class Plan:
             if each + self.duration > since and each < before and each not in left_out:
                 yield each
 
+    def recurs_after(self, now: datetime) -> bool:
+        """Tell whether it recurs, and may begin after a time once more."""
+        last = self.last_start_time
+        return bool(self.recurrence) and (last is None or last > now)
+
     def next_start(self, now: datetime) -> datetime:
         """Find when it begins next, or goes on, within a year; else when it is the first time."""
         return next(self.starts(now, now + LONGEST_WINDOW), self.start_time)

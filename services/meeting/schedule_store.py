@@ -112,6 +112,12 @@ async def schedule_in(transaction: MeetingTransaction) -> Scheduled | None:
     return None if row is None else Scheduled(transaction.meeting, _schedule(row))
 
 
+async def takes_place_again(transaction: MeetingTransaction, now: datetime) -> bool:
+    """Tell whether a meeting that is held recurs, and has a time to come."""
+    scheduled = await schedule_in(transaction)
+    return scheduled is not None and scheduled.schedule.plan.recurs_after(now)
+
+
 async def reschedule(transaction: MeetingTransaction, schedule: Schedule) -> None:
     """Write a schedule as it is now."""
     row = await transaction.session.get_one(ScheduleRow, transaction.meeting.id)
@@ -188,4 +194,4 @@ def _scheduled(row: Any) -> Scheduled:
     return Scheduled(to_meeting(meeting), _schedule(schedule))
 
 
-__all__ = ["ScheduleStore", "reschedule", "schedule_in"]
+__all__ = ["ScheduleStore", "reschedule", "schedule_in", "takes_place_again"]

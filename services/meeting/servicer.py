@@ -19,6 +19,7 @@ from services.meeting.domain import (
     DEFAULT_CAPACITY,
     Meeting,
     MeetingState,
+    NotHost,
     ParticipantNotFound,
     new_code,
 )
@@ -30,6 +31,7 @@ from services.meeting.invitation_letters import Occasion
 from services.meeting.mailroom import Mailroom
 from services.meeting.meeting_filter import MeetingFilter
 from services.meeting.peers import Peers
+from services.meeting.schedule_store import takes_place_again
 from services.meeting.shown import (
     STATES,
     caller,
@@ -200,11 +202,14 @@ class MeetingServicer(meeting_pb2_grpc.MeetingServiceServicer):
     async def EndMeeting(
         self, request: meeting_pb2.EndMeetingRequest, context: Any
     ) -> meeting_pb2.Meeting:
-        """End a meeting for everyone."""
+        """End a meeting for everyone: for now, where it takes place again and it is not to be for good."""
         method = "MeetingService.EndMeeting"
         async with self._desk.opened(code_of(request.name), method) as opened:
             gathering = opened.gathering
-            gathering.close(gathering.meeting.ended(gathering.now))
+            again = await takes_place_again(opened.transaction, gathering.now)
+            if again and request.for_good and caller() != gathering.meeting.host_id:
+                raise NotHost(text="Only the host may end all times of a meeting.")
+            gathering.end(again=again and not request.for_good)
         return _shown(gathering)
 
     async def ListParticipants(

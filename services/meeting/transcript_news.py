@@ -28,11 +28,10 @@ AT_ONCE = 50
 log = logs.get("meeting.transcript_news")
 
 
-async def put_due(session: AsyncSession, meeting: Meeting) -> None:
+async def put_due(session: AsyncSession, meeting: Meeting, now: datetime) -> None:
     """Have it told of a meeting that ends now, if a transcript is kept of it."""
-    is_kept = meeting.state is MeetingState.ENDED and meeting.settings.transcript
-    if is_kept and meeting.end_time is not None:
-        due = {"meeting_id": meeting.id, "due_time": meeting.end_time + SETTLING}
+    if meeting.state is not MeetingState.CANCELLED and meeting.settings.transcript:
+        due = {"meeting_id": meeting.id, "due_time": now + SETTLING}
         await session.execute(insert(TranscriptDueRow).values(due).on_conflict_do_nothing())
 
 

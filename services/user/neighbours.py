@@ -119,7 +119,7 @@ class Neighbours:
         hosted = [each async for each in self.meetings(user_id) if each.host == f"users/{user_id}"]
         for meeting in hosted:
             credentials = self._credentials(user_id, scopes.MEETINGS_WRITE)
-            end = meeting_pb2.EndMeetingRequest(name=meeting.name)
+            end = meeting_pb2.EndMeetingRequest(name=meeting.name, for_good=True)
             await _gone(self._meetings.EndMeeting, end, credentials)
             delete = meeting_pb2.DeleteMeetingRequest(name=meeting.name)
             await _gone(self._meetings.DeleteMeeting, delete, credentials)

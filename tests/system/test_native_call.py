@@ -6,6 +6,7 @@ import asyncio
 
 import grpc
 import pytest
+from parley.meeting.v1 import meeting_pb2
 from parley.signaling.v1 import signaling_pb2, signaling_pb2_grpc
 from parley.signaling.v1.signaling_pb2 import ClientMessage
 
@@ -31,6 +32,27 @@ async def test_two_programs_see_and_hear_each_other(stack: RunningStack) -> None
         await bob.hears("participant_left")
         for caller in (ann, bob):
             assert caller.sequences == sorted(set(caller.sequences))
+
+
+async def test_a_meeting_that_recurs_is_held_again_after_its_end(stack: RunningStack) -> None:
+    async with callers(stack) as (ann, bob), callers(stack) as (carol, dave):
+        for caller in (ann, bob, carol, dave):
+            await caller.sign_up()
+        meeting = await ann.schedule_meeting("FREQ=DAILY")
+        for caller in (ann, bob):
+            await caller.join(meeting)
+        for caller in (ann, bob):
+            await caller.rtc.frame("video")
+        end = meeting_pb2.EndMeetingRequest(name=meeting)
+        ended = await ann.meetings.EndMeeting(end, metadata=ann.credentials)
+        assert ended.state == meeting_pb2.MEETING_STATE_SCHEDULED
+        for caller in (ann, bob):
+            await caller.hears("meeting_ended")
+        for caller in (carol, dave):
+            await caller.join(meeting)
+        for caller in (carol, dave):
+            assert (await caller.rtc.frame("video")).width > 0
+            assert (await caller.rtc.frame("audio")).samples > 0
 
 
 async def test_a_killed_media_worker_is_replaced_and_clients_are_told(stack: RunningStack) -> None:

@@ -22,7 +22,7 @@ export const schedule = {
   cancelMeetingSure: "Call off “{title}”, with all its times? Those invited are told.",
   endMeeting: "End",
   endMeetingOf: "End: {title}",
-  endMeetingSure: "End “{title}” for everyone, with all its times to come?",
+  endMeetingSure: "End “{title}” for everyone? If it recurs, its times to come stay.",
   deleteMeetingOf: "Delete: {title}",
   deleteMeetingSure: "Delete “{title}” for good, with all that is kept of it?",
   editMeeting: "Edit the meeting",

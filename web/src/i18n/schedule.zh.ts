@@ -24,7 +24,7 @@ export const schedule: Record<keyof typeof english, string> = {
   cancelMeetingSure: "取消“{title}”及其所有场次？受邀者会收到通知。",
   endMeeting: "结束",
   endMeetingOf: "结束：{title}",
-  endMeetingSure: "为所有人结束“{title}”，包括今后的所有场次？",
+  endMeetingSure: "为所有人结束“{title}”？重复会议今后的场次不受影响。",
   deleteMeetingOf: "删除：{title}",
   deleteMeetingSure: "永久删除“{title}”及其保存的全部内容？",
   editMeeting: "编辑会议",

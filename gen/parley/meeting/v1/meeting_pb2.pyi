@@ -30,13 +30,13 @@ class _MeetingStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MeetingS
     MEETING_STATE_UNSPECIFIED: _MeetingState.ValueType  # 0
     """Not set."""
     MEETING_STATE_SCHEDULED: _MeetingState.ValueType  # 1
-    """Made, nobody has joined yet."""
+    """Nobody has joined yet, or, where it recurs, it is over for now."""
     MEETING_STATE_ACTIVE: _MeetingState.ValueType  # 2
     """Somebody has joined."""
     MEETING_STATE_ENDED: _MeetingState.ValueType  # 3
     """Over; nobody can join."""
     MEETING_STATE_CANCELLED: _MeetingState.ValueType  # 4
-    """Called off before anybody joined."""
+    """Called off while nobody was in it."""
 
 class MeetingState(_MeetingState, metaclass=_MeetingStateEnumTypeWrapper):
     """Where a meeting is in its life."""
@@ -44,13 +44,13 @@ class MeetingState(_MeetingState, metaclass=_MeetingStateEnumTypeWrapper):
 MEETING_STATE_UNSPECIFIED: MeetingState.ValueType  # 0
 """Not set."""
 MEETING_STATE_SCHEDULED: MeetingState.ValueType  # 1
-"""Made, nobody has joined yet."""
+"""Nobody has joined yet, or, where it recurs, it is over for now."""
 MEETING_STATE_ACTIVE: MeetingState.ValueType  # 2
 """Somebody has joined."""
 MEETING_STATE_ENDED: MeetingState.ValueType  # 3
 """Over; nobody can join."""
 MEETING_STATE_CANCELLED: MeetingState.ValueType  # 4
-"""Called off before anybody joined."""
+"""Called off while nobody was in it."""
 Global___MeetingState: _TypeAlias = MeetingState  # noqa: Y015
 
 class _ParticipantRole:
@@ -186,7 +186,7 @@ class Meeting(_message.Message):
 
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
-        """When the first participant joined; empty before."""
+        """When the first participant joined, the last time that it took place; empty before."""
 
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:
@@ -808,16 +808,20 @@ class EndMeetingRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
+    FOR_GOOD_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`meetings/{code}`."""
+    for_good: _builtins.bool
+    """Whether a meeting that recurs is over with all times to come. Only its host, `Meeting.host`, may. Default false."""
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
+        for_good: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["for_good", b"for_good", "name", b"name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -157,7 +157,7 @@ class MeetingServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CancelMeeting(self, request, context):
-        """Calls a meeting off that nobody has joined yet; those invited are told. Cancelling twice succeeds. The host.
+        """Calls a meeting off that nobody is in, with all times to come; those invited are told. Cancelling twice succeeds. The host.
 
         Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), FAILED_PRECONDITION (MEETING_ACTIVE).
         """
@@ -216,7 +216,8 @@ class MeetingServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def EndMeeting(self, request, context):
-        """Ends a meeting for everyone. The host, or who stands in for the host. Ending twice succeeds.
+        """Ends a meeting for everyone. The host, or who stands in for the host. Ending twice succeeds. One that recurs ends for now:
+        it is `MEETING_STATE_SCHEDULED` again, and is joined again, as long as there is a time to come.
 
         Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST).
         """

@@ -63,7 +63,7 @@ class MeetingServiceStub:
     INVALID_ARGUMENT (INVALID_ARGUMENT: the mask names what can't be changed), FAILED_PRECONDITION (MEETING_ENDED).
     """
     CancelMeeting: _grpc.UnaryUnaryMultiCallable[_meeting_pb2.CancelMeetingRequest, _meeting_pb2.Meeting]
-    """Calls a meeting off that nobody has joined yet; those invited are told. Cancelling twice succeeds. The host.
+    """Calls a meeting off that nobody is in, with all times to come; those invited are told. Cancelling twice succeeds. The host.
 
     Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), FAILED_PRECONDITION (MEETING_ACTIVE).
     """
@@ -98,7 +98,8 @@ class MeetingServiceStub:
     Errors: NOT_FOUND (MEETING_NOT_FOUND, PARTICIPANT_NOT_FOUND).
     """
     EndMeeting: _grpc.UnaryUnaryMultiCallable[_meeting_pb2.EndMeetingRequest, _meeting_pb2.Meeting]
-    """Ends a meeting for everyone. The host, or who stands in for the host. Ending twice succeeds.
+    """Ends a meeting for everyone. The host, or who stands in for the host. Ending twice succeeds. One that recurs ends for now:
+    it is `MEETING_STATE_SCHEDULED` again, and is joined again, as long as there is a time to come.
 
     Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST).
     """
@@ -143,7 +144,7 @@ class MeetingServiceAsyncStub(MeetingServiceStub):
     INVALID_ARGUMENT (INVALID_ARGUMENT: the mask names what can't be changed), FAILED_PRECONDITION (MEETING_ENDED).
     """
     CancelMeeting: _aio.UnaryUnaryMultiCallable[_meeting_pb2.CancelMeetingRequest, _meeting_pb2.Meeting]  # type: ignore[assignment]
-    """Calls a meeting off that nobody has joined yet; those invited are told. Cancelling twice succeeds. The host.
+    """Calls a meeting off that nobody is in, with all times to come; those invited are told. Cancelling twice succeeds. The host.
 
     Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), FAILED_PRECONDITION (MEETING_ACTIVE).
     """
@@ -178,7 +179,8 @@ class MeetingServiceAsyncStub(MeetingServiceStub):
     Errors: NOT_FOUND (MEETING_NOT_FOUND, PARTICIPANT_NOT_FOUND).
     """
     EndMeeting: _aio.UnaryUnaryMultiCallable[_meeting_pb2.EndMeetingRequest, _meeting_pb2.Meeting]  # type: ignore[assignment]
-    """Ends a meeting for everyone. The host, or who stands in for the host. Ending twice succeeds.
+    """Ends a meeting for everyone. The host, or who stands in for the host. Ending twice succeeds. One that recurs ends for now:
+    it is `MEETING_STATE_SCHEDULED` again, and is joined again, as long as there is a time to come.
 
     Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST).
     """
@@ -250,7 +252,7 @@ class MeetingServiceServicer:
         request: _meeting_pb2.CancelMeetingRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_meeting_pb2.Meeting, _abc.Awaitable[_meeting_pb2.Meeting]]:
-        """Calls a meeting off that nobody has joined yet; those invited are told. Cancelling twice succeeds. The host.
+        """Calls a meeting off that nobody is in, with all times to come; those invited are told. Cancelling twice succeeds. The host.
 
         Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), FAILED_PRECONDITION (MEETING_ACTIVE).
         """
@@ -315,7 +317,8 @@ class MeetingServiceServicer:
         request: _meeting_pb2.EndMeetingRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_meeting_pb2.Meeting, _abc.Awaitable[_meeting_pb2.Meeting]]:
-        """Ends a meeting for everyone. The host, or who stands in for the host. Ending twice succeeds.
+        """Ends a meeting for everyone. The host, or who stands in for the host. Ending twice succeeds. One that recurs ends for now:
+        it is `MEETING_STATE_SCHEDULED` again, and is joined again, as long as there is a time to come.
 
         Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST).
         """
