@@ -92,6 +92,8 @@ class Conversation:
         self._said = TokenBucket(MESSAGES_PER_SECOND, MESSAGE_BURST)
         self._faults = TokenBucket(FAULTS_PER_SECOND, FAULT_BURST)
         self.on_cut: Callable[[], object] | None = None
+        self.has_vanished = False
+        """Whether its client has given no sign of life for long, though nothing was closed."""
 
     async def told(self) -> AsyncIterator[Told]:
         """Give what the client is told, to the end of the conversation. Raises DomainError when it was cut."""
@@ -124,6 +126,7 @@ class Conversation:
         if self._telling_since is not None and now - self._telling_since > STUCK_SECONDS:
             return TooSlow()
         if self._pings and now - self._heard > SILENT_SECONDS:
+            self.has_vanished = True
             return Silent(retry_after=0.1)
         return None
 

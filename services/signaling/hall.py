@@ -209,6 +209,7 @@ class Hall:
                 session, connection, first = await self._resume(message)
             case _:
                 raise JoinFirst
+        has_vanished = False
         try:
             cursor = message.resume.cursor if first is None else first.sequence
             subscription = await self._rooms.attach(session, connection, cursor)
@@ -217,12 +218,18 @@ class Hall:
                     resumed = signaling_pb2.Resumed()
                     answer = ServerMessage(reply_to=message.id, resumed=resumed)
                     await self.say(session, answer, connection)
-                yield Conversation(session, connection, subscription, first, self, self._clock)
+                conversation = Conversation(
+                    session, connection, subscription, first, self, self._clock
+                )
+                try:
+                    yield conversation
+                finally:
+                    has_vanished = conversation.has_vanished
             finally:
                 self._rooms.detach(subscription)
         finally:
             try:
-                await self._sessions.release(session, connection)
+                await self._sessions.release(session, connection, has_vanished=has_vanished)
             except REDIS_AWAY as error:
                 log.warning("lease not released", error=type(error).__name__)
 

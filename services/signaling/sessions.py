@@ -33,6 +33,8 @@ REACTION_LIMIT = 10
 """Reactions that a session may show in a window: each goes to everyone."""
 
 RENEWALS_PER_LEASE = 4
+VANISHED_SECONDS = 2.0
+"""How long the lease lasts of somebody who is known to have been silent for long."""
 UNSWEPT_SECONDS = 3.0
 GRACE_SECONDS = 6.0
 """How long leases last at least once somebody sweeps again, after more than UNSWEPT_SECONDS: longer than clients wait."""
@@ -242,9 +244,15 @@ class Sessions:
             args += [session.id, connection, session.participant]
         return [Held(each) for each in await self._renew(keys=[LEASES], args=args)]
 
-    async def release(self, session: Session, connection: str) -> None:
-        """The connection is gone: let the lease run out, unless another has taken the session."""
-        args = (session.id, connection, self._presence_seconds)
+    async def release(
+        self, session: Session, connection: str, *, has_vanished: bool = False
+    ) -> None:
+        """The connection is gone: let the lease run out, unless another has taken the session.
+
+        `has_vanished`: its client had been silent for long before, and that counts.
+        """
+        longest = VANISHED_SECONDS if has_vanished else self._presence_seconds
+        args = (session.id, connection, min(longest, self._presence_seconds))
         await self._release(keys=_keys(session)[:2], args=args)
 
     async def count_said(self, session: Session) -> None:

@@ -15,6 +15,7 @@ from google.protobuf import json_format
 from parley.signaling.v1.signaling_pb2 import ClientMessage
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
+from websockets.frames import CloseCode
 from websockets.http11 import Request, Response
 
 from chassis import logs, telemetry
@@ -28,6 +29,10 @@ PATH = "/ws/signaling"
 FRAME_LIMIT = 512 * 1024
 FIRST_SECONDS = 10.0
 """How long a connection may stay silent before it joins."""
+PING_SECONDS = 3.0
+PONG_SECONDS = 6.0
+CLOSE_SECONDS = 1.0
+"""How often a browser is asked whether it is there, how long it may take to say so, and to close."""
 OVER = 1000
 CLOSE_BASE = 4000
 GOING_AWAY = 1001
@@ -69,9 +74,9 @@ async def listening(
         max_size=FRAME_LIMIT,
         max_queue=16,
         write_limit=256 * 1024,
-        ping_interval=5,
-        ping_timeout=20,
-        close_timeout=2,
+        ping_interval=PING_SECONDS,
+        ping_timeout=PONG_SECONDS,
+        close_timeout=CLOSE_SECONDS,
         server_header=None,
         compression=None,
     ) as server:
@@ -83,8 +88,11 @@ async def _carry(hall: Hall, connection: ServerConnection) -> None:
         async with asyncio.timeout(FIRST_SECONDS):
             first = _parsed(await connection.recv())
         async with hall.conversation(first, _frames(connection), "websocket") as conversation:
-            async for told in conversation.told():
-                await connection.send(told.json, text=True)
+            try:
+                async for told in conversation.told():
+                    await connection.send(told.json, text=True)
+            finally:
+                conversation.has_vanished |= _has_timed_out(connection)
         await connection.close(OVER, "OVER")
     except ConnectionClosed:
         return
@@ -103,6 +111,12 @@ async def _frames(connection: ServerConnection) -> Frames:
             except MessageMalformed as error:
                 yield error
     raise Silent
+
+
+def _has_timed_out(connection: ServerConnection) -> bool:
+    """Tell whether it was closed since its pings were not answered."""
+    sent = connection.protocol.close_sent
+    return sent is not None and sent.code == CloseCode.INTERNAL_ERROR
 
 
 def _parsed(frame: str | bytes) -> ClientMessage:

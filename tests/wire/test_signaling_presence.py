@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import json
 from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
+from websockets.asyncio.client import connect
 
 from chassis.errors import Unavailable
 from services.meeting.domain import MeetingEnded
+from services.signaling import websocket
 from services.signaling.config import Config
 from services.signaling.departures import SWEEP_SECONDS
-from services.signaling.sessions import RENEWALS_PER_LEASE, SWEPT
+from services.signaling.sessions import RENEWALS_PER_LEASE, SWEPT, VANISHED_SECONDS
 from tests.signaling_listener import TRANSPORTS, Listener
 from tests.signaling_stand import standing, until
 from tests.wire.test_signaling_deaths import listening, publish_surely
@@ -25,6 +28,12 @@ def test_a_ghost_is_gone_within_15_seconds() -> None:
     defaults = {field.name: field.default for field in dataclasses.fields(Config)}
     presence = float(str(defaults["presence_seconds"]))
     assert presence * (1 + 1 / RENEWALS_PER_LEASE) + 2 * SWEEP_SECONDS < 15
+
+
+def test_who_vanishes_from_a_websocket_is_gone_within_15_seconds() -> None:
+    """They vanished just after a ping was answered, and no TCP connection was closed by their side."""
+    noticed = websocket.PING_SECONDS + websocket.PONG_SECONDS + websocket.CLOSE_SECONDS
+    assert noticed + VANISHED_SECONDS + 2 * SWEEP_SECONDS < 15
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
@@ -132,6 +141,22 @@ async def test_a_client_that_pinged_and_vanished_is_cut(
         assert await reason_of_end(client) == "SILENT"
         await quiet.say("b", ping={})
         assert (await quiet.hear("pong")).reply_to == "b", "who never pinged was cut"
+
+
+async def test_who_vanishes_from_a_websocket_is_gone_though_nothing_was_closed(
+    valkey: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("PING_SECONDS", "PONG_SECONDS", "CLOSE_SECONDS"):
+        monkeypatch.setattr(websocket, name, 0.3)
+    async with standing(valkey, tmp_path, presence_seconds=600, resume_seconds=900) as stand:
+        ann = Listener(stand, "connect", [0])
+        async with listening(ann), connect(stand.websocket_url()) as bob:
+            participant = stand.someone()
+            await bob.send(json.dumps({"join": {"ticket": stand.ticket(participant)}}))
+            await until(lambda: participant in ann.people)
+            bob.transport.pause_reading()  # nothing is read, so that no ping is answered
+            await until(lambda: ann.left == [participant])
+            bob.transport.abort()
 
 
 async def test_who_belongs_elsewhere_is_told_once_they_are_in(valkey: str, tmp_path: Path) -> None:
