@@ -8,6 +8,7 @@ from contextlib import ExitStack
 import hypothesis
 import pytest
 
+from loadtest.media import continuity
 from tests.reachable_stack import Reachable, reachable_stack
 from tests.relay import coturn
 from tests.running_stack import RunningStack, fresh_stack
@@ -54,6 +55,13 @@ def valkey() -> Iterator[str]:
     """Give the address of the session's Valkey. Keys of other tests are in it."""
     with valkey_running() as url:
         yield url
+
+
+@pytest.fixture
+def patient_receivers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have light clients ask for what is missing for long, so that a machine that stood still for a second loses nothing."""
+    monkeypatch.setattr(continuity, "LOST_SECONDS", 30.0)
+    monkeypatch.setattr(continuity, "MAX_TRIES", 300)
 
 
 @pytest.fixture(scope="session")

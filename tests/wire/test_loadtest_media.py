@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from loadtest.media.downlink import Downlink
 from loadtest.media.uplink import Profile
 from tests.media_halls import halls, settings
 from tests.media_room import until
+
+pytestmark = pytest.mark.usefixtures("patient_receivers")
 
 
 async def test_what_one_sends_the_others_get_unchanged() -> None:

@@ -24,6 +24,8 @@ from tests.media_room import until
 from tests.media_stand import ALL, Stand, standing
 from tests.user_keys import credentials
 
+pytestmark = pytest.mark.usefixtures("patient_receivers")
+
 TWO = ("media-0", "media-1")
 THREE = (*TWO, "media-2")
 

@@ -20,6 +20,8 @@ from tests.media_room import until
 from tests.media_stand import ALL, Stand, gap, standing
 from tests.user_keys import credentials
 
+pytestmark = pytest.mark.usefixtures("patient_receivers")
+
 TWO = ("media-0", "media-1")
 
 

@@ -18,6 +18,8 @@ from services.media.track import PublishedTrack
 from tests.media_halls import Hall, Lossy, halls, name, settings
 from tests.media_room import MEETING, until
 
+pytestmark = pytest.mark.usefixtures("patient_receivers")
+
 FANOUTS = ("python", "auto")
 
 

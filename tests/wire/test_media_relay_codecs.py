@@ -21,6 +21,8 @@ from tests.media_light import light_members
 from tests.media_room import until
 from tests.media_stand import standing
 
+pytestmark = pytest.mark.usefixtures("patient_receivers")
+
 CODECS = (VP8, VP9, H264, AV1)
 FANOUTS = ("python", "auto")
 
