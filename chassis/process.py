@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -39,6 +40,8 @@ async def _until_told(service: AbstractAsyncContextManager[object]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told.set)
     async with service:
+        gc.collect()
+        gc.freeze()  # what is there now stays: looking through it again and again would hold up calls
         await told.wait()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
@@ -55,6 +56,12 @@ def valkey() -> Iterator[str]:
     """Give the address of the session's Valkey. Keys of other tests are in it."""
     with valkey_running() as url:
         yield url
+
+
+def pytest_collection_finish() -> None:
+    """Have garbage not be looked for in what stays to the end: that would hold up tests of media."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
