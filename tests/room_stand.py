@@ -22,6 +22,7 @@ from parley.signaling.v1 import signaling_pb2
 
 from chassis.clock import ManualClock
 from chassis.db import Database
+from chassis.idempotency import Answers
 from services.meeting.chat_store import ChatStore
 from services.meeting.poll_store import PollStore
 from services.meeting.retention import Retention
@@ -161,7 +162,7 @@ async def a_room(database: DatabaseFactory, folder: Path) -> AsyncIterator[Room]
 def retention_of(database: Database, room: Room) -> Retention:
     """What lets go of what has been kept long enough."""
     stores = TranscriptStore(database), ChatStore(database), PollStore(database)
-    return Retention(*stores, room.clock)
+    return Retention(*stores, Answers(database), room.clock)
 
 
 __all__ = ["Room", "Somebody", "a_room", "retention_of"]

@@ -27,6 +27,7 @@ from chassis import seals
 from chassis.auth import ServiceIdentity
 from chassis.clock import Clock
 from chassis.db import Database
+from chassis.idempotency import Answers
 from services.meeting.admission import Admissions
 from services.meeting.breakout_servicer import BreakoutServicer
 from services.meeting.breakout_store import BreakoutStore
@@ -117,8 +118,10 @@ def put_together(
     deliver = config.delivery("invitations-")
     mailroom = Mailroom(invitations, deliver, config.mail_from, config.public_url, clock)
     meetings = MeetingServicer(store, desk, admissions, peers, mailroom, clock)
+    answers = Answers(database, seals.seal(config.service_key, "answers"))
+    planned = ScheduleStore(store, database)
     schedules = ScheduleServicer(
-        store, ScheduleStore(store, database), invitations, mailroom, config.public_url, clock
+        store, planned, invitations, mailroom, answers, config.public_url, clock
     )
     settings = SettingsServicer(store, desk, peers, emotions_allowed=config.emotions)
     participants = ParticipantServicer(
@@ -165,7 +168,7 @@ def put_together(
         transcript_pb2_grpc.add_TranscriptServiceServicer_to_server: records,
         webhook_pb2_grpc.add_WebhookServiceServicer_to_server: webhooks,
     }
-    retention = Retention(transcripts, chats, polls, clock)
+    retention = Retention(transcripts, chats, polls, answers, clock)
     background = (
         telling.run,
         recaps.run,

@@ -15,6 +15,7 @@ from sqlalchemy import delete, func, select, tuple_, union_all, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.db import Database
+from chassis.idempotency import ANSWERS
 from services.meeting.breakout_tables import OpeningRow, SeatRow
 from services.meeting.event_tables import WebhookRow
 from services.meeting.person_kinds import Kind, kinds_of
@@ -71,6 +72,8 @@ class PersonStore:
         async with self._database.begin() as session:
             for row, owner in _OWN:
                 await session.execute(delete(row).where(owner == user_id))
+            mine = ANSWERS.c.caller == f"users/{user_id}"
+            await session.execute(delete(ANSWERS).where(mine))
             if verified_email:
                 for letter in (InvitationRow, LetterRow):
                     addressed = func.lower(letter.email) == verified_email.lower()

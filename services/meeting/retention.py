@@ -10,6 +10,7 @@ import asyncio
 from chassis import logs, telemetry
 from chassis.clock import Clock
 from chassis.errors import DomainError
+from chassis.idempotency import Answers
 from services.meeting.chat_store import ChatStore
 from services.meeting.poll_store import PollStore
 from services.meeting.transcript_store import TranscriptStore
@@ -28,11 +29,17 @@ class Retention:
     """Deletes what is due."""
 
     def __init__(
-        self, transcripts: TranscriptStore, chats: ChatStore, polls: PollStore, clock: Clock
+        self,
+        transcripts: TranscriptStore,
+        chats: ChatStore,
+        polls: PollStore,
+        answers: Answers,
+        clock: Clock,
     ) -> None:
         self._transcripts = transcripts
         self._chats = chats
         self._polls = polls
+        self._answers = answers
         self._clock = clock
 
     async def run(self) -> None:
@@ -54,6 +61,8 @@ class Retention:
             log.info("chat messages expired", count=gone)
         while forgotten := await self._polls.forget_voters(self._clock.now()):
             log.info("voters forgotten", count=forgotten)
+        while pruned := await self._answers.prune():
+            log.info("first answers forgotten", count=pruned)
 
 
 __all__ = ["Retention"]

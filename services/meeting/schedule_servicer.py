@@ -18,6 +18,7 @@ from chassis import headers, paging
 from chassis.auth import user_principal
 from chassis.clock import Clock
 from chassis.errors import InvalidArgument
+from chassis.idempotency import Answers
 from chassis.languages import preferred_language
 from services.meeting import audit, calendar_file
 from services.meeting.invitation import (
@@ -64,6 +65,7 @@ class ScheduleServicer(schedule_pb2_grpc.ScheduleServiceServicer):
         schedules: ScheduleStore,
         invitations: InvitationStore,
         mailroom: Mailroom,
+        answers: Answers,
         public_url: str,
         clock: Clock,
     ) -> None:
@@ -71,6 +73,7 @@ class ScheduleServicer(schedule_pb2_grpc.ScheduleServiceServicer):
         self._schedules = schedules
         self._invitations = invitations
         self._mailroom = mailroom
+        self._answers = answers
         self._public_url = public_url
         self._clock = clock
 
@@ -146,11 +149,14 @@ class ScheduleServicer(schedule_pb2_grpc.ScheduleServiceServicer):
         self, request: schedule_pb2.CreateCalendarFeedRequest, context: Any
     ) -> schedule_pb2.CreateCalendarFeedResponse:
         """Make the address of the caller's feed; an earlier one stops working."""
-        now = self._clock.now()
+        now, kind = self._clock.now(), schedule_pb2.CreateCalendarFeedResponse
         event = audit.done(now, caller(), "calendar_feed.create", f"users/{caller()}")
-        name = f"calendarFeeds/{await self._schedules.renew_feed(caller(), now, event)}"
-        uri = f"{self._public_url.rstrip('/')}/api/v1/{name}/calendar.ics"
-        return schedule_pb2.CreateCalendarFeedResponse(uri=uri, name=name)
+        async with self._answers.once("CreateCalendarFeed", request, kind) as turn:
+            if (answer := turn.answer) is None:
+                name = f"calendarFeeds/{await self._schedules.renew_feed(caller(), now, event)}"
+                uri = f"{self._public_url.rstrip('/')}/api/v1/{name}/calendar.ics"
+                answer = turn.answer = kind(uri=uri, name=name)
+        return answer
 
     async def GetCalendarFeed(
         self, request: schedule_pb2.GetCalendarFeedRequest, context: Any

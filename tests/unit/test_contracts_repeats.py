@@ -38,12 +38,8 @@ WITHOUT = {
         AiService.DetectEmotion AiService.StreamDetectEmotion TranscriptService.CatchUp""",
     "its provider takes a code once; whoever lost the answer begins anew": """
         SignInService.CompleteSignIn""",
-    "the new address counts, and the one before it is of no use any more": """
-        ScheduleService.CreateCalendarFeed""",
     "a person is asked once more": "ParticipantService.AskToUnmute",
     "receivers know an event by its id": "WebhookService.ReplayWebhook",
-    "a file that came twice is listed twice, and either can be deleted": """
-        LibraryService.UploadMedia""",
     "its frames have ids of their own, and Join resumes": """
         SignalingService.Connect SignalingService.Subscribe SignalingService.Send""",
 }

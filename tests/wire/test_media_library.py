@@ -130,7 +130,7 @@ async def test_an_upload_that_breaks_off_at_once_holds_no_place(stand: Stand) ->
     class Noting(LibraryStore):
         """Tells when a row is there, and is slow to go on."""
 
-        async def begin(self, *given: Any) -> int:
+        async def begin(self, *given: Any) -> Any:
             left = await super().begin(*given)
             noted.set()
             await asyncio.Event().wait()

@@ -12,6 +12,7 @@ from sqlalchemy import func, select
 
 from chassis import db, reads
 from chassis.clock import ManualClock
+from chassis.idempotency import Answers
 from services.meeting.app import MIGRATIONS
 from services.meeting.chat_store import ChatStore
 from services.meeting.domain import Meeting, Participant
@@ -47,7 +48,11 @@ class Stores:
             SummaryStore(self.database),
         )
         self.retention = Retention(
-            self.transcripts, ChatStore(self.database), PollStore(self.database), self.clock
+            self.transcripts,
+            ChatStore(self.database),
+            PollStore(self.database),
+            Answers(self.database),
+            self.clock,
         )
 
     async def meeting(self, **settings: object) -> Meeting:
@@ -124,6 +129,7 @@ async def test_many_go_in_batches_and_make_room(stores: Stores) -> None:
         TranscriptStore(stores.database),
         ChatStore(stores.database),
         PollStore(stores.database),
+        Answers(stores.database),
         stores.clock,
     )
     await asyncio.gather(others.sweep(), stores.retention.sweep())

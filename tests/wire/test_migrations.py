@@ -137,6 +137,7 @@ SERVICES = (
             "breakout_seats.breakout_id": None,
         },
         read_meetings,
+        frozenset({ANSWERS.name}),
     ),
     Service(
         "user",

@@ -22,6 +22,7 @@ from parley.meeting.v1 import (
     meeting_pb2,
     poll_pb2,
     schedule_pb2,
+    schedule_pb2_grpc,
     webhook_pb2,
 )
 from parley.user.v1 import admin_pb2, api_key_pb2, credential_pb2, session_pb2, user_pb2
@@ -121,6 +122,10 @@ def _schedule(_: str) -> Message:
     return schedule_pb2.ScheduleMeetingRequest(meeting=meeting, schedule=schedule)
 
 
+def _feed(_: str) -> Message:
+    return schedule_pb2.CreateCalendarFeedRequest()
+
+
 def _webhook(_: str) -> Message:
     return webhook_pb2.CreateWebhookRequest(webhook={"uri": "http://127.0.0.1:1/"})  # type: ignore[arg-type]
 
@@ -131,6 +136,7 @@ IN_MEETINGS: dict[str, Make] = {
     "PollService.CreatePoll": _poll,
     "MeetingService.CreateMeeting": _create,
     "MeetingService.JoinMeeting": _join,
+    "ScheduleService.CreateCalendarFeed": _feed,
     "ScheduleService.ScheduleMeeting": _schedule,
     "WebhookService.CreateWebhook": _webhook,
 }
@@ -149,6 +155,23 @@ async def test_what_is_done_in_meetings_is_done_once(stand: Stand, losing: LostR
             stand.channel, stand.database_url, losing, MEETING[name], request, ann.metadata
         )
     assert len((await kept(stand.database_url, PASSING))["webhooks"]) == 1
+
+
+async def test_a_feed_is_shown_again_but_not_to_who_reads_the_database(stand: Stand) -> None:
+    ann = stand.person()
+    stub: Any = schedule_pb2_grpc.ScheduleServiceStub(stand.channel)
+    asked = schedule_pb2.CreateCalendarFeedRequest(request_id=str(uuid4()))
+    first = await stub.CreateCalendarFeed(asked, metadata=ann.metadata)
+    newer = await stub.CreateCalendarFeed(
+        schedule_pb2.CreateCalendarFeedRequest(), metadata=ann.metadata
+    )
+    assert await stub.CreateCalendarFeed(asked, metadata=ann.metadata) == first
+    feed = schedule_pb2.GetCalendarFeedRequest(name=newer.name)
+    assert (await stub.GetCalendarFeed(feed)).data, "the newer one is as it was"
+    answers = (await kept(stand.database_url, frozenset()))["answers"]
+    assert answers, "the first answer is kept"
+    secret = first.name.removeprefix("calendarFeeds/").encode().hex()
+    assert not [row for row in answers if secret in row]
 
 
 async def test_who_joins_comes_once(stand: Stand, losing: LostReplies) -> None:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import puremagic
 
-from chassis.errors import InvalidArgument, NotFound, ResourceExhausted
+from chassis.errors import Aborted, InvalidArgument, NotFound, ResourceExhausted
 
 SNIFFED_BYTES = 4096
 """How much of a file its type is read from."""
@@ -82,6 +82,13 @@ class TooManyUploads(ResourceExhausted):
     message = "Too many uploads at once: wait until one is through."
 
 
+class UploadUnderWay(Aborted):
+    """The upload with this request id is still coming. Wait, then repeat it; one that broke off is given up in minutes."""
+
+    reason = "UPLOAD_UNDER_WAY"
+    message = "This upload is still under way."
+
+
 @dataclass(frozen=True, slots=True)
 class Media:
     """A file that is there. `sha256` is in hexadecimal."""
@@ -146,6 +153,7 @@ __all__ = [
     "MediaNotFound",
     "QuotaExceeded",
     "TooManyUploads",
+    "UploadUnderWay",
     "content_type",
     "disposition",
 ]

@@ -34,7 +34,9 @@ class LibraryServicer(library_pb2_grpc.LibraryServiceServicer):
         first = await anext(aiter(request), None)
         if first is None or not first.name:
             raise FileNameMissing
-        media = await self._library.add(_caller(), first.name, _pieces(first, request))
+        request_id = UUID(first.request_id) if first.request_id else None
+        pieces = _pieces(first, request)
+        media = await self._library.add(_caller(), first.name, pieces, request_id)
         return to_proto(media)
 
     async def ListMedia(

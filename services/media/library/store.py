@@ -14,7 +14,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from chassis.db import Database
-from services.media.library.domain import Media, MediaNotFound, QuotaExceeded, TooManyUploads
+from services.media.library.domain import (
+    Media,
+    MediaNotFound,
+    QuotaExceeded,
+    TooManyUploads,
+    UploadUnderWay,
+)
 
 UPLOADS_AT_ONCE = 8
 """How many uploads one owner may have under way."""
@@ -42,6 +48,7 @@ class MediaRow(Base):
     sha256: Mapped[str] = mapped_column(String(64))
     create_time: Mapped[datetime]
     touch_time: Mapped[datetime]
+    request_id: Mapped[UUID | None]
 
 
 class LibraryStore:
@@ -51,10 +58,22 @@ class LibraryStore:
         self._database = database
         self._quota_bytes = quota_bytes
 
-    async def begin(self, media_id: UUID, owner_id: UUID, display_name: str, now: datetime) -> int:
-        """Note that a file comes; returns how many bytes its owner has left. Raises QuotaExceeded, TooManyUploads."""
+    async def begin(
+        self,
+        media_id: UUID,
+        owner_id: UUID,
+        display_name: str,
+        now: datetime,
+        request_id: UUID | None = None,
+    ) -> int | Media:
+        """Note that a file comes; returns how many bytes its owner has left, or what the same request has brought before.
+
+        Raises QuotaExceeded, TooManyUploads, UploadUnderWay.
+        """
         async with self._database.begin() as session:
             await _lock_owner(session, owner_id)
+            if request_id is not None and (first := await _first(session, owner_id, request_id)):
+                return first
             left = self._quota_bytes - await _used(session, owner_id)
             if left <= 0:
                 raise QuotaExceeded
@@ -73,6 +92,7 @@ class LibraryStore:
                     sha256="",
                     create_time=now,
                     touch_time=now,
+                    request_id=request_id,
                 )
             )
             return left
@@ -167,6 +187,15 @@ class LibraryStore:
 async def _lock_owner(session: AsyncSession, owner_id: UUID) -> None:
     lock = {"lock": owner_id.int % 2**63}
     await session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), lock)
+
+
+async def _first(session: AsyncSession, owner_id: UUID, request_id: UUID) -> Media | None:
+    """Read what a request has brought. Raises UploadUnderWay."""
+    where = (MediaRow.owner_id == owner_id) & (MediaRow.request_id == request_id)
+    row = await session.scalar(select(MediaRow).where(where & (MediaRow.state != DELETING)))
+    if row is not None and row.state == PENDING:
+        raise UploadUnderWay(retry_after=5.0)
+    return None if row is None else _to_media(row)
 
 
 async def _used(session: AsyncSession, owner_id: UUID) -> int:

@@ -9,16 +9,19 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID, uuid4
 
 from chassis import logs
 from chassis.clock import Clock
 from chassis.errors import Unavailable
+from chassis.idempotency import RequestIdReused
 from services.media.library.domain import (
     SNIFFED_BYTES,
     FileEmpty,
     FileTooLarge,
+    FileTypeRefused,
     Media,
     QuotaExceeded,
     content_type,
@@ -45,20 +48,42 @@ class Library:
         self._clock = clock
         self._limit = upload_limit_bytes
 
-    async def add(self, owner_id: UUID, display_name: str, pieces: AsyncIterator[bytes]) -> Media:
-        """Take a file in. Raises the errors of domain.py; whatever is raised, nothing of the file stays."""
-        media_id = uuid4()
+    async def add(
+        self,
+        owner_id: UUID,
+        display_name: str,
+        pieces: AsyncIterator[bytes],
+        request_id: UUID | None = None,
+    ) -> Media:
+        """Take a file in, or give the one that the same request has brought before.
+
+        Raises the errors of domain.py, RequestIdReused; whatever is raised, nothing of the file stays.
+        """
+        media_id, now = uuid4(), self._clock.now()
         try:
-            return await self._receive(media_id, owner_id, display_name, pieces)
+            begun = await self.store.begin(media_id, owner_id, display_name, now, request_id)
+            if isinstance(begun, Media):
+                return await self._same(begun, display_name, pieces)
+            coming = Media(media_id, owner_id, display_name, "", 0, "", now)
+            return await self._receive(coming, begun, pieces)
         except BaseException:
             await asyncio.shield(self._discard(media_id))
             raise
 
-    async def _receive(
-        self, media_id: UUID, owner_id: UUID, display_name: str, pieces: AsyncIterator[bytes]
-    ) -> Media:
-        now = self._clock.now()
-        left = await self.store.begin(media_id, owner_id, display_name, now)
+    async def _same(self, first: Media, display_name: str, pieces: AsyncIterator[bytes]) -> Media:
+        """See that a file that comes again is the first one, which is kept. Raises RequestIdReused."""
+        incoming = _Incoming(pieces, self._limit, first.size_bytes)
+        try:
+            async for _ in incoming.checked():
+                pass
+        except (FileEmpty, FileTooLarge, FileTypeRefused, QuotaExceeded):
+            raise RequestIdReused from None
+        if (display_name, incoming.digest.hexdigest()) != (first.display_name, first.sha256):
+            raise RequestIdReused
+        return first
+
+    async def _receive(self, coming: Media, left: int, pieces: AsyncIterator[bytes]) -> Media:
+        media_id = coming.id
         incoming = _Incoming(pieces, self._limit, left)
         touching = asyncio.create_task(self._keep_touching(media_id))
         try:
@@ -68,14 +93,11 @@ class Library:
             raise
         finally:
             touching.cancel()
-        media = Media(
-            id=media_id,
-            owner_id=owner_id,
-            display_name=display_name,
+        media = replace(
+            coming,
             content_type=content_type(incoming.head),
             size_bytes=incoming.size,
             sha256=incoming.digest.hexdigest(),
-            create_time=now,
         )
         await self.store.finish(media)
         return media

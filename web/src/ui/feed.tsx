@@ -1,6 +1,6 @@
 /** The private address of one's meetings, for calendar programs. The server shows it when it is made, and never again. */
 import { useState } from "react";
-import { schedules } from "../api/client";
+import { newRequestId, schedules } from "../api/client";
 import { useI18n } from "../i18n";
 import { Confirm, Problem } from "./parts";
 import { Secret } from "./secrets";
@@ -15,7 +15,7 @@ export function FeedCard() {
     setProblem("");
     if (!sure) return;
     try {
-      setUri((await schedules.createCalendarFeed({})).uri);
+      setUri((await schedules.createCalendarFeed({ requestId: newRequestId() })).uri);
     } catch (error) {
       setProblem(explain(error));
     }

@@ -30,7 +30,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from parley.options.v1 import options_pb2 as parley_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dparley/media/v1/library.proto\x12\x0fparley.media.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/httpbody.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fparley/options/v1/options.proto\"\x95\x02\n\x05Media\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08R\x04name\x12\'\n\x0c\x64isplay_name\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03R\x0b\x64isplayName\x12\'\n\x0c\x63ontent_type\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03R\x0b\x63ontentType\x12#\n\nsize_bytes\x18\x04 \x01(\x03\x42\x04\xe2\x41\x01\x03R\tsizeBytes\x12\x1c\n\x06sha256\x18\x05 \x01(\tB\x04\xe2\x41\x01\x03R\x06sha256\x12\x1a\n\x05owner\x18\x06 \x01(\tB\x04\xe2\x41\x01\x03R\x05owner\x12\x41\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\ncreateTime\"|\n\x12UploadMediaRequest\x12<\n\x04name\x18\x01 \x01(\tB(\xe2\x41\x01\x02\xbaH!r\x1c\x32\x1a^[^/\\x00-\\x1f\\x7f]{1,255}$\xd8\x01\x01R\x04name\x12(\n\x04\x62ody\x18\x02 \x01(\x0b\x32\x14.google.api.HttpBodyR\x04\x62ody\"c\n\x10ListMediaRequest\x12&\n\tpage_size\x18\x01 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00R\x08pageSize\x12\'\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"i\n\x11ListMediaResponse\x12,\n\x05media\x18\x01 \x03(\x0b\x32\x16.parley.media.v1.MediaR\x05media\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"G\n\x0fGetMediaRequest\x12\x34\n\x04name\x18\x01 \x01(\tB \xe2\x41\x01\x02\xbaH\x19r\x17\x32\x15^media/[0-9a-f-]{36}$R\x04name\"L\n\x14\x44ownloadMediaRequest\x12\x34\n\x04name\x18\x01 \x01(\tB \xe2\x41\x01\x02\xbaH\x19r\x17\x32\x15^media/[0-9a-f-]{36}$R\x04name\"J\n\x12\x44\x65leteMediaRequest\x12\x34\n\x04name\x18\x01 \x01(\tB \xe2\x41\x01\x02\xbaH\x19r\x17\x32\x15^media/[0-9a-f-]{36}$R\x04name\"\x15\n\x13\x44\x65leteMediaResponse2\xd3\x04\n\x0eLibraryService\x12m\n\x0bUploadMedia\x12#.parley.media.v1.UploadMediaRequest\x1a\x16.parley.media.v1.Media\"\x1f\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02\x15\"\r/api/v1/media:\x04\x62ody(\x01\x12m\n\tListMedia\x12!.parley.media.v1.ListMediaRequest\x1a\".parley.media.v1.ListMediaResponse\"\x19\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02\x0f\x12\r/api/v1/media\x12h\n\x08GetMedia\x12 .parley.media.v1.GetMediaRequest\x1a\x16.parley.media.v1.Media\"\"\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02\x18\x12\x16/api/v1/{name=media/*}\x12{\n\rDownloadMedia\x12%.parley.media.v1.DownloadMediaRequest\x1a\x14.google.api.HttpBody\"+\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02!\x12\x1f/api/v1/{name=media/*}:download0\x01\x12|\n\x0b\x44\x65leteMedia\x12#.parley.media.v1.DeleteMediaRequest\x1a$.parley.media.v1.DeleteMediaResponse\"\"\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02\x18*\x16/api/v1/{name=media/*}b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dparley/media/v1/library.proto\x12\x0fparley.media.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/httpbody.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fparley/options/v1/options.proto\"\x95\x02\n\x05Media\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08R\x04name\x12\'\n\x0c\x64isplay_name\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03R\x0b\x64isplayName\x12\'\n\x0c\x63ontent_type\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03R\x0b\x63ontentType\x12#\n\nsize_bytes\x18\x04 \x01(\x03\x42\x04\xe2\x41\x01\x03R\tsizeBytes\x12\x1c\n\x06sha256\x18\x05 \x01(\tB\x04\xe2\x41\x01\x03R\x06sha256\x12\x1a\n\x05owner\x18\x06 \x01(\tB\x04\xe2\x41\x01\x03R\x05owner\x12\x41\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\ncreateTime\"\xa8\x01\n\x12UploadMediaRequest\x12<\n\x04name\x18\x01 \x01(\tB(\xe2\x41\x01\x02\xbaH!r\x1c\x32\x1a^[^/\\x00-\\x1f\\x7f]{1,255}$\xd8\x01\x01R\x04name\x12(\n\x04\x62ody\x18\x02 \x01(\x0b\x32\x14.google.api.HttpBodyR\x04\x62ody\x12*\n\nrequest_id\x18\x03 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01R\trequestId\"c\n\x10ListMediaRequest\x12&\n\tpage_size\x18\x01 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00R\x08pageSize\x12\'\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"i\n\x11ListMediaResponse\x12,\n\x05media\x18\x01 \x03(\x0b\x32\x16.parley.media.v1.MediaR\x05media\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"G\n\x0fGetMediaRequest\x12\x34\n\x04name\x18\x01 \x01(\tB \xe2\x41\x01\x02\xbaH\x19r\x17\x32\x15^media/[0-9a-f-]{36}$R\x04name\"L\n\x14\x44ownloadMediaRequest\x12\x34\n\x04name\x18\x01 \x01(\tB \xe2\x41\x01\x02\xbaH\x19r\x17\x32\x15^media/[0-9a-f-]{36}$R\x04name\"J\n\x12\x44\x65leteMediaRequest\x12\x34\n\x04name\x18\x01 \x01(\tB \xe2\x41\x01\x02\xbaH\x19r\x17\x32\x15^media/[0-9a-f-]{36}$R\x04name\"\x15\n\x13\x44\x65leteMediaResponse2\xd3\x04\n\x0eLibraryService\x12m\n\x0bUploadMedia\x12#.parley.media.v1.UploadMediaRequest\x1a\x16.parley.media.v1.Media\"\x1f\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02\x15\"\r/api/v1/media:\x04\x62ody(\x01\x12m\n\tListMedia\x12!.parley.media.v1.ListMediaRequest\x1a\".parley.media.v1.ListMediaResponse\"\x19\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02\x0f\x12\r/api/v1/media\x12h\n\x08GetMedia\x12 .parley.media.v1.GetMediaRequest\x1a\x16.parley.media.v1.Media\"\"\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02\x18\x12\x16/api/v1/{name=media/*}\x12{\n\rDownloadMedia\x12%.parley.media.v1.DownloadMediaRequest\x1a\x14.google.api.HttpBody\"+\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02!\x12\x1f/api/v1/{name=media/*}:download0\x01\x12|\n\x0b\x44\x65leteMedia\x12#.parley.media.v1.DeleteMediaRequest\x1a$.parley.media.v1.DeleteMediaResponse\"\"\xe0\xe0\x18\x02\x82\xd3\xe4\x93\x02\x18*\x16/api/v1/{name=media/*}b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -53,6 +53,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MEDIA'].fields_by_name['create_time']._serialized_options = b'\342A\001\003'
   _globals['_UPLOADMEDIAREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_UPLOADMEDIAREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\272H!r\0342\032^[^/\\x00-\\x1f\\x7f]{1,255}$\330\001\001'
+  _globals['_UPLOADMEDIAREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_UPLOADMEDIAREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\010r\003\260\001\001\330\001\001'
   _globals['_LISTMEDIAREQUEST'].fields_by_name['page_size']._loaded_options = None
   _globals['_LISTMEDIAREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\006\032\004\030d(\000'
   _globals['_LISTMEDIAREQUEST'].fields_by_name['page_token']._loaded_options = None
@@ -75,20 +77,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LIBRARYSERVICE'].methods_by_name['DeleteMedia']._serialized_options = b'\340\340\030\002\202\323\344\223\002\030*\026/api/v1/{name=media/*}'
   _globals['_MEDIA']._serialized_start=236
   _globals['_MEDIA']._serialized_end=513
-  _globals['_UPLOADMEDIAREQUEST']._serialized_start=515
-  _globals['_UPLOADMEDIAREQUEST']._serialized_end=639
-  _globals['_LISTMEDIAREQUEST']._serialized_start=641
-  _globals['_LISTMEDIAREQUEST']._serialized_end=740
-  _globals['_LISTMEDIARESPONSE']._serialized_start=742
-  _globals['_LISTMEDIARESPONSE']._serialized_end=847
-  _globals['_GETMEDIAREQUEST']._serialized_start=849
-  _globals['_GETMEDIAREQUEST']._serialized_end=920
-  _globals['_DOWNLOADMEDIAREQUEST']._serialized_start=922
-  _globals['_DOWNLOADMEDIAREQUEST']._serialized_end=998
-  _globals['_DELETEMEDIAREQUEST']._serialized_start=1000
-  _globals['_DELETEMEDIAREQUEST']._serialized_end=1074
-  _globals['_DELETEMEDIARESPONSE']._serialized_start=1076
-  _globals['_DELETEMEDIARESPONSE']._serialized_end=1097
-  _globals['_LIBRARYSERVICE']._serialized_start=1100
-  _globals['_LIBRARYSERVICE']._serialized_end=1695
+  _globals['_UPLOADMEDIAREQUEST']._serialized_start=516
+  _globals['_UPLOADMEDIAREQUEST']._serialized_end=684
+  _globals['_LISTMEDIAREQUEST']._serialized_start=686
+  _globals['_LISTMEDIAREQUEST']._serialized_end=785
+  _globals['_LISTMEDIARESPONSE']._serialized_start=787
+  _globals['_LISTMEDIARESPONSE']._serialized_end=892
+  _globals['_GETMEDIAREQUEST']._serialized_start=894
+  _globals['_GETMEDIAREQUEST']._serialized_end=965
+  _globals['_DOWNLOADMEDIAREQUEST']._serialized_start=967
+  _globals['_DOWNLOADMEDIAREQUEST']._serialized_end=1043
+  _globals['_DELETEMEDIAREQUEST']._serialized_start=1045
+  _globals['_DELETEMEDIAREQUEST']._serialized_end=1119
+  _globals['_DELETEMEDIARESPONSE']._serialized_start=1121
+  _globals['_DELETEMEDIARESPONSE']._serialized_end=1142
+  _globals['_LIBRARYSERVICE']._serialized_start=1145
+  _globals['_LIBRARYSERVICE']._serialized_end=1740
 # @@protoc_insertion_point(module_scope)

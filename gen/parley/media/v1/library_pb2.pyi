@@ -76,8 +76,14 @@ class UploadMediaRequest(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     BODY_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The file's name, 1 to 255 characters without `/` and control characters; in the first message."""
+    request_id: _builtins.str
+    """UUID made by the client, in the first message; repeating the upload with it returns the first file, for as long as that
+    is kept: its bytes are read and compared, not kept again. Another name or other bytes are REQUEST_ID_REUSED; while the
+    first is still coming, a repeat is UPLOAD_UNDER_WAY.
+    """
     @_builtins.property
     def body(self) -> _httpbody_pb2.HttpBody:
         """The next bytes; `content_type` in the first message."""
@@ -87,10 +93,11 @@ class UploadMediaRequest(_message.Message):
         *,
         name: _builtins.str = ...,
         body: _httpbody_pb2.HttpBody | None = ...,
+        request_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "name", b"name", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

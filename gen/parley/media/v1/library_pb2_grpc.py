@@ -73,7 +73,7 @@ class LibraryServiceServicer:
         The first message has the name and the content type; all have the next bytes in `body.data`.
 
         Errors: INVALID_ARGUMENT (FILE_NAME_MISSING, FILE_EMPTY, FILE_TYPE_REFUSED), RESOURCE_EXHAUSTED (FILE_TOO_LARGE,
-        QUOTA_EXCEEDED, TOO_MANY_UPLOADS).
+        QUOTA_EXCEEDED, TOO_MANY_UPLOADS), ALREADY_EXISTS (REQUEST_ID_REUSED), ABORTED (UPLOAD_UNDER_WAY).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

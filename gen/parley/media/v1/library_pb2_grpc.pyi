@@ -40,7 +40,7 @@ class LibraryServiceStub:
     The first message has the name and the content type; all have the next bytes in `body.data`.
 
     Errors: INVALID_ARGUMENT (FILE_NAME_MISSING, FILE_EMPTY, FILE_TYPE_REFUSED), RESOURCE_EXHAUSTED (FILE_TOO_LARGE,
-    QUOTA_EXCEEDED, TOO_MANY_UPLOADS).
+    QUOTA_EXCEEDED, TOO_MANY_UPLOADS), ALREADY_EXISTS (REQUEST_ID_REUSED), ABORTED (UPLOAD_UNDER_WAY).
     """
     ListMedia: _grpc.UnaryUnaryMultiCallable[_library_pb2.ListMediaRequest, _library_pb2.ListMediaResponse]
     """Lists the caller's files, newest first.
@@ -74,7 +74,7 @@ class LibraryServiceAsyncStub(LibraryServiceStub):
     The first message has the name and the content type; all have the next bytes in `body.data`.
 
     Errors: INVALID_ARGUMENT (FILE_NAME_MISSING, FILE_EMPTY, FILE_TYPE_REFUSED), RESOURCE_EXHAUSTED (FILE_TOO_LARGE,
-    QUOTA_EXCEEDED, TOO_MANY_UPLOADS).
+    QUOTA_EXCEEDED, TOO_MANY_UPLOADS), ALREADY_EXISTS (REQUEST_ID_REUSED), ABORTED (UPLOAD_UNDER_WAY).
     """
     ListMedia: _aio.UnaryUnaryMultiCallable[_library_pb2.ListMediaRequest, _library_pb2.ListMediaResponse]  # type: ignore[assignment]
     """Lists the caller's files, newest first.
@@ -110,7 +110,7 @@ class LibraryServiceServicer:
         The first message has the name and the content type; all have the next bytes in `body.data`.
 
         Errors: INVALID_ARGUMENT (FILE_NAME_MISSING, FILE_EMPTY, FILE_TYPE_REFUSED), RESOURCE_EXHAUSTED (FILE_TOO_LARGE,
-        QUOTA_EXCEEDED, TOO_MANY_UPLOADS).
+        QUOTA_EXCEEDED, TOO_MANY_UPLOADS), ALREADY_EXISTS (REQUEST_ID_REUSED), ABORTED (UPLOAD_UNDER_WAY).
         """
 
     def ListMedia(

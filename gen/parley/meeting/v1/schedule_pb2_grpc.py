@@ -144,6 +144,8 @@ class ScheduleServiceServicer:
 
     def CreateCalendarFeed(self, request, context):
         """Makes the address of a private feed of the caller's meetings for calendar programs; an earlier one stops working.
+
+        Errors: ALREADY_EXISTS (REQUEST_ID_REUSED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -65,7 +65,10 @@ class ScheduleServiceStub:
     Errors: NOT_FOUND (MEETING_NOT_FOUND, NOT_SCHEDULED).
     """
     CreateCalendarFeed: _grpc.UnaryUnaryMultiCallable[_schedule_pb2.CreateCalendarFeedRequest, _schedule_pb2.CreateCalendarFeedResponse]
-    """Makes the address of a private feed of the caller's meetings for calendar programs; an earlier one stops working."""
+    """Makes the address of a private feed of the caller's meetings for calendar programs; an earlier one stops working.
+
+    Errors: ALREADY_EXISTS (REQUEST_ID_REUSED).
+    """
     GetCalendarFeed: _grpc.UnaryUnaryMultiCallable[_schedule_pb2.GetCalendarFeedRequest, _httpbody_pb2.HttpBody]
     """Gives a private feed as iCalendar (RFC 5545). Whoever knows the address may.
 
@@ -125,7 +128,10 @@ class ScheduleServiceAsyncStub(ScheduleServiceStub):
     Errors: NOT_FOUND (MEETING_NOT_FOUND, NOT_SCHEDULED).
     """
     CreateCalendarFeed: _aio.UnaryUnaryMultiCallable[_schedule_pb2.CreateCalendarFeedRequest, _schedule_pb2.CreateCalendarFeedResponse]  # type: ignore[assignment]
-    """Makes the address of a private feed of the caller's meetings for calendar programs; an earlier one stops working."""
+    """Makes the address of a private feed of the caller's meetings for calendar programs; an earlier one stops working.
+
+    Errors: ALREADY_EXISTS (REQUEST_ID_REUSED).
+    """
     GetCalendarFeed: _aio.UnaryUnaryMultiCallable[_schedule_pb2.GetCalendarFeedRequest, _httpbody_pb2.HttpBody]  # type: ignore[assignment]
     """Gives a private feed as iCalendar (RFC 5545). Whoever knows the address may.
 
@@ -212,7 +218,10 @@ class ScheduleServiceServicer:
         request: _schedule_pb2.CreateCalendarFeedRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_schedule_pb2.CreateCalendarFeedResponse, _abc.Awaitable[_schedule_pb2.CreateCalendarFeedResponse]]:
-        """Makes the address of a private feed of the caller's meetings for calendar programs; an earlier one stops working."""
+        """Makes the address of a private feed of the caller's meetings for calendar programs; an earlier one stops working.
+
+        Errors: ALREADY_EXISTS (REQUEST_ID_REUSED).
+        """
 
     def GetCalendarFeed(
         self,
