@@ -12,6 +12,7 @@ from typing import Any
 import grpc
 import psycopg
 import pytest
+from google.protobuf.message_factory import GetMessageClass
 from psycopg import sql
 
 LOST = grpc.StatusCode.DATA_LOSS
@@ -20,11 +21,12 @@ LOST = grpc.StatusCode.DATA_LOSS
 
 @dataclass(frozen=True)
 class Method:
-    """A method of a contract that can be repeated by `request_id`."""
+    """A method of a contract; `request` is what it is asked with."""
 
     service: str
     name: str
     stubs: ModuleType
+    request: type[Any]
 
     @property
     def full_name(self) -> str:
@@ -47,6 +49,15 @@ class Method:
 
 def repeatable(package: str) -> Mapping[str, Method]:
     """Find the methods of a package, such as `parley.meeting.v1`, whose requests have a `request_id`."""
+    return {
+        name: method
+        for name, method in methods_of(package).items()
+        if "request_id" in method.request.DESCRIPTOR.fields_by_name
+    }
+
+
+def methods_of(package: str) -> Mapping[str, Method]:
+    """Find the methods of a package."""
     found: dict[str, Method] = {}
     for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
         if not module.name.endswith("_pb2"):
@@ -55,9 +66,9 @@ def repeatable(package: str) -> Mapping[str, Method]:
         stubs = importlib.import_module(f"{package}.{module.name}_grpc")
         for service in contract.DESCRIPTOR.services_by_name.values():
             for method in service.methods:
-                if "request_id" in method.input_type.fields_by_name:
-                    made = Method(service.name, method.name, stubs)
-                    found[made.full_name] = made
+                request = GetMessageClass(method.input_type)
+                made = Method(service.name, method.name, stubs, request)
+                found[made.full_name] = made
     return found
 
 
@@ -98,4 +109,4 @@ async def kept(url: str, passing: frozenset[str]) -> dict[str, list[str]]:
     return found
 
 
-__all__ = ["LOST", "LostReplies", "Method", "kept", "repeatable"]
+__all__ = ["LOST", "LostReplies", "Method", "kept", "methods_of", "repeatable"]

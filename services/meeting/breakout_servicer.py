@@ -125,12 +125,12 @@ class BreakoutServicer(breakout_pb2_grpc.BreakoutServiceServicer):
             breakouts = await openings.current(now)
             standing = await _standing(transaction, breakouts, caller())
             check(standing, "BreakoutService.CloseBreakouts", meeting)
-            if breakouts is not None:
+            if breakouts is not None and (not notice or breakouts.warn(notice)):
                 event = audit.done(now, caller(), "breakouts.close", meeting.name)
                 transaction.audit([event])
                 if not notice:
                     told = await close_all(transaction, now)
-                elif breakouts.warn(notice):
+                else:
                     await openings.write(breakouts)
                     rooms = [transaction, *await openings.rooms(breakouts)]
                     for room in rooms:

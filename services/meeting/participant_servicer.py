@@ -130,9 +130,10 @@ class ParticipantServicer(participant_pb2_grpc.ParticipantServiceServicer):
         async with self._opened(request.name, "RemoveParticipant") as opened:
             gathering = opened.gathering
             before, by = gathering.person(identifier), gathering.standing(caller())
+            is_ban = request.ban and not await opened.transaction.is_banned(before.user_id)
             after = gathering.remove(identifier, by, ban=request.ban)
             action = "participant.ban" if request.ban else "participant.remove"
-            _note(opened, action, None if request.ban else before, after)
+            _note(opened, action, None if is_ban else before, after)
         return participant_proto(after, gathering.meeting)
 
     async def SetParticipantRole(
@@ -207,10 +208,11 @@ class ParticipantServicer(participant_pb2_grpc.ParticipantServiceServicer):
             participant = await transaction.participant(identifier)
             if participant.user_id != caller():
                 raise ParticipantNotFound(participant=request.name)
-            await transaction.change(replace(participant, consent=consent))
-            now, before = self._desk.now(), participant.consent
-            transaction.audit(audit.agreed(now, caller(), participant.name, before, consent))
-            transaction.change_meeting(transaction.meeting.reanalysed())
+            if (before := participant.consent) != consent:
+                await transaction.change(replace(participant, consent=consent))
+                now = self._desk.now()
+                transaction.audit(audit.agreed(now, caller(), participant.name, before, consent))
+                transaction.change_meeting(transaction.meeting.reanalysed())
         self._telling.analysis_changed(code)
         return wanted
 

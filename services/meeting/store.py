@@ -81,6 +81,10 @@ class MeetingTransaction:
         """Tell how somebody stands to the meeting; who was banned from it is a stranger."""
         return await _standing(self.session, self.meeting, user_id)
 
+    async def is_banned(self, user_id: UUID) -> bool:
+        """Tell whether somebody is kept out of the meeting for good."""
+        return await _is_banned(self.session, self.meeting, user_id)
+
     async def actor(self, user_id: UUID, method: str) -> tuple[Participant, Standing]:
         """Find the participant by whom somebody calls a method of PERMISSIONS that takes being there, and how they stand.
 
@@ -293,14 +297,18 @@ def _own(meeting: Meeting, user_id: UUID) -> ColumnElement[bool]:
     return (ParticipantRow.meeting_id == meeting.id) & (ParticipantRow.user_id == user_id)
 
 
+async def _is_banned(session: AsyncSession, meeting: Meeting, user_id: UUID) -> bool:
+    banned = (BanRow.meeting_id == (meeting.parent_id or meeting.id)) & (BanRow.user_id == user_id)
+    return bool((await session.execute(select(exists().where(banned)))).scalar())
+
+
 async def _standing(session: AsyncSession, meeting: Meeting, user_id: UUID) -> Standing:
     if user_id == meeting.host_id:
         return Standing.HOST
     own = _own(meeting, user_id)
     if there := await _participants(session, own & _IS_HERE):
         return standing(meeting, user_id, there)
-    banned = (BanRow.meeting_id == (meeting.parent_id or meeting.id)) & (BanRow.user_id == user_id)
-    if (await session.execute(select(exists().where(banned)))).scalar():
+    if await _is_banned(session, meeting, user_id):
         return Standing.STRANGER
     latest = select(ParticipantRow).where(own).order_by(ParticipantRow.join_time.desc()).limit(1)
     rows = (await session.execute(latest)).scalars()

@@ -115,13 +115,21 @@ class TranscriptStore:
             return set((await session.execute(query)).scalars())
 
     async def delete(self, meeting: Meeting, now: datetime, event: AuditEvent) -> None:
-        """Delete all that was said, and the summary; what is said from now on is kept as before."""
+        """Delete all that was said, and the summary; what is said from now on is kept as before.
+
+        Where nothing has come since it was deleted, nothing changes.
+        """
         async with self._database.begin() as session:
             row = await locked_transcript(session, meeting.id, now)
-            row.segment_count, row.delete_time = 0, now
-            await session.execute(delete(SegmentRow).where(SegmentRow.meeting_id == meeting.id))
-            await session.execute(delete(SummaryRow).where(SummaryRow.meeting_id == meeting.id))
-            session.add(AuditRow(**asdict(event)))
+            segments = delete(SegmentRow).where(SegmentRow.meeting_id == meeting.id)
+            summary = delete(SummaryRow).where(SummaryRow.meeting_id == meeting.id)
+            gone = [
+                *await session.scalars(segments.returning(SegmentRow.meeting_id)),
+                *await session.scalars(summary.returning(SummaryRow.meeting_id)),
+            ]
+            if gone or row.delete_time is None or row.record_time >= row.delete_time:
+                row.segment_count, row.delete_time = 0, now
+                session.add(AuditRow(**asdict(event)))
 
     async def let_go(self, now: datetime) -> int:
         """Delete some of what has been kept long enough, or held; returns how many segments."""

@@ -41,7 +41,9 @@ class AvatarStore:
             if await session.get(UserRow, user_id, with_for_update={"key_share": True}) is None:
                 raise UserNotFound
             await session.execute(
-                statement.on_conflict_do_update(index_elements=["user_id"], set_=values)
+                statement.on_conflict_do_update(
+                    index_elements=["user_id"], set_=values, where=AvatarRow.picture != picture
+                )
             )
 
     async def get(self, user_id: UUID) -> bytes:

@@ -9,27 +9,38 @@ from parley.options.v1.options_pb2 import Access
 from stack import codegen, openapi
 from stack.contracts import Contracts
 
+STATES = "it says how something is to be, and twice is as once"
+GONE = "it deletes, and what is deleted already is not found"
+COUNTS = "it says how something is to be, and its answer counts what this call has done about it"
+TELLS = "it says how something is to be, and who has not followed yet is told again"
+
 WITHOUT = {
-    "it says how something is to be, and twice is as once": """
-        AccountService.SetAvatar AccountService.DeleteAvatar AccountService.DeleteAccount
+    STATES: """
+        AccountService.SetAvatar AccountService.DeleteAvatar
         ApiKeyService.RevokeApiKey AuthService.Logout SessionService.EndSession
-        BreakoutService.MoveParticipant BreakoutService.CloseBreakouts
+        BreakoutService.CloseBreakouts
         ChatService.EditChatMessage ChatService.DeleteChatMessage
-        MeetingService.UpdateMeeting MeetingService.CancelMeeting MeetingService.DeleteMeeting
+        MeetingService.UpdateMeeting MeetingService.CancelMeeting
         MeetingService.LockMeeting MeetingService.UnlockMeeting MeetingService.LeaveMeeting
         MeetingService.EndMeeting
-        ParticipantService.AdmitParticipant ParticipantService.AdmitAllParticipants
+        ParticipantService.AdmitParticipant
         ParticipantService.DenyParticipant ParticipantService.RemoveParticipant
         ParticipantService.SetParticipantRole ParticipantService.SetParticipantGrants
-        ParticipantService.MuteParticipant ParticipantService.MuteAllParticipants
+        ParticipantService.MuteParticipant
         ParticipantService.SetConsent
         PollService.VotePoll PollService.ClosePoll
-        ScheduleService.UpdateSchedule ScheduleService.DeleteInvitation
+        ScheduleService.UpdateSchedule
         SettingsService.UpdateSettings
-        TranscriptService.DeleteTranscript TranscriptService.GenerateSummary
-        WebhookService.DeleteWebhook
-        LibraryService.DeleteMedia
-        NodeService.DrainNode
+        TranscriptService.DeleteTranscript
+        NodeService.DrainNode""",
+    COUNTS: "ParticipantService.AdmitAllParticipants ParticipantService.MuteAllParticipants",
+    TELLS: "BreakoutService.MoveParticipant",
+    GONE: """
+        MeetingService.DeleteMeeting ScheduleService.DeleteInvitation WebhookService.DeleteWebhook
+        LibraryService.DeleteMedia""",
+    "whoever asks again has no account any more, and is refused": "AccountService.DeleteAccount",
+    "it is made anew, in place of the one before": "TranscriptService.GenerateSummary",
+    "nobody serves it yet; its contract says that it is repeatable": """
         RecordingService.StopRecording RecordingService.DeleteRecording""",
     "an address is invited to a meeting once": "ScheduleService.CreateInvitations",
     "nothing is kept of it": """

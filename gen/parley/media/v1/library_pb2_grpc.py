@@ -107,7 +107,7 @@ class LibraryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteMedia(self, request, context):
-        """Deletes one of the caller's files.
+        """Deletes one of the caller's files. One that is deleted already is not found.
 
         Errors: NOT_FOUND (MEDIA_NOT_FOUND).
         """

@@ -58,7 +58,7 @@ class LibraryServiceStub:
     Errors: NOT_FOUND (MEDIA_NOT_FOUND).
     """
     DeleteMedia: _grpc.UnaryUnaryMultiCallable[_library_pb2.DeleteMediaRequest, _library_pb2.DeleteMediaResponse]
-    """Deletes one of the caller's files.
+    """Deletes one of the caller's files. One that is deleted already is not found.
 
     Errors: NOT_FOUND (MEDIA_NOT_FOUND).
     """
@@ -92,7 +92,7 @@ class LibraryServiceAsyncStub(LibraryServiceStub):
     Errors: NOT_FOUND (MEDIA_NOT_FOUND).
     """
     DeleteMedia: _aio.UnaryUnaryMultiCallable[_library_pb2.DeleteMediaRequest, _library_pb2.DeleteMediaResponse]  # type: ignore[assignment]
-    """Deletes one of the caller's files.
+    """Deletes one of the caller's files. One that is deleted already is not found.
 
     Errors: NOT_FOUND (MEDIA_NOT_FOUND).
     """
@@ -148,7 +148,7 @@ class LibraryServiceServicer:
         request: _library_pb2.DeleteMediaRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_library_pb2.DeleteMediaResponse, _abc.Awaitable[_library_pb2.DeleteMediaResponse]]:
-        """Deletes one of the caller's files.
+        """Deletes one of the caller's files. One that is deleted already is not found.
 
         Errors: NOT_FOUND (MEDIA_NOT_FOUND).
         """

@@ -82,6 +82,7 @@ class BreakoutServiceServicer:
 
     def MoveParticipant(self, request, context):
         """Moves a participant, with all their devices, to a breakout room or back. Hosts anyone; others themselves, where allowed.
+        Repeatable; a device that has not gone there yet is told again.
 
         Errors: NOT_FOUND (MEETING_NOT_FOUND, PARTICIPANT_NOT_FOUND, BREAKOUT_NOT_FOUND), FAILED_PRECONDITION (MEETING_ENDED),
         PERMISSION_DENIED (NOT_HOST, NOT_PARTICIPANT).

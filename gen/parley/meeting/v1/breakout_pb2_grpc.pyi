@@ -46,6 +46,7 @@ class BreakoutServiceStub:
     """
     MoveParticipant: _grpc.UnaryUnaryMultiCallable[_breakout_pb2.MoveParticipantRequest, _breakout_pb2.MoveParticipantResponse]
     """Moves a participant, with all their devices, to a breakout room or back. Hosts anyone; others themselves, where allowed.
+    Repeatable; a device that has not gone there yet is told again.
 
     Errors: NOT_FOUND (MEETING_NOT_FOUND, PARTICIPANT_NOT_FOUND, BREAKOUT_NOT_FOUND), FAILED_PRECONDITION (MEETING_ENDED),
     PERMISSION_DENIED (NOT_HOST, NOT_PARTICIPANT).
@@ -74,6 +75,7 @@ class BreakoutServiceAsyncStub(BreakoutServiceStub):
     """
     MoveParticipant: _aio.UnaryUnaryMultiCallable[_breakout_pb2.MoveParticipantRequest, _breakout_pb2.MoveParticipantResponse]  # type: ignore[assignment]
     """Moves a participant, with all their devices, to a breakout room or back. Hosts anyone; others themselves, where allowed.
+    Repeatable; a device that has not gone there yet is told again.
 
     Errors: NOT_FOUND (MEETING_NOT_FOUND, PARTICIPANT_NOT_FOUND, BREAKOUT_NOT_FOUND), FAILED_PRECONDITION (MEETING_ENDED),
     PERMISSION_DENIED (NOT_HOST, NOT_PARTICIPANT).
@@ -114,6 +116,7 @@ class BreakoutServiceServicer:
         context: _ServicerContext,
     ) -> _typing.Union[_breakout_pb2.MoveParticipantResponse, _abc.Awaitable[_breakout_pb2.MoveParticipantResponse]]:
         """Moves a participant, with all their devices, to a breakout room or back. Hosts anyone; others themselves, where allowed.
+        Repeatable; a device that has not gone there yet is told again.
 
         Errors: NOT_FOUND (MEETING_NOT_FOUND, PARTICIPANT_NOT_FOUND, BREAKOUT_NOT_FOUND), FAILED_PRECONDITION (MEETING_ENDED),
         PERMISSION_DENIED (NOT_HOST, NOT_PARTICIPANT).

@@ -166,7 +166,8 @@ class MeetingServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteMeeting(self, request, context):
-        """Deletes a meeting that is over or cancelled, with all that is kept of it, for good. The host.
+        """Deletes a meeting that is over or cancelled, with all that is kept of it, for good. One that is deleted already is not
+        found. The host.
 
         Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), FAILED_PRECONDITION (MEETING_ACTIVE).
         """

@@ -68,7 +68,8 @@ class MeetingServiceStub:
     Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), FAILED_PRECONDITION (MEETING_ACTIVE).
     """
     DeleteMeeting: _grpc.UnaryUnaryMultiCallable[_meeting_pb2.DeleteMeetingRequest, _meeting_pb2.DeleteMeetingResponse]
-    """Deletes a meeting that is over or cancelled, with all that is kept of it, for good. The host.
+    """Deletes a meeting that is over or cancelled, with all that is kept of it, for good. One that is deleted already is not
+    found. The host.
 
     Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), FAILED_PRECONDITION (MEETING_ACTIVE).
     """
@@ -149,7 +150,8 @@ class MeetingServiceAsyncStub(MeetingServiceStub):
     Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), FAILED_PRECONDITION (MEETING_ACTIVE).
     """
     DeleteMeeting: _aio.UnaryUnaryMultiCallable[_meeting_pb2.DeleteMeetingRequest, _meeting_pb2.DeleteMeetingResponse]  # type: ignore[assignment]
-    """Deletes a meeting that is over or cancelled, with all that is kept of it, for good. The host.
+    """Deletes a meeting that is over or cancelled, with all that is kept of it, for good. One that is deleted already is not
+    found. The host.
 
     Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), FAILED_PRECONDITION (MEETING_ACTIVE).
     """
@@ -262,7 +264,8 @@ class MeetingServiceServicer:
         request: _meeting_pb2.DeleteMeetingRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_meeting_pb2.DeleteMeetingResponse, _abc.Awaitable[_meeting_pb2.DeleteMeetingResponse]]:
-        """Deletes a meeting that is over or cancelled, with all that is kept of it, for good. The host.
+        """Deletes a meeting that is over or cancelled, with all that is kept of it, for good. One that is deleted already is not
+        found. The host.
 
         Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), FAILED_PRECONDITION (MEETING_ACTIVE).
         """

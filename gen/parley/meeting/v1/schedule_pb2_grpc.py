@@ -181,7 +181,7 @@ class ScheduleServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteInvitation(self, request, context):
-        """Takes an invitation back; the person is told by mail. Hosts and co-hosts.
+        """Takes an invitation back; the person is told by mail. One that is taken back already is not found. Hosts and co-hosts.
 
         Errors: NOT_FOUND (INVITATION_NOT_FOUND), PERMISSION_DENIED (NOT_HOST).
         """

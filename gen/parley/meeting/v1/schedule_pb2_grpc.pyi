@@ -87,7 +87,7 @@ class ScheduleServiceStub:
     Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
     """
     DeleteInvitation: _grpc.UnaryUnaryMultiCallable[_schedule_pb2.DeleteInvitationRequest, _schedule_pb2.DeleteInvitationResponse]
-    """Takes an invitation back; the person is told by mail. Hosts and co-hosts.
+    """Takes an invitation back; the person is told by mail. One that is taken back already is not found. Hosts and co-hosts.
 
     Errors: NOT_FOUND (INVITATION_NOT_FOUND), PERMISSION_DENIED (NOT_HOST).
     """
@@ -150,7 +150,7 @@ class ScheduleServiceAsyncStub(ScheduleServiceStub):
     Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
     """
     DeleteInvitation: _aio.UnaryUnaryMultiCallable[_schedule_pb2.DeleteInvitationRequest, _schedule_pb2.DeleteInvitationResponse]  # type: ignore[assignment]
-    """Takes an invitation back; the person is told by mail. Hosts and co-hosts.
+    """Takes an invitation back; the person is told by mail. One that is taken back already is not found. Hosts and co-hosts.
 
     Errors: NOT_FOUND (INVITATION_NOT_FOUND), PERMISSION_DENIED (NOT_HOST).
     """
@@ -260,7 +260,7 @@ class ScheduleServiceServicer:
         request: _schedule_pb2.DeleteInvitationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_schedule_pb2.DeleteInvitationResponse, _abc.Awaitable[_schedule_pb2.DeleteInvitationResponse]]:
-        """Takes an invitation back; the person is told by mail. Hosts and co-hosts.
+        """Takes an invitation back; the person is told by mail. One that is taken back already is not found. Hosts and co-hosts.
 
         Errors: NOT_FOUND (INVITATION_NOT_FOUND), PERMISSION_DENIED (NOT_HOST).
         """

@@ -91,7 +91,7 @@ class TranscriptServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteTranscript(self, request, context):
-        """Deletes the transcript, for good, with all that cites it. The host.
+        """Deletes the transcript, for good, with all that cites it. Repeatable. The host.
 
         Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST).
         """

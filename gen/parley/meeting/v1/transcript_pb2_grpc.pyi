@@ -45,7 +45,7 @@ class TranscriptServiceStub:
     Errors: NOT_FOUND (MEETING_NOT_FOUND, TRANSCRIPT_NOT_FOUND), PERMISSION_DENIED (NOT_PARTICIPANT).
     """
     DeleteTranscript: _grpc.UnaryUnaryMultiCallable[_transcript_pb2.DeleteTranscriptRequest, _transcript_pb2.DeleteTranscriptResponse]
-    """Deletes the transcript, for good, with all that cites it. The host.
+    """Deletes the transcript, for good, with all that cites it. Repeatable. The host.
 
     Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST).
     """
@@ -82,7 +82,7 @@ class TranscriptServiceAsyncStub(TranscriptServiceStub):
     Errors: NOT_FOUND (MEETING_NOT_FOUND, TRANSCRIPT_NOT_FOUND), PERMISSION_DENIED (NOT_PARTICIPANT).
     """
     DeleteTranscript: _aio.UnaryUnaryMultiCallable[_transcript_pb2.DeleteTranscriptRequest, _transcript_pb2.DeleteTranscriptResponse]  # type: ignore[assignment]
-    """Deletes the transcript, for good, with all that cites it. The host.
+    """Deletes the transcript, for good, with all that cites it. Repeatable. The host.
 
     Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST).
     """
@@ -131,7 +131,7 @@ class TranscriptServiceServicer:
         request: _transcript_pb2.DeleteTranscriptRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_transcript_pb2.DeleteTranscriptResponse, _abc.Awaitable[_transcript_pb2.DeleteTranscriptResponse]]:
-        """Deletes the transcript, for good, with all that cites it. The host.
+        """Deletes the transcript, for good, with all that cites it. Repeatable. The host.
 
         Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST).
         """

@@ -90,7 +90,7 @@ class WebhookServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteWebhook(self, request, context):
-        """Removes a webhook; what was not delivered yet no longer is. Repeatable.
+        """Removes a webhook; what was not delivered yet no longer is. One that is removed already is not found.
 
         Errors: NOT_FOUND (WEBHOOK_NOT_FOUND).
         """

@@ -44,7 +44,7 @@ class WebhookServiceStub:
     Errors: INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
     """
     DeleteWebhook: _grpc.UnaryUnaryMultiCallable[_webhook_pb2.DeleteWebhookRequest, _webhook_pb2.DeleteWebhookResponse]
-    """Removes a webhook; what was not delivered yet no longer is. Repeatable.
+    """Removes a webhook; what was not delivered yet no longer is. One that is removed already is not found.
 
     Errors: NOT_FOUND (WEBHOOK_NOT_FOUND).
     """
@@ -81,7 +81,7 @@ class WebhookServiceAsyncStub(WebhookServiceStub):
     Errors: INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
     """
     DeleteWebhook: _aio.UnaryUnaryMultiCallable[_webhook_pb2.DeleteWebhookRequest, _webhook_pb2.DeleteWebhookResponse]  # type: ignore[assignment]
-    """Removes a webhook; what was not delivered yet no longer is. Repeatable.
+    """Removes a webhook; what was not delivered yet no longer is. One that is removed already is not found.
 
     Errors: NOT_FOUND (WEBHOOK_NOT_FOUND).
     """
@@ -130,7 +130,7 @@ class WebhookServiceServicer:
         request: _webhook_pb2.DeleteWebhookRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_webhook_pb2.DeleteWebhookResponse, _abc.Awaitable[_webhook_pb2.DeleteWebhookResponse]]:
-        """Removes a webhook; what was not delivered yet no longer is. Repeatable.
+        """Removes a webhook; what was not delivered yet no longer is. One that is removed already is not found.
 
         Errors: NOT_FOUND (WEBHOOK_NOT_FOUND).
         """
