@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 from typing import Any
+from uuid import uuid4
 
 import httpx
 from pycrdt import Doc, Text
@@ -104,11 +105,13 @@ def test_files_in_the_chat_are_read_by_those_who_came(
             await hear(socket, "joined")
 
     asyncio.run(connects())
-    plain = {"content-type": "text/plain"}
-    uploaded = ann.call(
-        "POST", "/api/v1/media", params={"name": "plan.txt"}, content=b"The plan", headers=plain
+    plain, named = {"content-type": "text/plain"}, {"name": "plan.txt", "request_id": str(uuid4())}
+    first, again = (
+        ok(ann.call("POST", "/api/v1/media", params=named, content=b"The plan", headers=plain))
+        for _ in range(2)
     )
-    media = ok(uploaded)["name"]
+    assert again == first
+    media = first["name"]
     hidden = bob.call("GET", f"/api/v1/{media}:download")
     assert (hidden.status_code, reason(hidden)) == (404, "MEDIA_NOT_FOUND")
     path = f"/api/v1/{meeting}/chatMessages"

@@ -54,7 +54,11 @@ WITHOUT = {
     "its frames have ids of their own, and Join resumes": """
         SignalingService.Connect SignalingService.Subscribe SignalingService.Send""",
 }
-"""Methods without a `request_id`, by why they need none."""
+"""Methods without a `request_id`, by why they need none.
+
+tests/wire/test_repeats_states.py asks for each that says how something is to be, or deletes it, twice; for
+NodeService.DrainNode tests/wire/test_media_failover.py does, for LibraryService.DeleteMedia test_media_library_repeats.py.
+"""
 
 
 @pytest.fixture(scope="module")

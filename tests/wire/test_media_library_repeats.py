@@ -111,7 +111,9 @@ async def test_what_was_refused_or_deleted_may_come_again(stub: Any, service: Se
     ann, request_id = service.caller(), str(uuid4())
     assert await refusal(stub.UploadMedia(upload(request_id, b""), metadata=ann)) == "FILE_EMPTY"
     first = await stub.UploadMedia(upload(request_id), metadata=ann)
-    await stub.DeleteMedia(library_pb2.DeleteMediaRequest(name=first.name), metadata=ann)
+    delete = library_pb2.DeleteMediaRequest(name=first.name)
+    await stub.DeleteMedia(delete, metadata=ann)
+    assert await refusal(stub.DeleteMedia(delete, metadata=ann)) == "MEDIA_NOT_FOUND"
     second = await stub.UploadMedia(upload(request_id), metadata=ann)
     assert second.name != first.name
     assert len(service.on_disk()) == 1

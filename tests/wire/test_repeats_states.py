@@ -19,8 +19,8 @@ import pytest
 from PIL import Image
 
 from tests.conftest import DatabaseFactory
+from tests.credential_stand import PASSWORD, user_standing
 from tests.credential_stand import Person as Somebody
-from tests.credential_stand import user_standing
 from tests.lost_replies import kept, methods_of
 from tests.meeting_stand import BEGIN, Person, Stand, said, stand_with
 from tests.servers import PostgresServer
@@ -238,6 +238,10 @@ IN_MEETINGS: dict[str, Callable[[Room], Fields | Awaitable[Fields]]] = {
 
 
 USER = methods_of("parley.user.v1")
+BEING_FORGOTTEN = frozenset({"erasures", "guesses"})
+"""What goes on after an account is deleted."""
+REFUSED = grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.NOT_FOUND
+"""Until all processes know that a session has ended, its account is what is missing."""
 
 
 async def test_what_is_asked_twice_in_meetings_is_done_once(stand: Stand) -> None:
@@ -290,3 +294,15 @@ async def test_what_is_asked_twice_of_accounts_is_done_once(postgres: PostgresSe
             request = method.request(**(await made if inspect.isawaitable(made) else made))
             ask = partial(method.call, stand.channel, request, ann.metadata)
             await twice(name, ask, stand.database_url)
+
+
+async def test_who_has_deleted_their_account_is_nobody_any_more(postgres: PostgresServer) -> None:
+    async with user_standing(postgres) as stand:
+        ann, method = await stand.somebody(), USER["AccountService.DeleteAccount"]
+        request = method.request(name="users/me", password=PASSWORD)
+        await method.call(stand.channel, request, ann.metadata)
+        done = await kept(stand.database_url, BEING_FORGOTTEN)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await method.call(stand.channel, request, ann.metadata)
+        assert caught.value.code() in REFUSED, caught.value
+        assert await kept(stand.database_url, BEING_FORGOTTEN) == done
