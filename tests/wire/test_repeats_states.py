@@ -9,6 +9,7 @@ import inspect
 import io
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -252,6 +253,20 @@ async def test_what_is_asked_twice_in_meetings_is_done_once(stand: Stand) -> Non
         made = make(room)
         fields = await made if inspect.isawaitable(made) else made
         await twice(name, partial(room.ask, name, **fields), stand.database_url)
+
+
+async def test_a_meeting_that_recurs_ends_for_now_once(stand: Stand) -> None:
+    room = await a_room(stand)
+    daily = {
+        "time_zone": "Europe/Berlin",
+        "start_time": datetime.now(UTC),
+        "recurrence": "FREQ=DAILY",
+    }
+    wanted = {"meeting": {"title": "Daily"}, "schedule": daily}
+    made = await room.ask("ScheduleService.ScheduleMeeting", **wanted)
+    await room.host.join(made.meeting.name)
+    end = partial(room.ask, "MeetingService.EndMeeting", name=made.meeting.name)
+    await twice("MeetingService.EndMeeting", end, stand.database_url)
 
 
 PNG = io.BytesIO()
