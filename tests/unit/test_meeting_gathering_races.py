@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
+from unittest import mock
 from uuid import UUID
 
 from hypothesis import settings
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule
 
 from chassis.errors import DomainError
+from services.meeting import gathering
 from services.meeting.domain import MeetingState, Participant, ParticipantRole, ParticipantState
 from services.meeting.gathering import Crowd, Gathering
 from services.meeting.grants import Grants
@@ -52,6 +55,9 @@ class Races(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
+        ids = (UUID(int=number) for number in itertools.count(1_000))
+        self.drawn = mock.patch.object(gathering, "uuid4", lambda: next(ids))
+        self.drawn.start()  # who comes at the same time is in order of ids: the same in every run
         meeting = a_meeting(
             capacity=CAPACITY, state=MeetingState.SCHEDULED, settings=Settings(lobby=True)
         )
@@ -138,6 +144,9 @@ class Races(RuleBasedStateMachine):
             it.close(over)
 
         self.attempt(change)
+
+    def teardown(self) -> None:
+        self.drawn.stop()
 
     @invariant()
     def a_door_that_counts_the_crowd_decides_as_one_that_knows_everybody(self) -> None:

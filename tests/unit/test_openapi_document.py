@@ -107,7 +107,7 @@ def test_errors_are_statuses_with_the_reasons_that_the_comment_names(document: D
 def test_a_raw_upload_is_a_body_of_bytes_with_its_name_in_the_query(document: Document) -> None:
     upload = document["paths"]["/api/v1/media"]["post"]
     assert list(upload["requestBody"]["content"]) == ["application/octet-stream"]
-    assert [it["name"] for it in upload["parameters"]] == ["name"]
+    assert [it["name"] for it in upload["parameters"]] == ["name", "request_id"]
 
 
 def test_internal_methods_are_not_in_it(document: Document) -> None:
