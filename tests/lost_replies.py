@@ -97,13 +97,15 @@ class LostReplies:
 
 
 async def kept(url: str, passing: frozenset[str]) -> dict[str, list[str]]:
-    """Read all that a database has but for tables of what is on its way, as text."""
+    """Read all that a database has, as text, but for tables of what is on its way and columns of what is to be told yet."""
     async with await psycopg.AsyncConnection.connect(url.replace("+psycopg", "")) as connection:
         names = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
         tables = {name for (name,) in await (await connection.execute(names)).fetchall()} - passing
         found: dict[str, list[str]] = {}
         for name in sorted(tables):
-            query = sql.SQL("SELECT t::text FROM {} t ORDER BY 1").format(sql.Identifier(name))
+            query = sql.SQL(
+                "SELECT (to_jsonb(t) - '{{tell_count,tell_time}}'::text[])::text FROM {} t ORDER BY 1"
+            ).format(sql.Identifier(name))
             rows = await (await connection.execute(query)).fetchall()
             found[name] = [row for (row,) in rows]
     return found

@@ -243,6 +243,10 @@ identity providers, guests, pictures, second factors, links from mails, people i
 invitation or a webhook to delete twice, or breakout rooms to open twice."""
 
 
+LOST_STATUS = "Internal error from Core"
+"""What grpc.aio says instead of the status when a stream is refused just as the client writes to it: such calls are made again."""
+
+
 def test_every_scenario_runs(stack: RunningStack) -> None:
     """Each is answered, or said to be not built, but none is refused for what it sends.
 
@@ -261,6 +265,11 @@ def test_every_scenario_runs(stack: RunningStack) -> None:
     told = [*json.loads(done.stdout), *json.loads(without.stdout), json.loads(also.stdout)]
     reports = {report["options"]["call"]: report for report in told}
     assert len(reports) == len(files)
+    for path in files:
+        call, tries = load(Path(path)).call, 0
+        while LOST_STATUS in str(reports[call]["errorDistribution"]) and (tries := tries + 1) < 10:
+            again = loadtest("run", path, *arguments, environment=token)
+            reports[call] = json.loads(again.stdout)
     wrong = {}
     for path in files:
         scenario = load(Path(path))

@@ -56,7 +56,7 @@ class Races(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         ids = (UUID(int=number) for number in itertools.count(1_000))
-        self.drawn = mock.patch.object(gathering, "uuid4", lambda: next(ids))
+        self.drawn = mock.patch.object(gathering, "uuid4", side_effect=ids)
         self.drawn.start()  # who comes at the same time is in order of ids: the same in every run
         meeting = a_meeting(
             capacity=CAPACITY, state=MeetingState.SCHEDULED, settings=Settings(lobby=True)
