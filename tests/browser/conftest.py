@@ -53,7 +53,9 @@ class Place:
 def place() -> Iterator[Place]:
     """Give the network and the stack in it, the same for the session."""
     if not is_possible():
-        pytest.skip(reason="only root makes namespaces")  # a network that changes is made of them
+        pytest.skip(
+            reason="only root makes network namespaces"
+        )  # reason: the network that changes is made of them
     with open_folder() as folder, network("server", "bob", "wifi") as net:
         how = ("--listen", "0.0.0.0", "--media-workers", "2")
         with stack_at(net.sites["server"], folder, *how) as address:
