@@ -105,13 +105,12 @@ class Desk:
             return
 
     async def rest(self, code: str) -> None:
-        """End a meeting that recurs and that everybody has left, for now or, after its last time, for good."""
+        """End a meeting that recurs and that everybody has left, for now: who has but gone for a break comes back."""
         try:
             async with self.opened(code) as opened:
                 gathering = opened.gathering
                 if not gathering.here() and not gathering.waiting():
-                    again = await takes_place_again(opened.transaction, gathering.now)
-                    gathering.end(again=again)
+                    gathering.end(again=True)
         except MeetingNotFound:
             return
 

@@ -146,7 +146,8 @@ async def test_whom_nobody_ends_it_ends_by_itself_when_all_have_left(
 ) -> None:
     _, clock = there
     weekly, once = await plan(ann, "FREQ=WEEKLY"), await ann.person.create()
-    for meeting in (weekly, once):
+    last = await plan(ann, "FREQ=WEEKLY;COUNT=1")
+    for meeting in (weekly, once, last):
         await ann.connect(await held(ann, meeting), left=True)
     clock.advance(DESERTED.total_seconds() - 1)
     bob = await ann.person.join(weekly)
@@ -154,6 +155,8 @@ async def test_whom_nobody_ends_it_ends_by_itself_when_all_have_left(
     await ann.connect(bob, left=True)
     clock.advance(DESERTED.total_seconds())
     await until_it_is(ann, weekly, SCHEDULED)
+    await until_it_is(ann, last, SCHEDULED)
+    await held(ann, last)  # its last time was but interrupted
     assert (await get(ann, once)).state == ACTIVE
 
 
