@@ -7,7 +7,6 @@ import hmac
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import sysconfig
 import time
@@ -20,10 +19,11 @@ from pathlib import Path
 import httpx
 
 from services.media.library.objects import S3
-from tests.servers import open_folder
+from tests.servers import free_port, open_folder
 
 READY_SECONDS = 60.0
 BUCKET = "parley-tests"
+LOG = "weed.log"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def s3_running() -> Iterator[S3Server]:
         keys = S3(
             region="us-east-1", access_key=secrets.token_hex(8), secret_key=secrets.token_hex(16)
         )
-        ports = _free_ports(10)
+        ports = [free_port() for _ in range(10)]
         process = _started(folder, ports, keys)
         try:
             endpoint = f"http://127.0.0.1:{ports[0]}"
@@ -81,7 +81,7 @@ def s3_running() -> Iterator[S3Server]:
                 access_key=keys.access_key,
                 secret_key=keys.secret_key,
             )
-            _wait(endpoint, process)
+            _wait(endpoint, process, folder / LOG)
             yield S3Server(f"s3://{BUCKET}/library", access)
         finally:
             process.terminate()
@@ -123,7 +123,7 @@ def _started(folder: Path, ports: list[int], keys: S3) -> subprocess.Popen[bytes
         "AWS_ACCESS_KEY_ID": keys.access_key,
         "AWS_SECRET_ACCESS_KEY": keys.secret_key,
     }
-    with (folder / "weed.log").open("wb") as log:
+    with (folder / LOG).open("wb") as log:
         return subprocess.Popen(
             [weed, "mini", *(f"-{name}={value}" for name, value in options.items())],
             env=environment,
@@ -133,10 +133,10 @@ def _started(folder: Path, ports: list[int], keys: S3) -> subprocess.Popen[bytes
         )
 
 
-def _wait(endpoint: str, process: subprocess.Popen[bytes]) -> None:
+def _wait(endpoint: str, process: subprocess.Popen[bytes], log: Path) -> None:
     limit = time.monotonic() + READY_SECONDS
     while time.monotonic() < limit:
-        assert process.poll() is None, "SeaweedFS ended"
+        assert process.poll() is None, f"SeaweedFS ended: {log.read_text(errors='replace')[-2000:]}"
         try:
             if httpx.get(f"{endpoint}/{BUCKET}").status_code in (200, 403):
                 return
@@ -144,15 +144,6 @@ def _wait(endpoint: str, process: subprocess.Popen[bytes]) -> None:
             pass
         time.sleep(0.2)
     raise AssertionError("SeaweedFS is not ready")
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    try:
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
 
 
 __all__ = ["S3Server", "s3_running"]

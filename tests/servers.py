@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import random
 import shutil
 import socket
 import tempfile
 import threading
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,6 +31,9 @@ MIGRATIONS = {
     "meeting": SERVICES / "meeting/migrations",
     "media": SERVICES / "media/library/migrations",
 }
+PORTS = range(26_000, 31_000)
+"""Where they listen: whole stacks for tests have ports below, and the kernel gives those from 32,768 to outgoing connections."""
+_PORTS = itertools.cycle(random.sample(PORTS, len(PORTS)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +148,9 @@ def open_folder() -> Iterator[Path]:
 
 
 def free_port() -> int:
-    """Find a TCP port that nobody has."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Find a TCP port of loopback that nobody has: another with every call."""
+    for port in _PORTS:
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("There is no end to them.")

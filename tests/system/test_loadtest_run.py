@@ -225,7 +225,7 @@ LACKING = {
     "begin_sign_in": {"NotFound"},
     "complete_sign_in": {"NotFound"},
     "create_guest_session": {"PermissionDenied"},
-    "delete_account": {"OK", "NotFound"},
+    "delete_account": {"OK", "NotFound", "Unauthenticated"},
     "delete_invitation": {"OK", "NotFound"},
     "delete_meeting": {"OK", "NotFound"},
     "delete_webhook": {"OK", "NotFound"},
@@ -240,7 +240,7 @@ LACKING = {
 }
 """How these end where faces may not be read, no model of speech is built, and nothing was said or uploaded; nor are there
 identity providers, guests, pictures, second factors, links from mails, people in a lobby, or an account, a meeting, an
-invitation or a webhook to delete twice, or breakout rooms to open twice."""
+invitation or a webhook to delete twice (its sessions may have ended already, too), or breakout rooms to open twice."""
 
 
 LOST_STATUS = "Internal error from Core"
