@@ -16,10 +16,22 @@ from stack import web
 from stack.errors import StackError
 
 ROOT = Path(__file__).resolve().parent.parent
-FOLDERS = ("unit", "contracts", "wire", "browser", "system", "gateway")
+FOLDERS = (
+    "unit",
+    "contracts",
+    "browser",
+    "wire/media",
+    "system",
+    "wire/meeting",
+    "gateway",
+    "wire/user",
+    "wire/signaling",
+    "wire/mesh",
+    "wire/ai",
+)
 """The quick ones first, then the longest, so that the last ones end at about the same time."""
 WIDEST = max(map(len, FOLDERS))
-AT_ONCE = 2
+AT_ONCE = 3
 """Folders whose tests run beside each other: most wait for something, most of the time."""
 PROGRESS = re.compile(r"[.FEsxX]+ +\[ *\d+%\]\n")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")

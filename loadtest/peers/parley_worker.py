@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gc
 import json
 import os
 import sys
@@ -153,6 +154,8 @@ async def serve(address: str) -> None:
         "hear": rooms.hear,
     }
     ticking = asyncio.create_task(rooms.tick())
+    gc.collect()
+    gc.freeze()  # as chassis.process does
     say(ready=True, fanout=fanout(rooms.port))
     while line := await reader.readline():
         said = json.loads(line)

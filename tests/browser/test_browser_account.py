@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import email
+import io
 import re
 import time
 from base64 import b64decode
@@ -15,6 +16,8 @@ from zipfile import ZipFile
 
 import pyotp
 import pytest
+import zxingcpp
+from PIL import Image
 from playwright.async_api import Browser, FilePayload, Locator, expect
 
 from loadtest.browser import ALLOW_DEVICES, PASSWORD, Person, chromium, person
@@ -112,6 +115,9 @@ async def test_a_second_factor_is_asked_for_and_a_session_elsewhere_can_be_ended
         await expect(factor.get_by_role("alert")).to_contain_text("password is wrong")
         await submit(factor, "Set up or change", Password=PASSWORD)
         app = pyotp.TOTP(await factor.get_by_role("group", name="Secret").inner_text())
+        seen = await factor.get_by_role("img", name="QR code").screenshot()
+        (code,) = zxingcpp.read_barcodes(Image.open(io.BytesIO(seen)))
+        assert pyotp.parse_uri(code.text).secret == app.secret
         await submit(factor, "Turn on", Code_from_the_app=app.now())
         codes = (await factor.get_by_role("group", name="Recovery codes").inner_text()).splitlines()
         assert len(set(codes)) == 10

@@ -28,3 +28,9 @@ def test_all_folders_are_run_and_what_fails_is_told_in_one_piece(
     of_bad = said.partition("tests/bad:\n")[2].partition("1 failed")[0]
     assert "ValueError: so it went" in of_bad
     assert "%]" not in of_bad
+
+
+def test_no_test_is_outside_the_folders() -> None:
+    tests = testing.ROOT / "tests"
+    folders = {str(path.parent.relative_to(tests)) for path in tests.rglob("test_*.py")}
+    assert folders == set(testing.FOLDERS)

@@ -56,8 +56,8 @@ WITHOUT = {
 }
 """Methods without a `request_id`, by why they need none.
 
-tests/wire/test_repeats_states.py asks for each that says how something is to be, or deletes it, twice; for
-NodeService.DrainNode tests/wire/test_media_failover.py does, for LibraryService.DeleteMedia test_media_library_repeats.py.
+tests/wire/mesh/test_repeats_states.py asks for each that says how something is to be, or deletes it, twice; for
+NodeService.DrainNode tests/wire/media/test_failover.py does, for LibraryService.DeleteMedia test_library_repeats.py there.
 """
 
 

@@ -27,7 +27,7 @@ class Recipe:
 
 RECIPES: Mapping[str, Recipe] = {
     "": Recipe("services.ai.models.recipes", 1),
-    "whisper": Recipe("services.ai.whisper.build", 2),
+    "whisper": Recipe("services.ai.whisper.build", 3),
     "tfjs": Recipe("services.ai.faces.tfjs", 1),
     "face-api": Recipe("services.ai.faces.face_api", 1),
 }

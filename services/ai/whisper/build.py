@@ -1,8 +1,9 @@
 """The recipe "whisper": from published weights to two ONNX files with 8-bit weights, and what goes with them.
 
-What flows through the encoder is quantised by one scale for all of it, which is fast, but for what comes out of its
-feed-forward layers' GELU: a few large values there would cost the rest its precision. The decoder's is quantised in
-blocks: it decides between words that are close, and a draft of many tokens is to give what single ones would.
+What flows through the encoder is quantised by one scale for all of it, which is fast, but for what comes out of GELU in
+the second half of its layers: a few values there are forty times as large as the rest, and would cost it its precision.
+That, and the whole decoder's, is quantised in blocks: it decides between words that are close, and a draft of many tokens
+is to give what single ones would.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import json
 import logging
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from services.ai.whisper import graphs, weights
 BLOCK = 128
 INT8_ACTIVATIONS = 4
 """MatMulNBits' accuracy_level."""
-PRECISE = "ffn/linear_1"
+AFTER_GELU = "ffn/linear_1"
 
 
 def build(sources: Mapping[str, Path], into: Path, progress: Callable[[float], None]) -> None:
@@ -44,7 +45,7 @@ def _build(sources: Mapping[str, Path], into: Path, progress: Callable[[float], 
     aligning = [(int(layer), int(head)) for layer, head in settings["alignment_heads"]]
     _quantise_encoder(graphs.encoder(read), into / "encoder.onnx")
     progress(0.5)
-    _quantise_decoder(graphs.decoder(read, aligning), into / "decoder.onnx")
+    onnx.save(_in_blocks(graphs.decoder(read, aligning)), into / "decoder.onnx")
     progress(0.95)
     for name in ("config.json", "tokenizer.json"):
         shutil.copyfile(sources[name], into / name)
@@ -52,6 +53,7 @@ def _build(sources: Mapping[str, Path], into: Path, progress: Callable[[float], 
 
 
 def _quantise_encoder(model: onnx.ModelProto, path: Path) -> None:
+    model = _in_blocks(model, but=_narrow(model))
     with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
         plain = Path(scratch) / "plain.onnx"
         add_pre_process_metadata(model)  # there is nothing to prepare: without it a warning says so
@@ -60,19 +62,33 @@ def _quantise_encoder(model: onnx.ModelProto, path: Path) -> None:
             plain,
             path,
             op_types_to_quantize=["MatMul"],
-            nodes_to_exclude=list(_precise(model)),
             per_channel=True,
             weight_type=QuantType.QInt8,
             extra_options={"MatMulConstBOnly": True, "DefaultTensorType": onnx.TensorProto.FLOAT},
         )
 
 
-def _quantise_decoder(model: onnx.ModelProto, path: Path) -> None:
+def _in_blocks(model: onnx.ModelProto, but: Sequence[str] = ()) -> onnx.ModelProto:
+    """Quantise what is multiplied by weights, but for some nodes, in blocks. Changes `model`."""
     quantiser = MatMulNBitsQuantizer(
-        model, bits=8, block_size=BLOCK, is_symmetric=True, accuracy_level=INT8_ACTIVATIONS
+        model,
+        bits=8,
+        block_size=BLOCK,
+        is_symmetric=True,
+        accuracy_level=INT8_ACTIVATIONS,
+        nodes_to_exclude=list(but),
     )
     quantiser.process()
-    quantiser.model.save_model_to_file(str(path))
+    quantised: onnx.ModelProto = quantiser.model.model
+    return quantised
+
+
+def _narrow(model: onnx.ModelProto) -> list[str]:
+    """Name the multiplications, but for those of what comes out of the later layers' GELU."""
+    every = [node for node in model.graph.node if node.op_type == "MatMul"]
+    after = [node.name for node in every if any(AFTER_GELU in each for each in node.input)]
+    wide = set(after[len(after) // 2 :])
+    return [node.name for node in every if node.name not in wide]
 
 
 @contextmanager
@@ -84,12 +100,6 @@ def _hushed() -> Iterator[None]:
         yield
     finally:
         logging.disable(before)
-
-
-def _precise(model: onnx.ModelProto) -> Iterator[str]:
-    for node in model.graph.node:
-        if node.op_type == "MatMul" and any(PRECISE in each for each in node.input):
-            yield node.name
 
 
 __all__ = ["build"]

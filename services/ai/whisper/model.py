@@ -28,7 +28,7 @@ Past = Mapping[str, Floats]
 
 MAX_SECONDS = 30.0
 POSITION_SECONDS = 0.02
-SILENCE_SECONDS = 8.0
+SILENCE_SECONDS = 5.0
 SILENCE_LEVEL = -0.5
 """What silence is in the spectrogram of something loud: the front end's floor is relative."""
 TOKENS_PER_SECOND = 7.0

@@ -4,6 +4,7 @@ import { credentials, newRequestId } from "../api/client";
 import { reasonOf } from "../api/errors";
 import { useI18n } from "../i18n";
 import { Field, Form, takesFocus } from "./parts";
+import { QrCode } from "./qrcode";
 import { Secret } from "./secrets";
 
 const NAME = "users/me";
@@ -61,6 +62,7 @@ function Proving({ secret, uri, done }: { secret: string; uri: string; done: (co
       <p ref={takesFocus} tabIndex={-1}>
         {t("secondFactorScan")}
       </p>
+      <QrCode label={t("secondFactorCode")} text={uri} />
       <Secret label={t("secondFactorSecret")} text={secret} />
       <p>
         <a href={uri}>{t("secondFactorOpen")}</a>

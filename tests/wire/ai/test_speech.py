@@ -21,7 +21,7 @@ from parley.ai.v1 import ai_pb2
 from chassis import channels
 from tests.ai_stand import RATE, AiStand, ai_running, pieces, start
 
-SPEECH = Path(__file__).parents[1] / "browser" / "data" / "speech.wav"
+SPEECH = Path(__file__).parents[2] / "browser" / "data" / "speech.wav"
 WORDS = "he was not an ill disposed young man"
 VOICE, TEXT = ai_pb2.ANALYSIS_FEATURE_VOICE_ACTIVITY, ai_pb2.ANALYSIS_FEATURE_SPEECH
 

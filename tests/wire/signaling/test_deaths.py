@@ -16,7 +16,7 @@ from tests.mortal_valkey import MortalValkey, mortal_valkey
 from tests.servers import open_folder
 from tests.signaling_listener import TRANSPORTS, Listener
 from tests.signaling_stand import Stand, standing, until
-from tests.wire.test_signaling_resume import resumed
+from tests.wire.signaling.test_resume import resumed
 
 EVENTS = 60
 

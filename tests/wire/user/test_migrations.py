@@ -17,7 +17,7 @@ from parley.user.v1 import user_pb2
 from services.user.app import MIGRATIONS
 from tests.user_stand import refusal, stand_with
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def as_released(url: str, folder: Path) -> None:

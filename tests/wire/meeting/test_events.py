@@ -32,7 +32,7 @@ from tests.meeting_stand import PATIENCE_SECONDS, Stand, after, refusal, said
 from tests.servers import PostgresServer
 from tests.user_keys import Keys, credentials
 from tests.webhook_stand import Keeper, a_stand, kinds, read
-from tests.wire.test_meeting_summaries import first_and_last
+from tests.wire.meeting.test_summaries import first_and_last
 
 HOST = uuid4()
 

@@ -17,7 +17,7 @@ from parley.ai.v1 import ai_pb2, ai_pb2_grpc
 from chassis import channels
 from tests.ai_stand import RATE, ai_running, audio, pieces, start
 
-SPEECH = Path(__file__).parents[1] / "browser" / "data" / "speech.wav"
+SPEECH = Path(__file__).parents[2] / "browser" / "data" / "speech.wav"
 
 
 def spoken() -> bytes:

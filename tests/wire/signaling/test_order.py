@@ -11,7 +11,7 @@ from parley.signaling.v1.signaling_pb2 import ServerMessage
 
 from tests.signaling_listener import TRANSPORTS, Listener
 from tests.signaling_stand import Client, Stand, standing, until
-from tests.wire.test_signaling_deaths import listening, speaking
+from tests.wire.signaling.test_deaths import listening, speaking
 
 LARGE = "x" * 50_000
 LOUD = 240

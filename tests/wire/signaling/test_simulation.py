@@ -9,8 +9,8 @@ from parley.signaling.v1 import signaling_pb2, signaling_pb2_grpc
 from parley.signaling.v1.signaling_pb2 import ClientMessage
 
 from tests.signaling_stand import standing
-from tests.wire.test_signaling_conversation import reason_of
-from tests.wire.test_signaling_resume import reason_of_end, resumed
+from tests.wire.signaling.test_conversation import reason_of
+from tests.wire.signaling.test_resume import reason_of_end, resumed
 
 
 async def test_nothing_fails_where_the_operator_has_not_allowed_it(

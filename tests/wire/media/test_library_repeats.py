@@ -14,7 +14,7 @@ from google.api.httpbody_pb2 import HttpBody
 from parley.media.v1 import library_pb2, library_pb2_grpc
 
 from tests.lost_replies import LOST, LostReplies, repeatable
-from tests.wire.test_media_library import LIMIT, QUOTA, Service, pieces, refusal, service
+from tests.wire.media.test_library import LIMIT, QUOTA, Service, pieces, refusal, service
 
 __all__ = ["service"]
 

@@ -24,7 +24,7 @@ from services.meeting.summary import SETTLING
 from tests.conftest import DatabaseFactory
 from tests.meeting_stand import BEGIN, PATIENCE_SECONDS, Stand, refusal, said
 from tests.webhook_stand import Keeper, Receiver, a_receiver, a_stand
-from tests.wire.test_meeting_summaries import first_and_last, made
+from tests.wire.meeting.test_summaries import first_and_last, made
 
 SCHEDULED, ACTIVE, ENDED = (
     meeting_pb2.MEETING_STATE_SCHEDULED,

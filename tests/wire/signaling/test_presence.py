@@ -19,8 +19,8 @@ from services.signaling.departures import SWEEP_SECONDS
 from services.signaling.sessions import RENEWALS_PER_LEASE, SWEPT, VANISHED_SECONDS
 from tests.signaling_listener import TRANSPORTS, Listener
 from tests.signaling_stand import standing, until
-from tests.wire.test_signaling_deaths import listening, publish_surely
-from tests.wire.test_signaling_resume import reason_of_end, resumed
+from tests.wire.signaling.test_deaths import listening, publish_surely
+from tests.wire.signaling.test_resume import reason_of_end, resumed
 
 
 def test_a_ghost_is_gone_within_15_seconds() -> None:
