@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from functools import partial
 
 from pylibsrtp import Policy, Session
 
@@ -49,7 +50,7 @@ class Sink:
     def __init__(self, outlet: Outlet, address: Address) -> None:
         self.outlet = outlet
         self.outlet.address = address
-        self.outlet.srtp = OutboundSrtp(session(Policy.SSRC_ANY_OUTBOUND))
+        self.outlet.srtp = OutboundSrtp(partial(session, Policy.SSRC_ANY_OUTBOUND))
         self.rtp: list[bytes] = []
         self.rtcp: list[bytes] = []
         self._inbound = session(Policy.SSRC_ANY_INBOUND)

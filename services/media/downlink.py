@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from services.media import rtcp, rtp
@@ -59,6 +59,11 @@ class Way:
         """Send a packet as it is, as `Fanout.send`."""
         self.fanout.send(self.outlet, packet, now)
 
+    def report(self, downlinks: Iterable[Downlink], now: float) -> None:
+        """Send the sender reports of downlinks that it has, in as few packets as they fit into."""
+        for packet in rtcp.joined(downlink.sender_report(now) for downlink in downlinks):
+            self.send_rtcp(packet)
+
 
 class Downlink:
     """A track to a subscriber. `rank` is that of the encoding that it is meant to have, -1 for none.
@@ -82,6 +87,7 @@ class Downlink:
         self.report: rtcp.ReceptionReport | None = None
         self.rtt_seconds = 0.0
         self._reported: tuple[int, float] = (0, 0.0)
+        self._passed_on: rtcp.SenderReport | None = None
         self._way = way
         self._accepted = accepted
         self._spares = False
@@ -141,7 +147,11 @@ class Downlink:
                 lane.tl0_offset,
             )
         )
-        self.send_report(now)  # the subscriber keeps sound and picture together by it
+        self._passed_on = None
+        if report := self.sender_report(
+            now
+        ):  # the subscriber keeps sound and picture together by it
+            self._way.send_rtcp(report)
 
     def note_highest(self) -> None:
         """Remember where the line is, while the encoding that feeds it still knows."""
@@ -191,16 +201,18 @@ class Downlink:
         )
         self._way.send(rtp.under(packet, self._accepted.rtx_ssrc), now)
 
-    def send_report(self, now: float) -> None:
-        """Send this track's sender report, made of what the publisher last said of the encoding that feeds it."""
-        if self.current is None or (report := self.current.report) is None:
-            return
-        lane = self.lane
+    def sender_report(self, now: float) -> bytes:
+        """Make this track's sender report of what the publisher has said, since the last one, of the encoding that feeds it.
+
+        Returns nothing where it has said nothing new: one that came twice would tell a wrong round trip.
+        """
+        report = None if self.current is None else self.current.report
+        if report is None or report is self._passed_on:
+            return b""
+        lane, self._passed_on = self.lane, report
         self._reported = (report.ntp >> 16 & 0xFFFFFFFF, now)
         timestamp = report.rtp_timestamp + lane.timestamp_offset & 0xFFFFFFFF
-        self._way.send_rtcp(
-            rtcp.sender_report(self.ssrc, report.ntp, timestamp, lane.packets, lane.octets)
-        )
+        return rtcp.sender_report(self.ssrc, report.ntp, timestamp, lane.packets, lane.octets)
 
     def spare(self, *, spares: bool) -> None:
         """Send sound with or without redundancy, where the subscriber takes either."""

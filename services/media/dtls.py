@@ -8,7 +8,9 @@ workers the one that calls is the client.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from enum import Enum
+from functools import partial
 
 import pylibsrtp
 from aiortc import RTCCertificate
@@ -27,6 +29,8 @@ REPLAY_WINDOW = 1024
 SENT_WINDOW = 512
 """As many as a stream's history: what a publisher sends again goes on under its own number. libsrtp moves the whole
 window with each packet."""
+SHARDS = 8
+"""Contexts over which the sources that go to a peer are spread."""
 MAX_RECORD = 2048
 MAX_SRTP_PACKET = 1356
 """Bytes that pylibsrtp's buffer leaves for a packet to be protected."""
@@ -92,27 +96,30 @@ scratch = Scratch()
 class OutboundSrtp:
     """Protects what goes to one peer. Its contexts are not thread-safe: one thread for all.
 
-    `pointer` is what `srtp_protect` takes; it lives as long as this does.
+    libsrtp looks for a packet's source one after the other through all that a context has; so they are spread over SHARDS
+    contexts of the same keys, by SSRC, which is what tells their nonces apart. RTCP, with keys of its own, has the first.
+    `pointers[ssrc % SHARDS]` is what `srtp_protect` takes; it lives as long as this does.
     """
 
-    __slots__ = ("_session", "pointer")
+    __slots__ = ("_sessions", "pointers")
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        self.pointer = session._srtp[0]  # noqa: SLF001
+    def __init__(self, new_session: Callable[[], Session]) -> None:
+        self._sessions = tuple(new_session() for _ in range(SHARDS))
+        self.pointers = tuple(session._srtp[0] for session in self._sessions)  # noqa: SLF001
 
     @property
-    def context(self) -> int:
-        """Get the pointer as a number, for the compiled fan-out."""
-        return int(ffi.cast("intptr_t", self.pointer))
+    def contexts(self) -> tuple[int, ...]:
+        """Get the pointers as numbers, for the compiled fan-out."""
+        return tuple(int(ffi.cast("intptr_t", pointer)) for pointer in self.pointers)
 
     def protect_rtcp(self, packet: bytes) -> bytes:
         """Protect an RTCP packet. Raises SrtpError."""
-        return self._session.protect_rtcp(packet)
+        return self._sessions[0].protect_rtcp(packet)
 
     def forget(self, ssrc: int) -> None:
         """Keep no state of a source any more. Its SSRC must never be used again: its nonces would come again."""
-        _forget(self._session, ssrc)
+        for session in {self._sessions[0], self._sessions[ssrc % SHARDS]}:
+            _forget(session, ssrc)
 
 
 class InboundSrtp:
@@ -126,9 +133,9 @@ class InboundSrtp:
         self.unprotect_rtcp = session.unprotect_rtcp
 
     @property
-    def context(self) -> int:
+    def contexts(self) -> tuple[int]:
         """Get the pointer to it as a number, for the compiled fan-out."""
-        return int(ffi.cast("intptr_t", self._session._srtp[0]))  # noqa: SLF001
+        return (int(ffi.cast("intptr_t", self._session._srtp[0])),)  # noqa: SLF001
 
     def forget(self, ssrc: int) -> None:
         """Keep no state of a source any more: what came from it before would be taken again."""
@@ -244,9 +251,14 @@ class Dtls:
         length = 2 * (profile.key_length + profile.salt_length)
         material = self._ssl.export_keying_material(b"EXTRACTOR-dtls_srtp", length)
         theirs, ours = (1, 0) if self._is_client else (0, 1)
-        incoming = _session(profile, material, theirs, (Policy.SSRC_ANY_INBOUND, REPLAY_WINDOW))
-        outgoing = _session(profile, material, ours, (Policy.SSRC_ANY_OUTBOUND, SENT_WINDOW))
-        self.inbound, self.outbound = InboundSrtp(incoming), OutboundSrtp(outgoing)
+        incoming, outgoing = (
+            partial(_session, profile, material, side, way)
+            for side, way in (
+                (theirs, (Policy.SSRC_ANY_INBOUND, REPLAY_WINDOW)),
+                (ours, (Policy.SSRC_ANY_OUTBOUND, SENT_WINDOW)),
+            )
+        )
+        self.inbound, self.outbound = InboundSrtp(incoming()), OutboundSrtp(outgoing)
         return True
 
 

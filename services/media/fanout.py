@@ -17,7 +17,7 @@ from struct import Struct
 from typing import Protocol
 
 from services.media.acknowledged import Acknowledged
-from services.media.dtls import MAX_SRTP_PACKET, scratch, srtp_addresses, srtp_protect
+from services.media.dtls import MAX_SRTP_PACKET, SHARDS, scratch, srtp_addresses, srtp_protect
 from services.media.ice import Address
 from services.media.inlet import Inlet, ignore
 from services.media.outbox import Outbox, unsent
@@ -192,7 +192,7 @@ class PythonFanout:
             lane.packets += 1
             lane.octets += size - MIN_HEADER
             length[0] = size
-            if srtp_protect(srtp.pointer, cdata, length):
+            if srtp_protect(srtp.pointers[lane.ssrc % SHARDS], cdata, length):
                 outlet.failed += 1
                 continue
             outlet.number = number + 1

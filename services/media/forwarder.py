@@ -153,15 +153,13 @@ class Forwarder:
         self._choices[height, cap] = found
         return found
 
-    def report(self, report: rtcp.SenderReport, now: float) -> None:
-        """Pass a sender report on, each subscriber's under its own SSRC and with its own counts."""
+    def report(self, report: rtcp.SenderReport) -> None:
+        """Take a sender report. Each subscriber gets it under its own SSRC and with its own counts (`Way.report`)."""
         encoding = next((each for each in self.encodings if each.ssrc == report.ssrc), None)
         if encoding is None:
             return
         encoding.report = report
         encoding.reception.reported(report)
-        for downlink in self.downlinks:
-            downlink.send_report(now)
 
     def request_keyframe(self) -> None:
         """Ask the publisher for a keyframe of whatever anybody watches or waits for."""

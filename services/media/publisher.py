@@ -17,7 +17,6 @@ from services.media.sources import Sources
 from services.media.track import PublishedTrack
 from services.media.transport import Transport, rejected
 
-REPORT_SECONDS = 1.0
 FEEDBACK_SECONDS = 0.1
 """How often a publisher is told when its packets came: by every other tick."""
 
@@ -125,7 +124,7 @@ class Publisher:
             self._told_at = now
             for feedback in self.transport.inlet.take_feedback(self._sources.any_ssrc):
                 self.transport.send_rtcp(feedback)
-        if now - self._reported_at >= REPORT_SECONDS:
+        if now - self._reported_at >= rtcp.REPORT_SECONDS:
             self._reported_at = now
             self._send_report(now)
 
@@ -210,7 +209,7 @@ class Publisher:
         for item in feedback:
             if isinstance(item, rtcp.SenderReport):
                 for track in self.tracks.values():
-                    track.forwarder.report(item, self._now)
+                    track.forwarder.report(item)
 
     def _send_report(self, now: float) -> None:
         blocks = [

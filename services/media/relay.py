@@ -24,7 +24,6 @@ from services.media.transport import Transport, rejected
 
 RESENDS_BPS = 50_000_000
 """Workers are near one another, and what is lost between them is lost for many."""
-REPORT_SECONDS = 1.0
 REPORT_BLOCKS = 31
 """Sources of which one receiver report tells (RFC 3550 §6.4.2: the count has five bits)."""
 CONNECT_SECONDS = 5.0
@@ -114,7 +113,7 @@ class Relay:
             self._busy_at = now
         if self._is_over(now):
             self.close()
-        elif now - self._reported_at >= REPORT_SECONDS:
+        elif now - self._reported_at >= rtcp.REPORT_SECONDS:
             self._reported_at = now
             self._report(now)
 
@@ -194,7 +193,7 @@ class Relay:
         for item in feedback:
             if isinstance(item, rtcp.SenderReport):
                 if (arriving := self.receiving.get(item.ssrc)) is not None:
-                    arriving.track.forwarder.report(item, now)
+                    arriving.track.forwarder.report(item)
             elif isinstance(item, rtcp.TransportFeedback):
                 continue
             elif (downlink := self.sending.get(item.ssrc)) is not None:
@@ -209,6 +208,7 @@ class Relay:
         ]
         for at in range(0, len(blocks), REPORT_BLOCKS):
             self.transport.send_rtcp(rtcp.receiver_report(1, blocks[at : at + REPORT_BLOCKS]))
+        self.way.report(self.sending.values(), now)
 
 
 __all__ = ["Relay"]

@@ -6,13 +6,16 @@ taken out. Unknown kinds are passed over; a packet whose lengths do not add up i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from struct import Struct
 from typing import NamedTuple
 
 SENDER_REPORT, RECEIVER_REPORT, RTPFB, PSFB = 200, 201, 205, 206
+REPORT_SECONDS = 1.0
+"""So often senders and receivers are told how it goes."""
+MAX_COMPOUND = 1_100
 NACK, TRANSPORT_CC = 1, 15
 PLI, FIR = 1, 4
 MAX_NACKS = 512
@@ -221,6 +224,18 @@ def sender_report(ssrc: int, ntp: int, rtp_timestamp: int, packets: int, octets:
     """Write a sender report without report blocks."""
     body = _SENDER.pack(ssrc, ntp, rtp_timestamp, packets & 0xFFFFFFFF, octets & 0xFFFFFFFF)
     return _packet(0, SENDER_REPORT, body)
+
+
+def joined(packets: Iterable[bytes]) -> Iterator[bytes]:
+    """Put packets together to compound ones of at most MAX_COMPOUND bytes."""
+    compound = b""
+    for packet in packets:
+        if len(compound) + len(packet) > MAX_COMPOUND:
+            yield compound
+            compound = b""
+        compound += packet
+    if compound:
+        yield compound
 
 
 @dataclass(frozen=True, slots=True)

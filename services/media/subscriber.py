@@ -69,7 +69,7 @@ class Subscriber:
         self._due_at = 0.0
         self._patience_seconds = ANSWER_SECONDS
         self._changed = False
-        self._now = 0.0
+        self._now = self._reported_at = 0.0
         transport.inlet.on_rtcp = self._receive_rtcp
         transport.on_connected = self._request_keyframes
 
@@ -126,13 +126,17 @@ class Subscriber:
             self._offer_soon()
 
     def tick(self, now: float) -> None:
-        """Do what is due: offer again what was not answered, or what has changed since, and see what each track may take."""
+        """Do what is due: offers that were not answered, or what has changed since, what each track may take, sender reports."""
         self._now = now
         if self._offered is not None and now >= self._due_at:
             self._patience_seconds = min(2 * self._patience_seconds, MAX_ANSWER_SECONDS)
             self._say(self._new_offer() if self._changed else self._offered)
-        if self.transport.is_connected:
-            self.quota.tick(self.downlinks, now)
+        if not self.transport.is_connected:
+            return
+        self.quota.tick(self.downlinks, now)
+        if now - self._reported_at >= rtcp.REPORT_SECONDS:
+            self._reported_at = now
+            self._way.report((downlink for _, downlink in self.downlinks()), now)
 
     def close(self) -> None:
         """Receive nothing more."""

@@ -8,6 +8,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -103,7 +104,7 @@ class Stand:
 
     def peer(self) -> Peer:
         peer = Peer(self.fanout.outlet(), self._socket())
-        peer.outlet.srtp = OutboundSrtp(session(Policy.SSRC_ANY_OUTBOUND))
+        peer.outlet.srtp = OutboundSrtp(partial(session, Policy.SSRC_ANY_OUTBOUND))
         peer.outlet.address = peer.socket.getsockname()[:2]
         peer.socket.connect(
             self.udp.getsockname()

@@ -377,7 +377,7 @@ class Switching(Track):
     def report(self, layer: int, at: int) -> None:
         ntp = (7_000 << 32) + (at << 32) // 30
         clock = 5_000_000 * layer + at * 3_000
-        self.forwarder.report(rtcp.SenderReport(SOURCE + layer, ntp, clock), at / 30)
+        self.forwarder.report(rtcp.SenderReport(SOURCE + layer, ntp, clock))
 
 
 def is_unbroken(sink: Sink) -> bool:
@@ -498,27 +498,41 @@ def test_sound_goes_on_without_redundancy_where_that_is_spared() -> None:
     assert {rtp.payload_type(each) for each in track.sinks[1].rtp} == {63}
 
 
-def test_a_sender_report_goes_to_each_under_its_own_name_and_counts() -> None:
+def test_sender_reports_go_to_each_under_their_own_names_and_counts() -> None:
     track = Track()
     track.publish([1, 2])
     track.links[1].lane.packets = 1
-    track.forwarder.report(rtcp.SenderReport(SOURCE, 1 << 40, 960), 1.0)
-    for sink, link in zip(track.sinks, track.links, strict=True):
+    track.forwarder.report(rtcp.SenderReport(SOURCE, 1 << 40, 960))
+    for sink, link, way in zip(track.sinks, track.links, track.ways, strict=True):
         lane = link.lane
+        way.report([link], 1.0)
         assert sink.rtcp == [rtcp.sender_report(link.ssrc, 1 << 40, 960, lane.packets, lane.octets)]
+
+
+def test_a_sender_report_is_passed_on_once() -> None:
+    track = Track()
+    track.publish([1])
+    for ntp in (5 << 32, 5 << 32, 6 << 32):
+        track.forwarder.report(rtcp.SenderReport(SOURCE, ntp, 960))
+    for now in (1.0, 2.0):
+        track.ways[0].report(track.links[:1], now)
+    (report,) = track.sinks[0].rtcp
+    assert rtcp.parse(report) == [rtcp.SenderReport(7, 6 << 32, 960)]
 
 
 def test_a_sender_report_of_another_source_is_not_passed_on() -> None:
     track = Track()
     track.publish([1])
-    track.forwarder.report(rtcp.SenderReport(SOURCE + 1, 1 << 40, 960), 1.0)
+    track.forwarder.report(rtcp.SenderReport(SOURCE + 1, 1 << 40, 960))
+    track.ways[0].report(track.links[:1], 1.0)
     assert track.sinks[0].rtcp == []
 
 
 def test_the_round_trip_follows_from_what_the_subscriber_reports() -> None:
     track = Track()
     track.publish([1])
-    track.forwarder.report(rtcp.SenderReport(SOURCE, 5 << 32, 960), 10.0)
+    track.forwarder.report(rtcp.SenderReport(SOURCE, 5 << 32, 960))
+    track.ways[0].report(track.links[:1], 10.0)
     report = rtcp.ReceptionReport(7, 0.0, last_sender_report=5 << 16, delay_since=65_536 // 2)
     track.links[0].reported(report, 10.75)
     assert track.links[0].rtt_seconds == pytest.approx(0.25)

@@ -28,6 +28,15 @@ def test_a_sender_report_is_written_and_read() -> None:
     assert rtcp.parse(written) == [rtcp.SenderReport(5, 1 << 40, 960)]
 
 
+@given(st.lists(st.sampled_from((0, 28, 400)), max_size=12))
+def test_packets_are_put_together_as_far_as_they_fit(sizes: list[int]) -> None:
+    packets = [bytes(size) for size in sizes]
+    compounds = list(rtcp.joined(packets))
+    assert b"".join(compounds) == b"".join(packets)
+    assert all(0 < len(compound) <= rtcp.MAX_COMPOUND for compound in compounds)
+    assert len(compounds) <= 1 + sum(sizes) // (rtcp.MAX_COMPOUND - max(sizes, default=0))
+
+
 def test_a_receiver_report_is_written() -> None:
     block = rtcp.Reception(9, 64, 3, 70_000, 12, 34, 56)
     (read,) = RtcpPacket.parse(rtcp.receiver_report(1, [block]))

@@ -87,24 +87,27 @@ static PyObject *outlet_get_address(Outlet *self, void *closure)
     return Py_NewRef(self->address);
 }
 
-int take_context(PyObject *srtp, PyObject **held, void **context)
+int take_contexts(PyObject *srtp, PyObject **held, void **contexts, Py_ssize_t count)
 {
-    void *taken = NULL;
+    void *taken[SHARDS] = {NULL};
 
     if (srtp == NULL) {
         PyErr_SetString(PyExc_AttributeError, "what protects can't be deleted");
         return -1;
     }
     if (srtp != Py_None) {
-        PyObject *pointer = PyObject_GetAttrString(srtp, "context");
-        if (pointer == NULL)
+        PyObject *pointers = PyObject_GetAttrString(srtp, "contexts");
+        if (pointers == NULL)
             return -1;
-        taken = PyLong_AsVoidPtr(pointer);
-        Py_DECREF(pointer);
-        if (taken == NULL && PyErr_Occurred())
+        if (!PyTuple_Check(pointers) || PyTuple_GET_SIZE(pointers) != count)
+            PyErr_Format(PyExc_TypeError, "`contexts` is to be a tuple of %zd", count);
+        for (Py_ssize_t i = 0; i < count && !PyErr_Occurred(); i++)
+            taken[i] = PyLong_AsVoidPtr(PyTuple_GET_ITEM(pointers, i));
+        Py_DECREF(pointers);
+        if (PyErr_Occurred())
             return -1;
     }
-    *context = taken;
+    memcpy(contexts, taken, (size_t)count * sizeof *contexts);
     Py_INCREF(srtp);
     Py_SETREF(*held, srtp);
     return 0;
@@ -113,7 +116,7 @@ int take_context(PyObject *srtp, PyObject **held, void **context)
 static int outlet_set_srtp(Outlet *self, PyObject *value, void *closure)
 {
     (void)closure;
-    return take_context(value, &self->srtp, &self->context);
+    return take_contexts(value, &self->srtp, self->contexts, SHARDS);
 }
 
 static PyObject *outlet_get_srtp(Outlet *self, void *closure)
@@ -248,7 +251,7 @@ static int seal(const Fanout *self, Outlet *outlet, unsigned char *buffer, int s
     int length = size;
 
     put16(buffer + TRANSPORT_SEQUENCE_AT, (unsigned int)outlet->number);
-    if (self->protect(outlet->context, buffer, &length) != 0) {
+    if (self->protect(outlet->contexts[buffer[SSRC_LAST_AT] % SHARDS], buffer, &length) != 0) {
         outlet->failed++;
         return 0;
     }
@@ -440,7 +443,7 @@ static int divert(Fanout *self, Outlet *outlet, const Packet *packet, const Lane
 
 static int is_open(const Outlet *outlet)
 {
-    return outlet->context != NULL && outlet->address != Py_None;
+    return outlet->contexts[0] != NULL && outlet->address != Py_None;
 }
 
 /* After packets were queued without the GIL: take references of peers that now wait, and see that a flush comes. */
@@ -603,7 +606,7 @@ static PyObject *fanout_send_rtcp(Fanout *self, PyObject *arguments)
         flush_all(self);
     memcpy(self->arena + self->used, packet, (size_t)size);
     length = (int)size;
-    if (self->protect_rtcp(outlet->context, self->arena + self->used, &length) != 0) {
+    if (self->protect_rtcp(outlet->contexts[0], self->arena + self->used, &length) != 0) {
         outlet->failed++;
         Py_RETURN_NONE;
     }

@@ -246,7 +246,7 @@ static PyObject *inlet_take_feedback(Inlet *self, PyObject *arguments)
 static int inlet_set_srtp(Inlet *self, PyObject *value, void *closure)
 {
     (void)closure;
-    return take_context(value, &self->srtp, &self->context);
+    return take_contexts(value, &self->srtp, &self->context, 1);
 }
 
 static PyObject *inlet_get_srtp(Inlet *self, void *closure)

@@ -22,9 +22,11 @@
 
 enum {
     SENT = 4096,                /* as outlet.SENT */
+    SHARDS = 8,                 /* as dtls.SHARDS */
     MIN_HEADER = 12,
     TRANSPORT_SEQUENCE_ID = 3,  /* as rtp.TRANSPORT_SEQUENCE_ID */
     TRANSPORT_SEQUENCE_AT = 17, /* as rtp.TRANSPORT_SEQUENCE_AT */
+    SSRC_LAST_AT = 11,          /* the last byte of the SSRC */
     WIRE_BYTES = 44,            /* as outlet.WIRE_BYTES */
     MAX_PACKET = 1500,
     MAX_SRTP_PACKET = 1356,     /* as dtls.MAX_SRTP_PACKET */
@@ -44,8 +46,8 @@ typedef int (*srtp_t)(void *context, void *packet, int *length);
 typedef struct {
     PyObject_HEAD
     PyObject *address;  /* as Python sees it: None, (host, port), or what `send` is to be called with */
-    PyObject *srtp;     /* keeps `context` alive */
-    void *context;
+    PyObject *srtp;     /* keeps `contexts` alive */
+    void *contexts[SHARDS];
     struct sockaddr_storage to;
     socklen_t to_length; /* 0: no datagram address */
     long long number;
@@ -176,8 +178,8 @@ int forward_packet(Fanout *self, const Packet *packet, PyObject *lanes);
 int flush_all(Fanout *self);
 /* Read "(host, port)"; `length` is 0 where it is no such address. Returns -1 with an exception set, else 0. */
 int read_address(PyObject *value, struct sockaddr_storage *to, socklen_t *length);
-/* Take the libsrtp context of an InboundSrtp or OutboundSrtp, or of None, and hold what keeps it alive. As read_address. */
-int take_context(PyObject *srtp, PyObject **held, void **context);
+/* Take the libsrtp contexts of an InboundSrtp or OutboundSrtp, or of None, and hold what keeps them alive. As read_address. */
+int take_contexts(PyObject *srtp, PyObject **held, void **contexts, Py_ssize_t count);
 /* Take a packet that is authentic; returns its transport-wide sequence number or one of the above. */
 int stream_take(Stream *self, const unsigned char *data, int size, double now);
 
