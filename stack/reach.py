@@ -10,7 +10,7 @@ import ssl
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
-from services.meeting.turn import Turn
+from services.meeting.joining.turn import Turn
 from stack import nginx, settings, stun
 from stack.certificates import authority_path
 from stack.secrets import Secrets

@@ -31,7 +31,7 @@ FOLDERS = (
 )
 """The quick ones first, then the longest, so that the last ones end at about the same time."""
 WIDEST = max(map(len, FOLDERS))
-AT_ONCE = 3
+AT_ONCE = 2
 """Folders whose tests run beside each other: most wait for something, most of the time."""
 PROGRESS = re.compile(r"[.FEsxX]+ +\[ *\d+%\]\n")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 from services.meeting.domain import Meeting, Participant
 from services.meeting.gathering import Gathering
-from services.meeting.lobby import Caller
+from services.meeting.joining.lobby import Caller
 from services.meeting.roles import Standing
 from tests.meetings import HOST, NOW, a_meeting
 

@@ -23,10 +23,10 @@ from parley.signaling.v1 import signaling_pb2
 from chassis.clock import ManualClock
 from chassis.db import Database
 from chassis.idempotency import Answers
-from services.meeting.chat_store import ChatStore
-from services.meeting.poll_store import PollStore
-from services.meeting.retention import Retention
-from services.meeting.transcript_store import TranscriptStore
+from services.meeting.records.retention import Retention
+from services.meeting.room.chat_store import ChatStore
+from services.meeting.room.poll_store import PollStore
+from services.meeting.transcripts.store import TranscriptStore
 from tests.conftest import DatabaseFactory
 from tests.meeting_stand import BEGIN, PATIENCE_SECONDS, Person, Stand, stand_with
 

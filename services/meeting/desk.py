@@ -12,15 +12,15 @@ from chassis import logs
 from chassis.clock import Clock
 from chassis.errors import DomainError
 from services.meeting.domain import MeetingNotFound, MeetingState
-from services.meeting.door import Comer, Seen
 from services.meeting.gathering_store import GatheringStore, Opened
+from services.meeting.joining.door import Comer, Seen
 from services.meeting.notices import Notices
 from services.meeting.peers import Peers
 from services.meeting.permissions import check
-from services.meeting.schedule_store import takes_place_again
+from services.meeting.planning.store import takes_place_again
 from services.meeting.shown import caller
-from services.meeting.summary import SETTLING
 from services.meeting.telling import Telling
+from services.meeting.transcripts.summary import SETTLING
 
 ROUND_SECONDS = 5.0
 """How often meetings are looked for whose host is away, or in whose lobby nobody waits any more."""

@@ -28,9 +28,9 @@ from services.meeting.domain import (
     ParticipantRole,
     ParticipantState,
 )
+from services.meeting.events.happenings import Happening, happenings
 from services.meeting.grants import Grants
-from services.meeting.happenings import Happening, happenings
-from services.meeting.lobby import (
+from services.meeting.joining.lobby import (
     MAX_WAITING,
     WAITING_LEASE,
     Caller,

@@ -17,8 +17,8 @@ from sqlalchemy.dialects.postgresql import insert
 
 from chassis.clock import Clock
 from chassis.db import Database
-from services.meeting.breakout_closing import close_all
-from services.meeting.breakout_store import hand_over_rooms, people_beside
+from services.meeting.breakouts.closing import close_all
+from services.meeting.breakouts.store import hand_over_rooms, people_beside
 from services.meeting.domain import (
     Meeting,
     MeetingState,
@@ -26,14 +26,14 @@ from services.meeting.domain import (
     ParticipantRole,
     ParticipantState,
 )
-from services.meeting.door import Comer, Seen, at_the_door
-from services.meeting.event_record import record
+from services.meeting.events.record import record
 from services.meeting.gathering import HOST_AWAY, Gathering, runs
-from services.meeting.lobby import WAITING_LEASE
-from services.meeting.schedule_tables import ScheduleRow
+from services.meeting.joining.door import Comer, Seen, at_the_door
+from services.meeting.joining.lobby import WAITING_LEASE
+from services.meeting.planning.tables import ScheduleRow
 from services.meeting.store import MeetingTransaction, Store
 from services.meeting.tables import BanRow, MeetingRow, ParticipantRow, to_participant
-from services.meeting.transcript_news import put_due
+from services.meeting.transcripts.news import put_due
 
 LOBBY_CHANNEL = "meeting_lobby"
 DESERTED = timedelta(minutes=5)

@@ -17,7 +17,7 @@ from chassis.errors import DomainError
 from services.meeting.call_peers import CallPeers
 from services.meeting.domain import Meeting, MeetingNotFound, Participant
 from services.meeting.gathering_store import GatheringStore, Outcome
-from services.meeting.lobby import MAX_WAITING
+from services.meeting.joining.lobby import MAX_WAITING
 from services.meeting.store import Store
 
 What = Literal["people", "meeting", "lobby"]

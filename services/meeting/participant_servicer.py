@@ -19,6 +19,7 @@ from services.meeting.domain import (
     ParticipantNotFound,
 )
 from services.meeting.gathering_store import Opened
+from services.meeting.joining.vestibule import Vestibule
 from services.meeting.permissions import check
 from services.meeting.roles import granted
 from services.meeting.settings import Consent, EmotionsNotAllowed
@@ -32,7 +33,6 @@ from services.meeting.shown import (
 )
 from services.meeting.store import Store
 from services.meeting.telling import Telling
-from services.meeting.vestibule import Vestibule
 
 SOURCES = {
     participant_pb2.MUTE_TARGET_AUDIO: ("microphone",),

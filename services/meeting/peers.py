@@ -20,7 +20,7 @@ from parley.user.v1 import admin_pb2, admin_pb2_grpc
 from chassis import logs
 from chassis.channels import relayed
 from services.meeting.audit import AuditEvent
-from services.meeting.room_events import Waiting
+from services.meeting.room.events import Waiting
 
 ATTEMPTS = 3
 FIRST_DELAY_SECONDS = 0.2

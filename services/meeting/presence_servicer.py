@@ -6,7 +6,7 @@ from typing import Any
 
 from parley.meeting.v1 import meeting_pb2, meeting_pb2_grpc
 
-from services.meeting.breakout_store import BreakoutStore
+from services.meeting.breakouts.store import BreakoutStore
 from services.meeting.desk import Desk
 from services.meeting.shown import code_of, meeting_proto, participant_id_of, participant_proto
 from services.meeting.store import Store

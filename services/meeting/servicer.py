@@ -13,7 +13,6 @@ from chassis.auth import user_principal
 from chassis.clock import Clock
 from chassis.errors import InvalidArgument
 from services.meeting import audit
-from services.meeting.admission import Admissions
 from services.meeting.desk import Desk
 from services.meeting.domain import (
     DEFAULT_CAPACITY,
@@ -23,15 +22,16 @@ from services.meeting.domain import (
     ParticipantNotFound,
     new_code,
 )
-from services.meeting.door import Comer
 from services.meeting.gathering import Gathering
 from services.meeting.gathering_store import Opened
-from services.meeting.guests import check_guests
-from services.meeting.invitation_letters import Occasion
-from services.meeting.mailroom import Mailroom
+from services.meeting.joining.admission import Admissions
+from services.meeting.joining.door import Comer
+from services.meeting.joining.guests import check_guests
 from services.meeting.meeting_filter import MeetingFilter
 from services.meeting.peers import Peers
-from services.meeting.schedule_store import takes_place_again
+from services.meeting.planning.invitation_letters import Occasion
+from services.meeting.planning.mailroom import Mailroom
+from services.meeting.planning.store import takes_place_again
 from services.meeting.shown import (
     STATES,
     caller,

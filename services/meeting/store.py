@@ -37,8 +37,8 @@ from services.meeting.domain import (
     ParticipantNotFound,
     ParticipantState,
 )
-from services.meeting.event_record import forget, record
-from services.meeting.happenings import Happening, Kind
+from services.meeting.events.happenings import Happening, Kind
+from services.meeting.events.record import forget, record
 from services.meeting.meeting_filter import MeetingFilter
 from services.meeting.permissions import check, present
 from services.meeting.roles import Standing, standing

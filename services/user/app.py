@@ -13,12 +13,12 @@ from chassis.auth import ServiceIdentity, UserTokenVerifier
 from chassis.clock import Clock, SystemClock
 from chassis.revocations import EndedSessions
 from chassis.stopping import stop
-from services.user import sign_in_parts
 from services.user.config import Config
-from services.user.key_store import KeyStore
+from services.user.credentials.passwords import Passwords
 from services.user.parts import put_together
-from services.user.passwords import Passwords
-from services.user.tokens import AccessTokens
+from services.user.sessions import sign_in_parts
+from services.user.sessions.key_store import KeyStore
+from services.user.sessions.tokens import AccessTokens
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 

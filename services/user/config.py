@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from chassis.config import ConfigError
 from chassis.mail import MailConfig
-from services.user.providers import parse_providers
+from services.user.sessions.providers import parse_providers
 
 MAX_GUEST_SECONDS = 24 * 3600
 
@@ -24,7 +24,7 @@ class Config(MailConfig):
     verify_email: bool = False
     """Whether one signs in with a proven e-mail address alone."""
     identity_providers: str = field(default="", repr=False)
-    """JSON, a list of objects as services.user.providers.Provider has them."""
+    """JSON, a list of objects as services.user.sessions.providers.Provider has them."""
     hashing_threads: int = 2
     hashing_queue: int = 64
 

@@ -13,10 +13,10 @@ from chassis.clock import Clock
 from chassis.db import Database
 from chassis.errors import DomainError
 from chassis.idempotency import Answers
-from services.user.credential_store import LinkRow
-from services.user.guess_store import GuessesRow
-from services.user.guessing import FORGOTTEN
-from services.user.session_store import KEPT, EndedSessionRow
+from services.user.credentials.guess_store import GuessesRow
+from services.user.credentials.guessing import FORGOTTEN
+from services.user.credentials.store import LinkRow
+from services.user.sessions.store import KEPT, EndedSessionRow
 from services.user.store import SessionRow
 
 EVERY_SECONDS = 60.0

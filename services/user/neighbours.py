@@ -28,7 +28,7 @@ from chassis import scopes
 from chassis.channels import relayed
 from chassis.clock import Clock
 from services.user.domain import Role
-from services.user.tokens import AccessTokens
+from services.user.sessions.tokens import AccessTokens
 
 PAGE_SIZE = 100
 LIFETIME = timedelta(minutes=1)

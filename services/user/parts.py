@@ -19,30 +19,30 @@ from chassis.clock import Clock
 from chassis.db import Database
 from chassis.idempotency import Answers
 from chassis.seals import derived_key, seal
-from services.user.account_servicer import AccountServicer
-from services.user.account_store import AccountStore
-from services.user.admin_servicer import AdminServicer
-from services.user.api_key_servicer import ApiKeyServicer
-from services.user.api_key_store import ApiKeyStore
+from services.user.accounts.admin_servicer import AdminServicer
+from services.user.accounts.avatar_store import AvatarStore
+from services.user.accounts.avatars import Portraits
+from services.user.accounts.erasure import Erasure
+from services.user.accounts.export import Exporter
+from services.user.accounts.servicer import AccountServicer
+from services.user.accounts.store import AccountStore
 from services.user.audit import AuditLog
 from services.user.audit_servicer import AuditServicer
-from services.user.avatar_store import AvatarStore
-from services.user.avatars import Portraits
 from services.user.config import Config
-from services.user.erasure import Erasure
-from services.user.export import Exporter
-from services.user.guard import Guard
-from services.user.guess_store import GuessStore
-from services.user.identity_store import IdentityStore
+from services.user.credentials.guard import Guard
+from services.user.credentials.guess_store import GuessStore
+from services.user.credentials.passwords import Passwords
 from services.user.neighbours import Neighbours
-from services.user.oidc_sign_in import OidcSignIn
-from services.user.passwords import Passwords
-from services.user.providers import parse_providers
+from services.user.programs.servicer import ApiKeyServicer
+from services.user.programs.store import ApiKeyStore
 from services.user.repeats import Repeats
-from services.user.sign_in import SignIn
-from services.user.sign_in_servicer import SignInServicer
+from services.user.sessions.identity_store import IdentityStore
+from services.user.sessions.oidc_sign_in import OidcSignIn
+from services.user.sessions.providers import parse_providers
+from services.user.sessions.sign_in import SignIn
+from services.user.sessions.sign_in_servicer import SignInServicer
+from services.user.sessions.tokens import AccessTokens
 from services.user.store import Store
-from services.user.tokens import AccessTokens
 
 
 @dataclass(frozen=True, slots=True)

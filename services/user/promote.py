@@ -16,8 +16,8 @@ from sqlalchemy.exc import OperationalError
 
 from chassis import db
 from chassis.errors import DomainError
-from services.user.account_store import AccountStore
-from services.user.accounts import give
+from services.user.accounts.rules import give
+from services.user.accounts.store import AccountStore
 from services.user.audit import did
 from services.user.domain import Role, UserNotFound
 from services.user.store import Store

@@ -14,8 +14,12 @@ from chassis.calls import check
 from chassis.clock import Clock
 from chassis.errors import InvalidArgument
 from chassis.idempotency import Answers
-from services.user.credential_store import CredentialStore
-from services.user.credentials import EmailNotVerified
+from services.user.credentials.guard import Guard
+from services.user.credentials.passwords import Passwords
+from services.user.credentials.posting import Posting
+from services.user.credentials.rules import EmailNotVerified
+from services.user.credentials.second_factor import SecondFactor
+from services.user.credentials.store import CredentialStore
 from services.user.domain import (
     NotYours,
     RefreshTokenInvalid,
@@ -26,14 +30,10 @@ from services.user.domain import (
     parse_refresh_token,
     profile_changed,
 )
-from services.user.guard import Guard
 from services.user.origin import Origin, origin
-from services.user.passwords import Passwords
-from services.user.posting import Posting
-from services.user.second_factor import SecondFactor
-from services.user.sign_in import SignIn
+from services.user.sessions.sign_in import SignIn
+from services.user.sessions.tokens import AccessTokens
 from services.user.store import Store
-from services.user.tokens import AccessTokens
 
 ME = "users/me"
 CHANGEABLE = frozenset({"display_name", "email"})

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from chassis.errors import InvalidArgument
-from services.meeting.breakouts import (
+from services.meeting.breakouts.rules import (
     Breakout,
     BreakoutNotFound,
     Breakouts,
@@ -35,7 +35,7 @@ from services.meeting.domain import (
 )
 from services.meeting.gathering import HOST_AWAY, Gathering
 from services.meeting.grants import Grants
-from services.meeting.lobby import Banned, Caller, NotAssigned, check_door, role_at_the_door
+from services.meeting.joining.lobby import Banned, Caller, NotAssigned, check_door, role_at_the_door
 from services.meeting.settings import HOST_LEAVES_END, Settings
 from tests.gatherings import TICKET, Room
 from tests.meetings import HOST, NOW, a_meeting

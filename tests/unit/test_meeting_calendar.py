@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from icalendar import Calendar
 
 from chassis.mail import Mail
-from services.meeting.calendar_file import CANCEL, REQUEST, Invited, calendar, message
 from services.meeting.domain import MeetingState
-from services.meeting.invitation import distinct, tried_again
-from services.meeting.invitation_letters import Occasion, Writer
-from services.meeting.schedule import Schedule, Scheduled, plan_of
+from services.meeting.planning.calendar_file import CANCEL, REQUEST, Invited, calendar, message
+from services.meeting.planning.invitation import distinct, tried_again
+from services.meeting.planning.invitation_letters import Occasion, Writer
+from services.meeting.planning.schedule import Schedule, Scheduled, plan_of
 from tests.meetings import NOW, a_meeting
 
 URL = "https://meet.example.org/"

@@ -9,7 +9,10 @@ from uuid import UUID
 import pytest
 
 from chassis.errors import InvalidArgument
-from services.meeting.chat import (
+from services.meeting.domain import Participant, ParticipantRole, ParticipantState
+from services.meeting.grants import Grants
+from services.meeting.roles import EVERYTHING, standing
+from services.meeting.room.chat import (
     BURST,
     BURST_TIME,
     MAX_MESSAGES,
@@ -25,9 +28,6 @@ from services.meeting.chat import (
     check_room,
     clean,
 )
-from services.meeting.domain import Participant, ParticipantRole, ParticipantState
-from services.meeting.grants import Grants
-from services.meeting.roles import EVERYTHING, standing
 from services.meeting.settings import ChatPolicy, Settings
 from tests.meetings import NOW, a_meeting
 

@@ -19,7 +19,7 @@ from services.meeting.domain import (
     WrongPasscode,
 )
 from services.meeting.grants import Grants
-from services.meeting.lobby import MAX_WAITING, Banned, LobbyFull, NotWaiting
+from services.meeting.joining.lobby import MAX_WAITING, Banned, LobbyFull, NotWaiting
 from services.meeting.roles import EVERYTHING, Standing, granted
 from services.meeting.settings import HOST_LEAVES_END, Settings
 from tests.gatherings import TICKET, Room

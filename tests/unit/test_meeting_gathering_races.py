@@ -34,7 +34,7 @@ NEXT = {
 
 
 def is_known_at_the_door(person: Participant, user: UUID) -> bool:
-    """Tell whether somebody is of those whom a door looks at by name (services/meeting/door.py)."""
+    """Tell whether somebody is of those whom a door looks at by name (services/meeting/joining/door.py)."""
     runs = (
         person.role in (ParticipantRole.HOST, ParticipantRole.COHOST) or person.grants is not None
     )

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycrdt import Doc, Text, TransactionEvent
 
-from services.meeting.notes import MAX_BYTES, NOTHING, Merged, NotesFull, check_size
-from services.meeting.notes_frames import ANSWER, BEHIND, INVALID, MERGED, REQUEST
-from services.meeting.notes_merger import main, merge
+from services.meeting.room.notes import MAX_BYTES, NOTHING, Merged, NotesFull, check_size
+from services.meeting.room.notes_frames import ANSWER, BEHIND, INVALID, MERGED, REQUEST
+from services.meeting.room.notes_merger import main, merge
 
 
 class Editor:

@@ -17,7 +17,7 @@ from services.meeting.domain import (
     ParticipantRole,
     ParticipantState,
 )
-from services.meeting.poll import (
+from services.meeting.room.poll import (
     MAX_POLLS,
     Poll,
     PollChoiceInvalid,

@@ -15,7 +15,7 @@ from dateutil.rrule import rrulestr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.meeting.recurrence import (
+from services.meeting.planning.recurrence import (
     MAX_COUNT,
     WEEKDAYS,
     RecurrenceInvalid,

@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 
 from chassis.errors import InvalidArgument
 from services.meeting.domain import EtagMismatch
-from services.meeting.recurrence import RecurrenceInvalid
-from services.meeting.report import TimeRangeInvalid
-from services.meeting.schedule import (
+from services.meeting.planning.recurrence import RecurrenceInvalid
+from services.meeting.planning.schedule import (
     Plan,
     Schedule,
     TimeZoneUnknown,
@@ -24,6 +23,7 @@ from services.meeting.schedule import (
     window,
     zone_of,
 )
+from services.meeting.records.report import TimeRangeInvalid
 
 MEETING_ID = UUID(int=7)
 NOW = datetime(2000, 6, 1, tzinfo=UTC)

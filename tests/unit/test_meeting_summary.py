@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from parley.ai.v1 import ai_pb2
 
-from services.meeting import summary
-from services.meeting.recap import summary_from
-from services.meeting.summary import Summary, chosen, delay, summary_of
-from services.meeting.transcript import Segment
+from services.meeting.transcripts import summary
+from services.meeting.transcripts.recap import summary_from
+from services.meeting.transcripts.summary import Summary, chosen, delay, summary_of
+from services.meeting.transcripts.transcript import Segment
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 

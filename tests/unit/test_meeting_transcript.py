@@ -15,7 +15,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from parley.meeting.v1 import transcript_pb2
 
-from services.meeting import transcript
 from services.meeting.domain import (
     MeetingState,
     Participant,
@@ -24,7 +23,8 @@ from services.meeting.domain import (
     TranscriptOff,
 )
 from services.meeting.settings import Consent, Settings
-from services.meeting.transcript import (
+from services.meeting.transcripts import transcript
+from services.meeting.transcripts.transcript import (
     AFTERWARDS,
     Entry,
     Form,

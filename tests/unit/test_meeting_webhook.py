@@ -15,9 +15,8 @@ from parley.meeting.v1 import webhook_pb2
 from chassis.clock import ManualClock
 from services.meeting.domain import Meeting, MeetingState, Participant, ParticipantRole
 from services.meeting.domain import ParticipantState as State
-from services.meeting.gathering import Gathering
-from services.meeting.happenings import Kind
-from services.meeting.webhook import (
+from services.meeting.events.happenings import Kind
+from services.meeting.events.webhook import (
     FIRST_DELAY,
     LONGEST_DELAY,
     PATIENCE,
@@ -32,6 +31,7 @@ from services.meeting.webhook import (
     sequence_of,
     signature,
 )
+from services.meeting.gathering import Gathering
 
 NOW = ManualClock().now()
 LIFETIME = timedelta(minutes=10)

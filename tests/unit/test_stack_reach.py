@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from services.meeting.turn import Turn
+from services.meeting.joining.turn import Turn
 from stack import settings
 from stack.cli import _advertised
 from stack.errors import StackError

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.user.accounts import (
+from services.user.accounts.rules import (
     Account,
     AccountState,
     LastAdmin,

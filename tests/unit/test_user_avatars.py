@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from services.user.avatars import MAX_BYTES, SIDE, ImageInvalid, portrait
+from services.user.accounts.avatars import MAX_BYTES, SIDE, ImageInvalid, portrait
 
 
 def picture(kind: str, size: tuple[int, int] = (300, 500), **options: object) -> bytes:

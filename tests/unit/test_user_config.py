@@ -10,7 +10,7 @@ import pytest
 
 from chassis.config import ConfigError, load
 from services.user.config import Config
-from services.user.providers import parse_providers
+from services.user.sessions.providers import parse_providers
 from stack import settings
 from stack import state as state_module
 from stack.errors import StackError

@@ -7,7 +7,13 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.user.guessing import ACCOUNT, ADDRESS, FORGOTTEN, Guesses, password_counters
+from services.user.credentials.guessing import (
+    ACCOUNT,
+    ADDRESS,
+    FORGOTTEN,
+    Guesses,
+    password_counters,
+)
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 NOTHING = timedelta(0)

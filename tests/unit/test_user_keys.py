@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.user.keys import (
+from services.user.sessions.keys import (
     PUBLISHED_BEFORE,
     RELOAD,
     SigningKey,

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.user.providers import (
+from services.user.sessions.providers import (
     STATE_LIFETIME,
     Claims,
     IdentityProviderNotFound,

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.user.totp import (
+from services.user.credentials.totp import (
     RECOVERY_CODES,
     Factor,
     new_recovery_codes,

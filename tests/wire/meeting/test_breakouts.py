@@ -23,8 +23,8 @@ from parley.meeting.v1 import (
 
 from chassis import db
 from services.meeting.app import MIGRATIONS
-from services.meeting.breakout_store import BreakoutStore
-from services.meeting.breakouts import MAX_ROOMS, RETURN, STRAY
+from services.meeting.breakouts.rules import MAX_ROOMS, RETURN, STRAY
+from services.meeting.breakouts.store import BreakoutStore
 from services.meeting.gathering import HOST_AWAY
 from tests.conftest import DatabaseFactory
 from tests.meeting_stand import PATIENCE_SECONDS, refusal

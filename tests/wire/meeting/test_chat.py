@@ -14,8 +14,8 @@ from parley.signaling.v1 import signaling_pb2
 
 from chassis import db
 from services.meeting.app import MIGRATIONS
-from services.meeting.chat import BURST, MAX_MESSAGES
-from services.meeting.summary import PATIENCE
+from services.meeting.room.chat import BURST, MAX_MESSAGES
+from services.meeting.transcripts.summary import PATIENCE
 from tests.conftest import DatabaseFactory
 from tests.meeting_stand import refusal
 from tests.room_stand import Room, Somebody, a_room, retention_of

@@ -20,14 +20,15 @@ from chassis import db
 from chassis.auth import SessionEnded, UserTokenVerifier, set_principal
 from chassis.clock import ManualClock
 from chassis.db import Database
-from services.meeting import delivery_store, event_watch
 from services.meeting.app import MIGRATIONS
-from services.meeting.delivery_store import LEASE, Claim, DeliveryStore
-from services.meeting.event_log import KEPT, EventLog
-from services.meeting.event_tables import NewsRow, WebhookRow
-from services.meeting.event_watch import WATCHERS_OF_ONE, EventWatch
-from services.meeting.summary import SETTLING
-from services.meeting.webhook import LONGEST_DELAY, DeliveryState
+from services.meeting.events import delivery_store
+from services.meeting.events import watch as event_watch
+from services.meeting.events.delivery_store import LEASE, Claim, DeliveryStore
+from services.meeting.events.log import KEPT, EventLog
+from services.meeting.events.tables import NewsRow, WebhookRow
+from services.meeting.events.watch import WATCHERS_OF_ONE, EventWatch
+from services.meeting.events.webhook import LONGEST_DELAY, DeliveryState
+from services.meeting.transcripts.summary import SETTLING
 from tests.meeting_stand import PATIENCE_SECONDS, Stand, after, refusal, said
 from tests.servers import PostgresServer
 from tests.user_keys import Keys, credentials

@@ -13,7 +13,7 @@ import pytest
 from parley.meeting.v1 import notes_pb2, notes_pb2_grpc, report_pb2
 from pycrdt import Doc, Text
 
-from services.meeting import notes
+from services.meeting.room import notes
 from tests.conftest import DatabaseFactory
 from tests.meeting_stand import refusal
 from tests.room_stand import Room, Somebody, a_room
@@ -153,7 +153,7 @@ async def test_hostile_updates_harm_nobody(room: Room) -> None:
 async def test_a_merging_process_that_is_killed_is_begun_anew(room: Room) -> None:
     await say(room, room.host, written("before "))
     for child in psutil.Process().children():
-        if "services.meeting.notes_merger" in child.cmdline():
+        if "services.meeting.room.notes_merger" in child.cmdline():
             child.kill()
             child.wait()
     await say(room, room.host, written("after "))

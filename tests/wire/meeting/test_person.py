@@ -25,8 +25,8 @@ from parley.meeting.v1 import (
 from psycopg import sql
 
 from chassis.clock import ManualClock
-from services.meeting.person_kinds import kinds_of
-from services.meeting.person_store import NOBODY, PAGE
+from services.meeting.records.person_kinds import kinds_of
+from services.meeting.records.person_store import NOBODY, PAGE
 from tests.conftest import DatabaseFactory
 from tests.meeting_stand import BEGIN, Person, Stand, after, refusal, said, stand_with
 from tests.room_stand import Room, Somebody

@@ -14,7 +14,7 @@ from parley.meeting.v1 import poll_pb2
 
 from chassis import channels, db
 from services.meeting.app import MIGRATIONS
-from services.meeting.poll import MAX_POLLS
+from services.meeting.room.poll import MAX_POLLS
 from tests.conftest import DatabaseFactory
 from tests.meeting_stand import refusal
 from tests.room_stand import Room, Somebody, a_room, retention_of

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from services.meeting.posting import Poster, PostFailed, Resolve
-from services.meeting.webhook import Policy
+from services.meeting.events.posting import Poster, PostFailed, Resolve
+from services.meeting.events.webhook import Policy
 from tests.webhook_stand import Receiver, a_receiver
 
 BODY = b'{"meeting": {"name": "meetings/abc-defg-hij"}}'

@@ -22,11 +22,11 @@ from services.meeting.domain import (
     ParticipantGone,
     new_code,
 )
-from services.meeting.door import Comer
 from services.meeting.gathering import Crowd
 from services.meeting.gathering_store import GatheringStore
 from services.meeting.grants import Grants
-from services.meeting.lobby import NotWaiting
+from services.meeting.joining.door import Comer
+from services.meeting.joining.lobby import NotWaiting
 from services.meeting.roles import Standing
 from services.meeting.settings import Settings
 from services.meeting.store import Store

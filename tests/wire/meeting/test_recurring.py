@@ -20,7 +20,7 @@ from parley.meeting.v1 import (
 from chassis.clock import ManualClock
 from services.meeting.gathering import HOST_AWAY
 from services.meeting.gathering_store import DESERTED
-from services.meeting.summary import SETTLING
+from services.meeting.transcripts.summary import SETTLING
 from tests.conftest import DatabaseFactory
 from tests.meeting_stand import BEGIN, PATIENCE_SECONDS, Stand, refusal, said
 from tests.webhook_stand import Keeper, Receiver, a_receiver, a_stand

@@ -14,19 +14,19 @@ from chassis import db, reads
 from chassis.clock import ManualClock
 from chassis.idempotency import Answers
 from services.meeting.app import MIGRATIONS
-from services.meeting.chat_store import ChatStore
 from services.meeting.domain import Meeting, Participant
 from services.meeting.domain import ParticipantRole as Role
 from services.meeting.domain import ParticipantState as At
-from services.meeting.poll_store import PollStore
-from services.meeting.retention import Retention
+from services.meeting.records.retention import Retention
+from services.meeting.room.chat_store import ChatStore
+from services.meeting.room.poll_store import PollStore
 from services.meeting.settings import Settings
 from services.meeting.store import Store
-from services.meeting.summary import ABANDONED, PATIENCE, Summary
-from services.meeting.summary_store import LEASE, SummaryStore
 from services.meeting.tables import SegmentRow
-from services.meeting.transcript import Segment
-from services.meeting.transcript_store import SEGMENTS_AT_ONCE, TranscriptStore
+from services.meeting.transcripts.store import SEGMENTS_AT_ONCE, TranscriptStore
+from services.meeting.transcripts.summary import ABANDONED, PATIENCE, Summary
+from services.meeting.transcripts.summary_store import LEASE, SummaryStore
+from services.meeting.transcripts.transcript import Segment
 from tests.conftest import DatabaseFactory
 from tests.meetings import NOW, a_meeting
 

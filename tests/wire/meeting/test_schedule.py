@@ -19,7 +19,8 @@ import pytest
 from icalendar import Calendar
 from parley.meeting.v1 import meeting_pb2, meeting_pb2_grpc, schedule_pb2, schedule_pb2_grpc
 
-from services.meeting import invitation, invitation_store, schedule_store
+from services.meeting.planning import invitation, invitation_store
+from services.meeting.planning import store as schedule_store
 from tests.meeting_stand import PATIENCE_SECONDS, Person, Stand, refusal, stand_with
 from tests.servers import PostgresServer
 

@@ -15,7 +15,7 @@ from parley.meeting.v1 import transcript_pb2
 
 from chassis import channels
 from chassis.clock import ManualClock
-from services.meeting.summary import SETTLING
+from services.meeting.transcripts.summary import SETTLING
 from tests.conftest import DatabaseFactory
 from tests.meeting_stand import (
     BEGIN,

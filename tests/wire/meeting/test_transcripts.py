@@ -15,7 +15,7 @@ from google.protobuf import json_format
 from parley.meeting.v1 import transcript_pb2
 
 from chassis.clock import ManualClock
-from services.meeting.transcript import AFTERWARDS, MAX_SEGMENTS
+from services.meeting.transcripts.transcript import AFTERWARDS, MAX_SEGMENTS
 from tests.conftest import DatabaseFactory
 from tests.meeting_stand import BEGIN, Person, Stand, after, refusal, said, stand_with
 

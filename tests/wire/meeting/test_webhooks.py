@@ -18,12 +18,12 @@ from chassis import db, seals
 from chassis.clock import ManualClock
 from chassis.stopping import stop
 from services.meeting.app import MIGRATIONS
-from services.meeting.courier import Courier
-from services.meeting.delivery_store import DeliveryStore
-from services.meeting.event_log import EventLog
+from services.meeting.events.courier import Courier
+from services.meeting.events.delivery_store import DeliveryStore
+from services.meeting.events.log import EventLog
+from services.meeting.events.posting import Poster
+from services.meeting.events.webhook import MAX_WEBHOOKS, Policy
 from services.meeting.parts import SEALED
-from services.meeting.posting import Poster
-from services.meeting.webhook import MAX_WEBHOOKS, Policy
 from tests.conftest import DatabaseFactory
 from tests.meeting_stand import Stand, refusal
 from tests.servers import PostgresServer

@@ -25,18 +25,18 @@ from services.media.library.store import Base as MediaBase
 from services.media.library.store import LibraryStore
 from services.meeting import app as meeting_app
 from services.meeting import parts as meeting_parts  # noqa: F401  # so that all tables are known
-from services.meeting.chat_store import ChatStore
 from services.meeting.meeting_filter import MeetingFilter
-from services.meeting.person_store import PersonStore
-from services.meeting.poll_store import PollStore
-from services.meeting.schedule_store import ScheduleStore
+from services.meeting.planning.store import ScheduleStore
+from services.meeting.records.person_store import PersonStore
+from services.meeting.room.chat_store import ChatStore
+from services.meeting.room.poll_store import PollStore
 from services.meeting.store import Store as MeetingStore
 from services.meeting.tables import Base as MeetingBase
 from services.meeting.tables import MeetingRow, ParticipantRow, to_meeting, to_participant
-from services.meeting.transcript_store import TranscriptStore
+from services.meeting.transcripts.store import TranscriptStore
 from services.user import app as user_app
 from services.user import housekeeping as _guesses  # noqa: F401  # so that all tables are known
-from services.user.account_store import AccountStore, Search
+from services.user.accounts.store import AccountStore, Search
 from services.user.audit import AuditLog, Wanted
 from services.user.store import Base as UserBase
 from tests.conftest import DatabaseFactory

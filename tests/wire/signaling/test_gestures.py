@@ -12,7 +12,7 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from parley.signaling.v1 import signaling_pb2
 from parley.signaling.v1.signaling_pb2 import ServerMessage
 
-from services.meeting.notes import NotesBehind
+from services.meeting.room.notes import NotesBehind
 from services.signaling import gestures
 from services.signaling.sessions import REACTION_LIMIT
 from tests.signaling_stand import Client, Stand, standing

@@ -27,8 +27,8 @@ from parley.meeting.v1 import (
 from parley.user.v1 import account_pb2, account_pb2_grpc, admin_pb2, user_pb2
 from PIL import Image
 
-from services.user.avatars import SIDE
-from services.user.export import AUDIT_PAGE
+from services.user.accounts.avatars import SIDE
+from services.user.accounts.export import AUDIT_PAGE
 from tests.conftest import DatabaseFactory
 from tests.user_stand import PASSWORD, Person, Stand, refusal, stand_with
 

@@ -21,7 +21,7 @@ from parley.user.v1.api_key_pb2 import (
 )
 
 from chassis import channels
-from services.user.api_keys import MAX_KEYS
+from services.user.programs.rules import MAX_KEYS
 from tests.conftest import DatabaseFactory
 from tests.user_stand import Caller, Stand, refusal, stand_with
 

@@ -17,9 +17,9 @@ from parley.user.v1 import session_pb2, user_pb2
 
 from chassis.clock import ManualClock
 from chassis.db import connected
-from services.user.account_store import AccountStore, Search
+from services.user.accounts.store import AccountStore, Search
 from services.user.app import MIGRATIONS
-from services.user.credentials import MAX_LINKS
+from services.user.credentials.rules import MAX_LINKS
 from tests.credential_stand import PASSWORD, Person, Stand, refused, user_standing
 from tests.servers import PostgresServer
 

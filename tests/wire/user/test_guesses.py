@@ -15,7 +15,7 @@ from parley.user.v1 import credential_pb2 as pb
 
 from chassis import channels
 from chassis.clock import ManualClock
-from services.user.guessing import ACCOUNT, ADDRESS
+from services.user.credentials.guessing import ACCOUNT, ADDRESS
 from tests.credential_stand import PASSWORD, Person, Stand, refused, user_standing
 from tests.servers import PostgresServer
 

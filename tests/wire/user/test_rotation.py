@@ -15,9 +15,9 @@ from chassis import db
 from chassis.clock import SystemClock
 from chassis.stopping import stop
 from services.user.app import MIGRATIONS
-from services.user.key_store import KeyStore
-from services.user.keys import PUBLISHED_BEFORE
-from services.user.tokens import AccessTokens
+from services.user.sessions.key_store import KeyStore
+from services.user.sessions.keys import PUBLISHED_BEFORE
+from services.user.sessions.tokens import AccessTokens
 from tests.conftest import DatabaseFactory
 from tests.user_stand import Caller, Stand, stand_with
 

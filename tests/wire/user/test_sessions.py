@@ -18,7 +18,7 @@ from chassis import db, keys
 from chassis.auth import SessionEnded
 from services.user.app import MIGRATIONS
 from services.user.domain import MAX_SESSIONS
-from services.user.session_store import SessionStore
+from services.user.sessions.store import SessionStore
 from services.user.store import SessionRow
 from tests.credential_stand import Person, Stand, refused, user_standing
 from tests.servers import PostgresServer

@@ -1,0 +1,1 @@
+"""Breakout rooms."""

@@ -1,0 +1,1 @@
+"""What programs are told: the log of events, streams of it, and webhooks."""

@@ -1,0 +1,1 @@
+"""Schedules, calendars, and invitations by mail."""

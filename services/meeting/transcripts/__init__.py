@@ -1,0 +1,1 @@
+"""Captions, what is kept of them, and what it came to."""

@@ -1,0 +1,1 @@
+"""Accounts: administered, shown, copied out, deleted."""

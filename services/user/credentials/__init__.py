@@ -1,0 +1,1 @@
+"""Passwords, links by mail, second factors, and who may guess."""

@@ -1,0 +1,1 @@
+"""How sessions begin and end, and the keys and tokens that they go by."""
