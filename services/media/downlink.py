@@ -148,9 +148,7 @@ class Downlink:
             )
         )
         self._passed_on = None
-        if report := self.sender_report(
-            now
-        ):  # the subscriber keeps sound and picture together by it
+        if report := self.sender_report(now):  # by it sound and picture are kept together
             self._way.send_rtcp(report)
 
     def note_highest(self) -> None:

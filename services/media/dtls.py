@@ -251,14 +251,10 @@ class Dtls:
         length = 2 * (profile.key_length + profile.salt_length)
         material = self._ssl.export_keying_material(b"EXTRACTOR-dtls_srtp", length)
         theirs, ours = (1, 0) if self._is_client else (0, 1)
-        incoming, outgoing = (
-            partial(_session, profile, material, side, way)
-            for side, way in (
-                (theirs, (Policy.SSRC_ANY_INBOUND, REPLAY_WINDOW)),
-                (ours, (Policy.SSRC_ANY_OUTBOUND, SENT_WINDOW)),
-            )
-        )
-        self.inbound, self.outbound = InboundSrtp(incoming()), OutboundSrtp(outgoing)
+        incoming = _session(profile, material, theirs, (Policy.SSRC_ANY_INBOUND, REPLAY_WINDOW))
+        way_out = Policy.SSRC_ANY_OUTBOUND, SENT_WINDOW
+        new_outgoing = partial(_session, profile, material, ours, way_out)
+        self.inbound, self.outbound = InboundSrtp(incoming), OutboundSrtp(new_outgoing)
         return True
 
 
