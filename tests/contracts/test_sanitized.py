@@ -29,8 +29,8 @@ def build(folder: Path, sources: Sequence[Path] = native.SOURCES) -> Path:
         return sanitized.build(folder, sources)
     except sanitized.SanitizerMissing:
         pytest.skip(
-            reason="no C compiler that sanitizes"
-        )  # reason: a machine needs none (ADR 15), and this compiles
+            "no sanitizers"
+        )  # reason: no C compiler is needed (ADR 15), and none here has them
 
 
 def run(module: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
