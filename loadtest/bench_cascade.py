@@ -23,9 +23,8 @@ import uvloop
 
 from loadtest.media.connection import ConnectionFailed
 from loadtest.media.sdp import SdpInvalid
-from loadtest.peers import namespace
-from loadtest.peers.namespace import Place
 from loadtest.peers.piped import pair, parley
+from loadtest.peers.place import LOOPBACK, Place
 from loadtest.peers.sfu import Sfu, SfuFailed
 from loadtest.peers.stage import Load, Measured, Shape, measured, steady
 from stack.bench import Figure
@@ -93,7 +92,7 @@ def main() -> list[Figure]:
     """Measure everything."""
     figures: list[Figure] = []
     with tempfile.TemporaryDirectory(prefix="parley-bench-") as folder:
-        bench = Bench(namespace.LOOPBACK, Path(folder))
+        bench = Bench(LOOPBACK, Path(folder))
         for fanout in PACKETS_PER_SECOND:
             try:
                 for whole, half in (*[SHAPES[0]] * ROUNDS, *SHAPES[1:]):

@@ -2,7 +2,7 @@
 
 Every SFU runs as a process of its own, watched from outside; light clients (`loadtest.media`) publish, subscribe and
 check what arrives. Janus takes no loopback addresses: where that can be made (as root), all run in a network namespace
-behind a veth; elsewhere Parley is measured alone. RTX, NACK and transport-wide feedback are on wherever an SFU has
+behind a veth; elsewhere Parley is measured alone. The SFU has one core and the clients the others. RTX, NACK and transport-wide feedback are on wherever an SFU has
 them. A measurement for which the clients were too slow is void, and taken again.
 """
 
@@ -13,7 +13,7 @@ import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,9 +21,9 @@ import uvloop
 
 from loadtest.media.connection import ConnectionFailed
 from loadtest.media.sdp import SdpInvalid
-from loadtest.peers import janus, namespace
-from loadtest.peers.namespace import Place
+from loadtest.peers import janus
 from loadtest.peers.piped import has_werift, parley, werift
+from loadtest.peers.place import Place, can_make_namespaces, own_place
 from loadtest.peers.sfu import Sfu, SfuFailed
 from loadtest.peers.stage import Measured, Shape, measured, steady
 from stack.bench import Figure
@@ -131,8 +131,10 @@ class Bench:
 def main() -> list[Figure]:
     """Measure everything."""
     names = _present()
-    where = namespace.namespace() if namespace.is_possible() else nullcontext(namespace.LOOPBACK)
-    with where as place, tempfile.TemporaryDirectory(prefix="parley-bench-") as folder:
+    with (
+        own_place() as place,
+        tempfile.TemporaryDirectory(prefix="parley-bench-") as folder,
+    ):
         bench = Bench(place, Path(folder), names)
         for shape in (MAIN, BUSY) * ROUNDS:
             bench.measure(shape)
@@ -147,7 +149,7 @@ def main() -> list[Figure]:
 def _present() -> list[str]:
     """List the SFUs that there are; say how to get the others."""
     names = [PURE, COMPILED]
-    if namespace.is_possible() and janus.is_installed():
+    if can_make_namespaces() and janus.is_installed():
         names += [PEER, JANUS_AS_INSTALLED]
     else:
         _note("no Janus: it takes root, and `apt-get install --no-install-recommends janus`")

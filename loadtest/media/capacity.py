@@ -8,23 +8,19 @@ missing at first, retransmitted or not, was the worker's.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
 import uvloop
 
 from loadtest.media.connection import ConnectionFailed
 from loadtest.media.sdp import SdpInvalid
 from loadtest.media.uplink import Profile
-from loadtest.peers import namespace
-from loadtest.peers.namespace import Place
 from loadtest.peers.piped import parley
+from loadtest.peers.place import Place, own_place
 from loadtest.peers.sfu import SfuFailed
 from loadtest.peers.stage import Load, Measured, Shape, measured
 
@@ -105,7 +101,6 @@ class Search:
         self._folder = folder
         self._fanout = fanout
         self._seconds = seconds
-        self._cores = sorted(os.sched_getaffinity(0))
 
     def line(self, title: str, shape: Shape, profile: Profile) -> str:
         """Search for one line of the table. Raises SfuFailed."""
@@ -138,21 +133,16 @@ class Search:
 
     async def _measured(self, load: Load) -> Measured:
         async with parley(self._place, self._folder / "worker.log", self._fanout) as worker:
-            self._pin(worker.pids[0])
             return await measured(worker, self._place.here, load, self._seconds)
-
-    def _pin(self, pid: int) -> None:
-        """Give the worker one core, and the clients the others, where there are several."""
-        if len(self._cores) > 1:
-            psutil.Process(pid).cpu_affinity(self._cores[:1])
-            os.sched_setaffinity(0, self._cores[1:])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table. Returns the exit status."""
     options = _options(arguments)
-    where = namespace.namespace() if namespace.is_possible() else nullcontext(namespace.LOOPBACK)
-    with where as place, tempfile.TemporaryDirectory(prefix="parley-capacity-") as folder:
+    with (
+        own_place() as place,
+        tempfile.TemporaryDirectory(prefix="parley-capacity-") as folder,
+    ):
         search = Search(place, Path(folder), options.fanout, options.seconds)
         try:
             print(HEAD, flush=True)

@@ -8,6 +8,7 @@ to aiortc: DTLS is pyOpenSSL's, SRTP is pylibsrtp's, STUN messages are aioice's.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime
 import secrets
 import socket
@@ -30,9 +31,9 @@ PROFILES = {
     b"SRTP_AES128_CM_SHA1_80": (Policy.SRTP_PROFILE_AES128_CM_SHA1_80, 16, 14),
 }
 """The profiles that we offer: libsrtp's number, bytes of key and of salt (RFC 5764 §4.1.2, RFC 7714 §14.2)."""
-BURST = 128
-"""Datagrams read before other sockets get their turn."""
-MAX_DATAGRAM = 2_048
+BURST = 32
+"""Reads before other sockets get their turn."""
+MAX_READ = 1 << 16
 BUFFER_BYTES = 4 * 1024 * 1024
 CONSENT_SECONDS = 5.0
 FIRST_RETRY_SECONDS = 0.05
@@ -40,8 +41,14 @@ LAST_RETRY_SECONDS = 0.5
 CONNECT_SECONDS = 20.0
 SO_TIMESTAMPNS = 35
 """asm-generic/socket.h: the kernel notes when a datagram came, so that our own lateness is no latency."""
+SOL_UDP, UDP_GRO = 17, 104
+"""linux/udp.h, since 5.0: what was sent as one is read as one. Else the kernel cuts it up on the sender's time."""
 _TIME = struct.Struct("@qq")
-_ANCILLARY = socket.CMSG_SPACE(_TIME.size)
+_SIZE = struct.Struct("@i")
+_ANCILLARY = socket.CMSG_SPACE(_TIME.size) + socket.CMSG_SPACE(_SIZE.size)
+
+_buffer = memoryview(bytearray(MAX_READ))
+"""Into which all connections of a process read, one after the other."""
 
 SrtpError = pylibsrtp.Error
 
@@ -92,6 +99,8 @@ class Connection:
         self._socket.setblocking(False)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
         self._socket.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        with contextlib.suppress(OSError):  # an older kernel
+            self._socket.setsockopt(SOL_UDP, UDP_GRO, 1)
         self._socket.bind((host, 0))
         self.local = Local(certificate.fingerprint, self._socket.getsockname()[:2])
         self._loop = asyncio.get_running_loop()
@@ -177,22 +186,31 @@ class Connection:
         self._socket.close()
 
     def _read(self) -> None:
-        on_rtp, receive = self.on_rtp, self._socket.recvmsg
         for _ in range(BURST):
             try:
-                datagram, ancillary, _, _ = receive(MAX_DATAGRAM, _ANCILLARY)
+                length, ancillary, _, _ = self._socket.recvmsg_into([_buffer], _ANCILLARY)
             except (BlockingIOError, InterruptedError):
                 return
             except OSError:  # an ICMP error of an earlier send
                 continue
-            first = datagram[0] if datagram else 255
-            if 128 <= first <= 191 and len(datagram) >= 12 and not 192 <= datagram[1] <= 223:
-                seconds, nanoseconds = _TIME.unpack(ancillary[0][2])
-                on_rtp(datagram, seconds * 1_000_000_000 + nanoseconds)
-            else:
-                self._read_rest(first, datagram)
+            size, arrival = length, 0
+            for level, _, value in ancillary:
+                if level == SOL_UDP:
+                    (size,) = _SIZE.unpack(value)
+                else:
+                    seconds, nanoseconds = _TIME.unpack(value)
+                    arrival = seconds * 1_000_000_000 + nanoseconds
+            for begin in range(0, length, size or 1):
+                self._take(bytes(_buffer[begin : min(begin + size, length)]), arrival)
                 if not self._is_open:
                     return
+
+    def _take(self, datagram: bytes, arrival: int) -> None:
+        first = datagram[0]
+        if 128 <= first <= 191 and len(datagram) >= 12 and not 192 <= datagram[1] <= 223:
+            self.on_rtp(datagram, arrival)
+        else:
+            self._read_rest(first, datagram)
 
     def _read_rest(self, first: int, datagram: bytes) -> None:
         if first <= 3:

@@ -20,7 +20,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from loadtest.media.participant import Participant
-from loadtest.peers.namespace import Place
+from loadtest.peers.place import Place
 from loadtest.peers.sfu import SfuFailed, process
 
 PORT = 8188

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from loadtest.media.participant import Participant
-from loadtest.peers.namespace import Place
+from loadtest.peers.place import Place
 from loadtest.peers.sfu import SfuFailed, process
 
 START_SECONDS = 20.0

@@ -1,4 +1,8 @@
-"""A network namespace with a veth to this one, for servers that take no loopback addresses; needs root and `ip`."""
+"""Where servers run that are measured: a network namespace with a veth to this one, for those that take no loopback addresses.
+
+That needs root and `ip`; elsewhere it is loopback. Servers have one core and clients the others, as if they were two
+machines: else each has to wait for the other now and then.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,8 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
 
 BLOCKS = 16_384
 """Of four addresses each, in 198.18.0.0/16, which is set apart for benchmarks (RFC 2544): one for each run."""
@@ -25,13 +29,36 @@ class Place:
 LOOPBACK = Place("127.0.0.1", "127.0.0.1", ())
 
 
-def is_possible() -> bool:
+def can_make_namespaces() -> bool:
     """Tell whether a namespace can be made."""
     return os.geteuid() == 0 and shutil.which("ip") is not None
 
 
 @contextmanager
-def namespace() -> Iterator[Place]:
+def own_place() -> Iterator[Place]:
+    """Have a place for servers, a namespace where one can be made, with a core of its own where there are several."""
+    where = _namespace() if can_make_namespaces() else nullcontext(LOOPBACK)
+    with where as place, _own_core() as pinned:
+        yield replace(place, prefix=(*pinned, *place.prefix))
+
+
+@contextmanager
+def _own_core() -> Iterator[tuple[str, ...]]:
+    """Keep this process off the first core; gives what goes before a command that is to run there."""
+    cores = os.sched_getaffinity(0)
+    first = min(cores)
+    if len(cores) == 1 or shutil.which("taskset") is None:
+        yield ()
+        return
+    os.sched_setaffinity(0, cores - {first})
+    try:
+        yield ("taskset", "--cpu-list", str(first))
+    finally:
+        os.sched_setaffinity(0, cores)
+
+
+@contextmanager
+def _namespace() -> Iterator[Place]:
     """Make a namespace, and take it down again. Raises CalledProcessError."""
     name = f"parley-{os.getpid()}"
     ours, theirs = f"pb{os.getpid()}", f"pc{os.getpid()}"
@@ -56,4 +83,4 @@ def _ip(*arguments: str) -> None:
     subprocess.run(command, check=True, capture_output=True)
 
 
-__all__ = ["LOOPBACK", "Place", "is_possible", "namespace"]
+__all__ = ["LOOPBACK", "Place", "can_make_namespaces", "own_place"]
