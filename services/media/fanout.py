@@ -237,11 +237,8 @@ def choose(kind: str, udp: socket.socket, outbox: Outbox, route: Route) -> Fanou
 def _compiled(udp: socket.socket, outbox: Outbox, route: Route) -> Fanout:
     native = importlib.import_module("services.media._native")
 
-    def flush() -> None:
-        fanout.flush()
-
     def schedule() -> None:
-        asyncio.get_running_loop().call_soon(flush)
+        asyncio.get_running_loop().call_soon(fanout.flush)
 
     fanout = native.Fanout(
         udp.fileno(),

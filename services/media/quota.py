@@ -102,6 +102,11 @@ class Quota:
         """Allocate at the next tick: things are not as they were."""
         self._allocated_at = 0.0
 
+    @property
+    def is_pressing(self) -> bool:
+        """Tell whether the next tick is to allocate."""
+        return not self._allocated_at
+
     def forget(self, track: PublishedTrack) -> None:
         """A track is gone."""
         for table in (self.wants, self.desired, self.starvations, self._told):
@@ -114,7 +119,7 @@ class Quota:
             self.allocate_soon()
 
     def tick(self, list_links: Callable[[], Sequence[Link]], now: float) -> None:
-        """Do what is due; call some twenty times a second."""
+        """Do what is due; call some ten times a second."""
         if self.estimator.tick(self._outlet.number, now):
             self.allocate_soon()
             self._tell_resends()

@@ -25,6 +25,8 @@ from services.media.transport import Transport, rejected
 ANSWER_SECONDS = 5.0
 """An offer that is not answered by then goes out again; after each time the wait is twice as long."""
 MAX_ANSWER_SECONDS = 40.0
+WEIGH_SECONDS = 0.09
+"""From one look at what the way can carry to the next, where nothing has to be allocated at once: feedback comes no faster."""
 
 
 @dataclass(slots=True)
@@ -69,7 +71,7 @@ class Subscriber:
         self._due_at = 0.0
         self._patience_seconds = ANSWER_SECONDS
         self._changed = False
-        self._now = self._reported_at = 0.0
+        self._now = self._reported_at = self._weighed_at = 0.0
         transport.inlet.on_rtcp = self._receive_rtcp
         transport.on_connected = self._request_keyframes
 
@@ -131,6 +133,9 @@ class Subscriber:
         if self._offered is not None and now >= self._due_at:
             self._patience_seconds = min(2 * self._patience_seconds, MAX_ANSWER_SECONDS)
             self._say(self._new_offer() if self._changed else self._offered)
+        if now - self._weighed_at < WEIGH_SECONDS and not self.quota.is_pressing:
+            return
+        self._weighed_at = now
         if not self.transport.is_connected:
             return
         self.quota.tick(self.downlinks, now)
