@@ -179,6 +179,11 @@ def test_a_rule_that_does_not_have_the_first_time_is_refused(rule: str) -> None:
         planned("Europe/Berlin", "2026-03-30T09:00", rule)
 
 
+def test_a_rule_that_has_but_the_first_time_is_refused() -> None:
+    with pytest.raises(RecurrenceInvalid, match="comes again"):
+        planned("Europe/Berlin", "2044-02-29T09:00", "FREQ=DAILY;BYMONTHDAY=29;BYMONTH=2;BYDAY=MO")
+
+
 @pytest.mark.parametrize(
     "zone", ["Mars/Olympus", "../UTC", "/etc/passwd", "Factory", "europe/berlin"]
 )
