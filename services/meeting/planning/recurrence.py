@@ -115,7 +115,7 @@ _PARTS: Mapping[str, _Part] = {
     "COUNT": _number("COUNT", MAX_COUNT),
     "UNTIL": _Part(
         r"[0-9TZ]+",
-        lambda each: isinstance(each, date),
+        lambda each: isinstance(each, date) and each.year > date.min.year,
         "UNTIL is a day or a time: 20270131, 20270131T120000Z.",
     ),
     "WKST": _Part(r"[A-Z]+", WEEKDAYS.__contains__, "WKST is a weekday: MO, SU."),

@@ -274,9 +274,9 @@ def _last_day(recurrence: str, start: date) -> date | None:
 
 
 def _end(rule: Rule, zone: tzinfo) -> datetime | None:
-    """Say when the last time may begin that UNTIL allows."""
+    """Say when the last time may begin that UNTIL allows; the year 9999, which calendars write for "never", is none."""
     until = rule.until
-    if until is None:
+    if until is None or until.year == date.max.year:
         return None
     if not isinstance(until, datetime):
         until = datetime.combine(until, datetime.max.time())
