@@ -8,7 +8,6 @@ from __future__ import annotations
 import datetime as datetime_module
 from contextlib import suppress
 from datetime import date, datetime, time, timedelta
-from time import process_time
 from types import SimpleNamespace
 from unittest import mock
 
@@ -189,10 +188,9 @@ def test_days_end_where_the_calendar_does() -> None:
     "rule", ["FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30", "FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30"]
 )
 def test_a_rule_without_days_ends(rule: str) -> None:
-    begin, spent = date(2026, 1, 1), process_time()
+    begin = date(2026, 1, 1)
     assert [*days(parse(rule), begin, begin, date(2027, 1, 1))] == []
     assert last_day(parse(f"{rule};COUNT=2"), begin) == begin
-    assert process_time() - spent < 2  # up to the year 9999 it would be 5
 
 
 @pytest.mark.parametrize(
