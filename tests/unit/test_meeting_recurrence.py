@@ -1,12 +1,13 @@
-"""Recurrence rules: the days that they give, beside python-dateutil's, and what is refused."""
+"""Recurrence rules: the days that they give, beside what python-dateutil gives from the first day on, and what is refused.
+
+dateutil follows the rules itself; what is weighed here is where it is begun and ended, and what it is told.
+"""
 
 from __future__ import annotations
 
 import datetime as datetime_module
-from collections.abc import Iterator
 from contextlib import suppress
 from datetime import date, datetime, time, timedelta
-from itertools import takewhile
 from types import SimpleNamespace
 from unittest import mock
 
@@ -19,6 +20,7 @@ from services.meeting.planning.recurrence import (
     MAX_COUNT,
     WEEKDAYS,
     RecurrenceInvalid,
+    check_again,
     days,
     last_day,
     parse,
@@ -26,14 +28,8 @@ from services.meeting.planning.recurrence import (
 
 SPAN = timedelta(days=3 * 366)
 STARTS = st.dates(date(2000, 1, 1), date(2006, 12, 31))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def the_yardstick_ends() -> Iterator[None]:
-    """Keep dateutil from looking for the days of a rule that has none up to the year 9999."""
-    sooner = SimpleNamespace(**{**vars(datetime_module), "MAXYEAR": 2010})
-    with mock.patch("dateutil.rrule.datetime", sooner):
-        yield
+SOONER = SimpleNamespace(**{**vars(datetime_module), "MAXYEAR": 2010})
+"""Keeps the yardstick from looking for the days of a rule that has none up to the year 9999."""
 
 
 def numbers(highest: int, *, signed: bool = True) -> st.SearchStrategy[str]:
@@ -84,8 +80,14 @@ def rules(draw: st.DrawFn) -> str:
 def by_dateutil(rule: str, start: date, before: date) -> list[date]:
     begin = datetime.combine(start, time())
     until = before.strftime("%Y%m%d")
-    found = rrulestr(f"{rule};UNTIL={until}", dtstart=begin)
-    return [*takewhile(lambda day: day < before, (each.date() for each in found))]
+    with mock.patch("dateutil.rrule.datetime", SOONER):
+        found = [each.date() for each in rrulestr(f"{rule};UNTIL={until}", dtstart=begin)]
+    return [day for day in found if day < before]
+
+
+def days_of(rule: str, start: str, years: int = 1) -> list[date]:
+    begin = date.fromisoformat(start)
+    return [*days(parse(rule), begin, begin, begin + timedelta(days=366 * years))]
 
 
 @settings(max_examples=50)
@@ -123,21 +125,49 @@ def test_count_counts_what_there_is(rule: str, count: int) -> None:
             "2026-05-01",
             "05-01 06-01 07-01 08-03 09-01",
         ),
+        # The week in which it begins counts as a whole: its first day is over.
         ("FREQ=WEEKLY;BYDAY=MO,TU;BYSETPOS=1", "2026-01-06", "01-12 01-19"),
+        ("FREQ=WEEKLY;BYDAY=MO,TU;BYSETPOS=2", "2026-01-06", "01-06 01-13"),
+        # With a number and without one: either.
+        ("FREQ=MONTHLY;BYDAY=1MO,TU", "2026-01-05", "01-05 01-06 01-13 01-20 01-27 02-02"),
+        ("FREQ=MONTHLY;BYDAY=TU,-1MO", "2026-01-20", "01-20 01-26 01-27 02-03 02-10"),
+        ("FREQ=MONTHLY;BYDAY=53MO,-53TU,1WE", "2026-11-04", "11-04 12-02 01-06"),
+        ("FREQ=YEARLY;BYDAY=1MO,FR", "2026-12-18", "12-18 12-25 01-01 01-04 01-08"),
         ("FREQ=WEEKLY;INTERVAL=2;BYDAY=MO,SU;WKST=SU", "2026-01-04", "01-04 01-05 01-18 01-19"),
     ],
 )
 def test_days_that_people_mean(rule: str, start: str, expected: str) -> None:
-    begin = date.fromisoformat(start)
-    found = [*days(parse(rule), begin, begin, begin + timedelta(days=365))]
     wanted = expected.split()
-    assert [f"{day:%m-%d}" for day in found[: len(wanted)]] == wanted
+    assert [f"{day:%m-%d}" for day in days_of(rule, start)[: len(wanted)]] == wanted
 
 
-def test_the_29th_of_february_is_every_four_years_but_in_2100() -> None:
-    begin = date(2092, 2, 29)
-    found = [*days(parse("FREQ=YEARLY"), begin, begin, date(2110, 1, 1))]
-    assert [day.year for day in found] == [2092, 2096, 2104, 2108]
+@pytest.mark.parametrize(
+    ("rule", "start", "expected"),
+    [
+        ("FREQ=YEARLY", "2092-02-29", "2092-02-29 2096-02-29 2104-02-29 2108-02-29"),
+        (
+            "FREQ=DAILY;BYMONTH=2;BYMONTHDAY=-1",
+            "2099-02-28",
+            "2099-02-28 2100-02-28 2101-02-28",
+        ),
+        # Weeks are those of most of their days' year: the first may begin in December, the last end in January.
+        ("FREQ=YEARLY;BYWEEKNO=1;BYDAY=MO", "2024-12-30", "2024-12-30 2025-12-29 2027-01-04"),
+        ("FREQ=YEARLY;BYWEEKNO=53;BYDAY=FR", "2021-01-01", "2021-01-01 2027-01-01 2032-12-31"),
+        ("FREQ=YEARLY;BYWEEKNO=-1;BYDAY=SU", "2022-01-02", "2022-01-02 2023-01-01 2023-12-31"),
+        ("FREQ=YEARLY;BYWEEKNO=20", "2026-05-13", "2026-05-13 2027-05-19 2028-05-17"),
+    ],
+)
+def test_days_over_the_years(rule: str, start: str, expected: str) -> None:
+    wanted = expected.split()
+    assert [f"{day}" for day in days_of(rule, start, 20)[: len(wanted)]] == wanted
+
+
+@given(st.integers(1, 53), st.integers(0, 4))
+def test_weeks_are_numbered_as_iso_8601_has_them(number: int, weekday: int) -> None:
+    every = (date(2000, 1, 1) + timedelta(days=day) for day in range(31 * 366))
+    expected = [day for day in every if day.isocalendar()[1:] == (number, weekday + 1)]
+    found = days_of(f"FREQ=YEARLY;BYWEEKNO={number};BYDAY={WEEKDAYS[weekday]}", "2000-01-01", 31)
+    assert found == expected
 
 
 def test_a_window_far_from_the_start_costs_as_much_as_a_near_one() -> None:
@@ -147,6 +177,13 @@ def test_a_window_far_from_the_start_costs_as_much_as_a_near_one() -> None:
     assert all((day - begin).days % 3 == 0 for day in seen)
 
 
+def test_days_end_where_the_calendar_does() -> None:
+    """The last week of the year 9999, where 2399 is looked for, has days of a January that Python does not know."""
+    rule = parse("FREQ=WEEKLY;INTERVAL=1000;BYMONTH=1;BYDAY=SU")
+    begin = date(2285, 1, 4)
+    assert [*days(rule, begin, begin, date(2300, 1, 1))] == [begin]
+
+
 @pytest.mark.parametrize(
     "rule", ["FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30", "FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30"]
 )
@@ -154,6 +191,36 @@ def test_a_rule_without_days_ends(rule: str) -> None:
     begin = date(2026, 1, 1)
     assert [*days(parse(rule), begin, begin, date(2027, 1, 1))] == []
     assert last_day(parse(f"{rule};COUNT=2"), begin) == begin
+
+
+@pytest.mark.parametrize(
+    ("rule", "start"),
+    [
+        ("FREQ=YEARLY", "2096-02-29"),
+        ("FREQ=DAILY;BYMONTH=2;BYMONTHDAY=29;COUNT=1", "2196-02-29"),
+        ("FREQ=MONTHLY;BYMONTHDAY=13;BYDAY=FR;UNTIL=20261231", "2026-11-13"),
+        ("FREQ=YEARLY;BYMONTH=12;BYMONTHDAY=25;BYDAY=MO", "2090-12-25"),
+        ("FREQ=YEARLY;INTERVAL=100", "2026-01-01"),
+        ("FREQ=DAILY;INTERVAL=1000", "2026-01-01"),
+    ],
+)
+def test_a_rule_that_people_mean_comes_again(rule: str, start: str) -> None:
+    check_again(parse(rule), date.fromisoformat(start))
+
+
+@pytest.mark.parametrize(
+    ("rule", "start"),
+    [
+        ("FREQ=WEEKLY;BYDAY=MO;BYSETPOS=2", "2026-01-05"),
+        ("FREQ=MONTHLY;INTERVAL=12;BYDAY=1MO;BYMONTH=2", "2026-01-05"),
+        ("FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=29;BYDAY=MO", "2044-02-29"),
+        ("FREQ=YEARLY;INTERVAL=1000;COUNT=1", "2026-01-01"),
+        (f"FREQ=MONTHLY;BYDAY=MO;BYSETPOS={','.join(map(str, range(6, 60)))}", "2027-02-01"),
+    ],
+)
+def test_a_rule_that_never_comes_again_is_refused(rule: str, start: str) -> None:
+    with pytest.raises(RecurrenceInvalid, match="comes again"):
+        check_again(parse(rule), date.fromisoformat(start))
 
 
 @pytest.mark.parametrize(
@@ -168,6 +235,10 @@ def test_a_rule_without_days_ends(rule: str) -> None:
         f"FREQ=DAILY;COUNT={MAX_COUNT + 1}",
         "FREQ=DAILY;INTERVAL=0",
         "FREQ=DAILY;INTERVAL=1001",
+        "FREQ=DAILY;INTERVAL=1,2",
+        "FREQ=DAILY;UNTIL=P1D",
+        "FREQ=DAILY;UNTIL=120000",
+        "FREQ=DAILY;UNTIL=20270131,20270201",
         "FREQ=DAILY;UNTIL=tomorrow",
         "FREQ=DAILY;UNTIL=20270231",
         "FREQ=WEEKLY;BYMONTHDAY=1",
@@ -182,6 +253,11 @@ def test_a_rule_without_days_ends(rule: str) -> None:
         "FREQ=MONTHLY;BYDAY=XX",
         "FREQ=MONTHLY;BYSETPOS=1",
         "FREQ=MONTHLY;BYMONTH=-1",
+        "FREQ=MONTHLY;BYMONTH=+1",
+        "FREQ=MONTHLY;BYMONTH=5L",
+        "FREQ=MONTHLY;BYMONTHDAY= 1",
+        "FREQ=MONTHLY;BYMONTHDAY=1_0",
+        "FREQ=MONTHLY;BYDAY=00MO",
         "FREQ=DAILY;FREQ=DAILY",
         "FREQ=DAILY;",
         "RRULE:FREQ=DAILY",

@@ -143,6 +143,20 @@ def test_until_is_exact_where_the_clock_shows_a_time_twice() -> None:
     assert utc(plan, "2026-10-24", 9) == ["10-24T00:30", "10-25T00:30"]
 
 
+@pytest.mark.parametrize("until", ["99991231", "99991231T235959", "99991231T235959Z"])
+@pytest.mark.parametrize("zone", ["Asia/Shanghai", "America/New_York"])
+def test_until_the_end_of_the_calendar_is_for_ever(zone: str, until: str) -> None:
+    plan = planned(zone, "2026-10-19T21:00", f"FREQ=WEEKLY;UNTIL={until}")
+    assert plan.end_time is None
+    assert len(utc(plan, "2199-01-01", 28)) == 4
+
+
+@pytest.mark.parametrize("until", ["00010101", "00010101T000000", "00020101T000000Z"])
+def test_until_before_there_were_clocks_is_refused(until: str) -> None:
+    with pytest.raises(RecurrenceInvalid):
+        planned("Asia/Shanghai", "2026-10-19T21:00", f"FREQ=WEEKLY;UNTIL={until}")
+
+
 def test_exceptions_count_and_are_left_out() -> None:
     plan = planned("Europe/Berlin", "2026-03-28T09:00", "FREQ=DAILY;COUNT=3", "2026-03-29T09:00")
     assert utc(plan, "2026-03-28", 9) == ["03-28T08:00", "03-30T07:00"]
@@ -177,6 +191,11 @@ def test_the_second_of_two_times_is_kept_of_a_meeting_that_is_once() -> None:
 def test_a_rule_that_does_not_have_the_first_time_is_refused(rule: str) -> None:
     with pytest.raises(RecurrenceInvalid):
         planned("Europe/Berlin", "2026-03-30T09:00", rule)
+
+
+def test_a_rule_that_has_but_the_first_time_is_refused() -> None:
+    with pytest.raises(RecurrenceInvalid, match="comes again"):
+        planned("Europe/Berlin", "2044-02-29T09:00", "FREQ=DAILY;BYMONTHDAY=29;BYMONTH=2;BYDAY=MO")
 
 
 @pytest.mark.parametrize(

@@ -1,19 +1,27 @@
-"""Recurrence rules (RFC 5545 §3.3.10), as days of a wall calendar. Pure.
+"""Recurrence rules (RFC 5545 §3.3.10), as days of a wall calendar: icalendar reads them, python-dateutil follows them. Pure.
 
 A rule gives days; at what time of the day, and on whose clock, is the schedule's to say: no rule is ever followed in UTC.
 It gives a day once, so what is finer than a day is refused. Whoever asks for a window pays for the window, however long ago
-the rule began and whether or not anything is in it: COUNT is counted once, when a rule is made (`last_day`).
+the rule began: it is followed from the period on into which the window reaches, and COUNT is counted once, when a rule is
+made (`last_day`). Where dateutil finds no day it walks on until Python's calendar ends, so it is followed shortly before
+that (`LATER`), and a rule that does not come again soon is refused when it is made (`check_again`).
 """
 
 from __future__ import annotations
 
-import calendar
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
 from enum import Enum
 from functools import lru_cache
+from itertools import islice, starmap
+from typing import Any
+
+from dateutil import rrule
+from dateutil.relativedelta import relativedelta
+from icalendar import vRecur
 
 from chassis.errors import InvalidArgument
 
@@ -22,19 +30,15 @@ MAX_COUNT = 3660
 MAX_INTERVAL = 1000
 HORIZON = timedelta(days=50 * 366)
 """For so long COUNT is counted."""
+SOON_YEARS = 12
+"""After so long any day of a month has been a Monday, and there has been a 29 February: no rule that people mean is rarer."""
 DAY = timedelta(days=1)
+LATER = 19 * timedelta(days=146_097)
+"""7,600 years. Every 400 the calendar is the same again, with its weekdays; Python's ends with the year 9999."""
 WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
+MAX_NUMBER = 53
+"""Of weeks in a year, and so of each weekday."""
 
-_BY_DAY = re.compile(r"([+-]?\d{1,2})?(MO|TU|WE|TH|FR|SA|SU)")
-_NUMBER = re.compile(r"[+-]?\d{1,4}")
-_RANGES = {
-    "BYMONTH": (1, 12, False),
-    "BYMONTHDAY": (1, 31, True),
-    "BYYEARDAY": (1, 366, True),
-    "BYWEEKNO": (1, 53, True),
-    "BYSETPOS": (1, 366, True),
-}
-"""The lowest and the highest number, and whether one counts from the end, too."""
 _SUB_DAILY = ("BYHOUR", "BYMINUTE", "BYSECOND")
 
 
@@ -46,12 +50,21 @@ class RecurrenceInvalid(InvalidArgument):
 
 
 class Frequency(Enum):
-    """How long a period is."""
+    """How long a period is; the values are dateutil's."""
 
-    DAILY = "DAILY"
-    WEEKLY = "WEEKLY"
-    MONTHLY = "MONTHLY"
-    YEARLY = "YEARLY"
+    DAILY = rrule.DAILY
+    WEEKLY = rrule.WEEKLY
+    MONTHLY = rrule.MONTHLY
+    YEARLY = rrule.YEARLY
+
+
+_LONGEST = {
+    Frequency.DAILY: 1,
+    Frequency.WEEKLY: 7,
+    Frequency.MONTHLY: 31,
+    Frequency.YEARLY: 366,
+}
+"""How many days a period has at the most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +75,57 @@ class Rule:
     interval: int = 1
     count: int | None = None
     until: datetime | date | None = None
-    months: tuple[int, ...] = ()
-    weeks: tuple[int, ...] = ()
-    year_days: tuple[int, ...] = ()
-    month_days: tuple[int, ...] = ()
-    weekdays: tuple[tuple[int, int], ...] = ()
-    """Each with the how manieth of its month or year (0: every), and 0 for Monday."""
-    positions: tuple[int, ...] = ()
     week_start: int = 0
+    by: Mapping[str, Any] = field(default_factory=dict)
+    """What else it says, as dateutil takes it: `byweekday` has dateutil's weekdays, the rest numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What a part of a rule may be: how it is written, which values icalendar may read of it, and what says so."""
+
+    form: str
+    is_right: Callable[[Any], bool]
+    text: str
+
+
+def _number(name: str, highest: int) -> _Part:
+    return _Part(r"[0-9]+", lambda each: 1 <= each <= highest, f"{name} is from 1 to {highest}.")
+
+
+def _numbers(name: str, highest: int, *, is_signed: bool = True) -> _Part:
+    def is_right(number: int) -> bool:
+        return 1 <= abs(number) <= highest
+
+    form = r"[0-9,+-]+" if is_signed else r"[0-9,]+"
+    return _Part(form, is_right, f"{name} has numbers from 1 to {highest}.")
+
+
+def _is_weekday(day: Any) -> bool:
+    return day in WEEKDAYS or 1 <= abs(day.relative or 0) <= MAX_NUMBER
+
+
+_PARTS: Mapping[str, _Part] = {
+    "FREQ": _Part(
+        r"[A-Z]+",
+        Frequency.__members__.__contains__,
+        "FREQ is DAILY, WEEKLY, MONTHLY or YEARLY: a meeting is at most once a day.",
+    ),
+    "INTERVAL": _number("INTERVAL", MAX_INTERVAL),
+    "COUNT": _number("COUNT", MAX_COUNT),
+    "UNTIL": _Part(
+        r"[0-9TZ]+",
+        lambda each: isinstance(each, date) and each.year > date.min.year,
+        "UNTIL is a day or a time: 20270131, 20270131T120000Z.",
+    ),
+    "WKST": _Part(r"[A-Z]+", WEEKDAYS.__contains__, "WKST is a weekday: MO, SU."),
+    "BYMONTH": _numbers("BYMONTH", 12, is_signed=False),
+    "BYMONTHDAY": _numbers("BYMONTHDAY", 31),
+    "BYYEARDAY": _numbers("BYYEARDAY", 366),
+    "BYWEEKNO": _numbers("BYWEEKNO", MAX_NUMBER),
+    "BYSETPOS": _numbers("BYSETPOS", 366),
+    "BYDAY": _Part(r"[0-9A-Z,+-]+", _is_weekday, "BYDAY has weekdays: MO, 1MO, -1FR."),
+}
 
 
 @lru_cache(maxsize=1024)
@@ -77,29 +133,22 @@ def parse(text: str) -> Rule:
     """Read a rule. Raises RecurrenceInvalid."""
     if len(text) > MAX_LENGTH:
         raise RecurrenceInvalid(text=f"The recurrence is longer than {MAX_LENGTH} characters.")
-    parts: dict[str, str] = {}
+    said: dict[str, list[Any]] = {}
     for part in text.upper().split(";"):
-        name, equals, value = part.partition("=")
-        if not equals or not value or name in parts:
+        name, _, written = part.partition("=")
+        if not written or name in said:
             raise RecurrenceInvalid(text=f"{part[:40]!r} can't be in a recurrence, or not twice.")
-        parts[name] = value
-    if finer := sorted(set(parts) & set(_SUB_DAILY)):
-        raise RecurrenceInvalid(text=f"{finer[0]} is not possible: start_time has the time of day.")
+        said[name] = _read(name, written)
+    if "FREQ" not in said:
+        raise RecurrenceInvalid(text=_PARTS["FREQ"].text)
     rule = Rule(
-        frequency=_frequency(parts.pop("FREQ", "")),
-        interval=_number(parts, "INTERVAL", MAX_INTERVAL) or 1,
-        count=_number(parts, "COUNT", MAX_COUNT),
-        until=_until(parts.pop("UNTIL", "")),
-        months=_numbers(parts, "BYMONTH"),
-        weeks=_numbers(parts, "BYWEEKNO"),
-        year_days=_numbers(parts, "BYYEARDAY"),
-        month_days=_numbers(parts, "BYMONTHDAY"),
-        weekdays=_weekdays(parts.pop("BYDAY", "")),
-        positions=_numbers(parts, "BYSETPOS"),
-        week_start=_weekday(parts.pop("WKST", "MO")),
+        frequency=Frequency[said.pop("FREQ")[0]],
+        interval=said.pop("INTERVAL", [1])[0],
+        count=said.pop("COUNT", [None])[0],
+        until=said.pop("UNTIL", [None])[0],
+        week_start=WEEKDAYS.index(said.pop("WKST", ["MO"])[0]),
+        by=_by(said),
     )
-    if parts:
-        raise RecurrenceInvalid(text=f"A recurrence has no {min(parts)[:40]!r}.")
     _check(rule)
     return rule
 
@@ -107,189 +156,103 @@ def parse(text: str) -> Rule:
 def days(rule: Rule, start: date, since: date, before: date) -> Iterator[date]:
     """List the days of a rule that begins at `start`, from `since` on and before `before`, as if it went on for ever."""
     since = max(since, start)
-    is_one = _filter(rule, start)
-    for first, end in _periods(rule, start, since, before):
-        if rule.positions:
-            whole = [each for each in _span(first, end) if is_one(each)]
-            found = _at(whole, rule.positions)
-        else:
-            found = [*filter(is_one, _span(max(first, since), min(end, before)))]
-        yield from (each for each in found if since <= each < before)
+    found = rrule.rrule(
+        rule.frequency.value,
+        dtstart=_period(rule, start, since) + LATER,
+        interval=rule.interval,
+        wkst=rule.week_start,
+        until=before - DAY + LATER,
+        **_explicit(rule, start),
+    )
+    with suppress(ValueError):  # the calendar ends in the middle of a week
+        yield from (day for each in found if (day := each.date() - LATER) >= since)
 
 
 def last_day(rule: Rule, start: date) -> date | None:
     """Count to the last day of a rule with COUNT; None of one without."""
     if rule.count is None:
         return None
-    last = start
-    for number, each in enumerate(days(rule, start, start, start + HORIZON), 1):
-        last = each
-        if number == rule.count:
-            break
-    return last
+    return [start, *islice(days(rule, start, start, start + HORIZON), rule.count)][-1]
 
 
-def _periods(rule: Rule, start: date, since: date, before: date) -> Iterator[tuple[date, date]]:
-    """List a rule's periods that reach into a window, each by its first day and the one after its last."""
-    if rule.frequency in (Frequency.DAILY, Frequency.WEEKLY):
-        length = 1 if rule.frequency is Frequency.DAILY else 7
-        origin = start
-        if rule.frequency is Frequency.WEEKLY:
-            origin -= DAY * ((start.weekday() - rule.week_start) % 7)
-        step = length * rule.interval
-        number = (since - origin).days // step
-        while (first := origin + DAY * (number * step)) < before:
-            yield first, first + DAY * length
-            number += 1
-        return
-    is_yearly = rule.frequency is Frequency.YEARLY
-    step = rule.interval * (12 if is_yearly else 1)
-    origin_month = _month_number(start) - (start.month - 1 if is_yearly else 0)
-    month = origin_month + (_month_number(since) - origin_month) // step * step
-    while (first := _first_of(month)) < before:
-        yield first, _first_of(month + (12 if is_yearly else 1))
-        month += step
+def check_again(rule: Rule, start: date) -> None:
+    """See that a rule comes again soon, its end aside. Raises RecurrenceInvalid; where it never does, after up to 0.2 s."""
+    soon = SOON_YEARS * timedelta(days=366) * rule.interval
+    before = start + min(soon, date.max - LATER - start)
+    if len([*islice(days(rule, start, start, before), 2)]) < 2:
+        text = f"A recurrence comes again within {SOON_YEARS} years, times its INTERVAL."
+        raise RecurrenceInvalid(text=text)
 
 
-def _filter(rule: Rule, start: date) -> Callable[[date], bool]:
-    """Make of a rule the question whether a day of a period is one of its days; what it does not say is as at `start`."""
-    rules: list[Callable[[date], bool]] = []
-    months, month_days, weekdays = rule.months, rule.month_days, rule.weekdays
-    if not (rule.weeks or rule.year_days or month_days or weekdays):
-        if rule.frequency is Frequency.YEARLY:
-            months, month_days = months or (start.month,), (start.day,)
-        elif rule.frequency is Frequency.MONTHLY:
-            month_days = (start.day,)
-    is_plain = not (rule.year_days or month_days or weekdays)
-    if is_plain and (rule.frequency is Frequency.WEEKLY or rule.weeks):
-        weekdays = ((0, start.weekday()),)
-    if months:
-        rules.append(lambda day: day.month in months)
-    if weekdays:
-        of_month = rule.frequency is Frequency.MONTHLY or bool(months)
-        rules.append(lambda day: _is_weekday(day, weekdays, of_month=of_month))
-    if month_days:
-        rules.append(lambda day: _is_number(day.day, _month_length(day), month_days))
-    if rule.year_days:
-        rules.append(lambda day: _is_number(_year_day(day), _year_length(day), rule.year_days))
-    if rule.weeks:
-        rules.append(lambda day: _is_number(*_week(day, rule.week_start), rule.weeks))
-    return lambda day: all(each(day) for each in rules)
+def _period(rule: Rule, start: date, since: date) -> date:
+    """Find the first day of that of a rule's periods that is the last to begin by `since`."""
+    if rule.frequency in (Frequency.MONTHLY, Frequency.YEARLY):
+        is_yearly = rule.frequency is Frequency.YEARLY
+        origin = start.replace(day=1, month=1 if is_yearly else start.month)
+        length = rule.interval * (12 if is_yearly else 1)
+        months = 12 * (since.year - origin.year) + since.month - origin.month
+        return origin + relativedelta(months=months // length * length)
+    is_weekly = rule.frequency is Frequency.WEEKLY
+    origin = start - DAY * ((start.weekday() - rule.week_start) % 7 if is_weekly else 0)
+    step = DAY * rule.interval * (7 if is_weekly else 1)
+    return origin + (since - origin) // step * step
 
 
-def _is_number(number: int, count: int, wanted: tuple[int, ...]) -> bool:
-    """Tell whether the `number`th of `count` is among those wanted, which may count from the end."""
-    return number in wanted or number - count - 1 in wanted
+def _explicit(rule: Rule, start: date) -> dict[str, Any]:
+    """Say also what a rule leaves to its first day, and so that dateutil takes it as the RFC has it."""
+    by = dict(rule.by)
+    if not by.keys() & {"byyearday", "bymonthday", "byweekday"}:
+        if rule.frequency is Frequency.WEEKLY or "byweekno" in by:
+            by["byweekday"] = (rrule.weekday(start.weekday()),)
+        elif rule.frequency is not Frequency.DAILY:
+            by["bymonthday"] = (start.day,)
+            if rule.frequency is Frequency.YEARLY:
+                by.setdefault("bymonth", (start.month,))
+    if _has_numbers(rule):
+        of_month = rule.frequency is Frequency.MONTHLY or "bymonth" in by
+        by["byweekday"] = (*_numbered(by["byweekday"], 5 if of_month else MAX_NUMBER),)
+    if "bysetpos" in by:
+        by["bysetpos"] = {_at_most(_LONGEST[rule.frequency], each) for each in by["bysetpos"]}
+    return by
 
 
-def _is_weekday(day: date, wanted: tuple[tuple[int, int], ...], *, of_month: bool) -> bool:
-    number, length = (
-        (day.day, _month_length(day)) if of_month else (_year_day(day), _year_length(day))
-    )
-    nth, nth_last = (number - 1) // 7 + 1, -((length - number) // 7 + 1)
-    return any(
-        weekday == day.weekday() and ordinal in (0, nth, nth_last) for ordinal, weekday in wanted
-    )
+def _numbered(weekdays: tuple[Any, ...], highest: int) -> Iterator[Any]:
+    """Give all of some weekdays numbers: of `1MO` and `TU` dateutil takes what is both, the RFC what is either."""
+    for each in weekdays:
+        numbers = [_at_most(highest, each.n)] if each.n else range(1, highest + 1)
+        yield from map(each, numbers)
 
 
-def _week(day: date, week_start: int) -> tuple[int, int]:
-    """Number the week of a day, in the year to which most of the week belongs; and count that year's weeks."""
-    middle = day - DAY * ((day.weekday() - week_start) % 7) + DAY * 3
-    year_end = date(middle.year, 12, 31)
-    count = (_year_day(year_end) - 1 - (year_end.weekday() - week_start - 3) % 7) // 7 + 1
-    return (_year_day(middle) - 1) // 7 + 1, count
+def _at_most(highest: int, number: int) -> int:
+    """Have one more than there can be stand for all that are more: dateutil seeks each of them, a 53rd Monday of December, too."""
+    return max(-highest - 1, min(number, highest + 1))
 
 
-def _at(found: list[date], positions: tuple[int, ...]) -> list[date]:
-    count = len(found)
-    return [each for number, each in enumerate(found, 1) if _is_number(number, count, positions)]
+def _has_numbers(rule: Rule) -> bool:
+    return any(each.n for each in rule.by.get("byweekday", ()))
 
 
-def _span(first: date, end: date) -> Iterator[date]:
-    return (first + DAY * number for number in range((end - first).days))
+def _by(said: dict[str, list[Any]]) -> dict[str, Any]:
+    """Put what icalendar has read as dateutil takes it."""
+    by: dict[str, Any] = {name.lower(): (*values,) for name, values in said.items()}
+    if weekdays := by.pop("byday", ()):
+        numbers = ((WEEKDAYS.index(each.weekday), each.relative) for each in weekdays)
+        by["byweekday"] = (*starmap(rrule.weekday, numbers),)
+    return by
 
 
-def _month_number(day: date) -> int:
-    return day.year * 12 + day.month - 1
-
-
-def _first_of(month: int) -> date:
-    return date(month // 12, month % 12 + 1, 1)
-
-
-def _month_length(day: date) -> int:
-    return calendar.monthrange(day.year, day.month)[1]
-
-
-def _year_day(day: date) -> int:
-    return day.timetuple().tm_yday
-
-
-def _year_length(day: date) -> int:
-    return 366 if calendar.isleap(day.year) else 365
-
-
-def _frequency(text: str) -> Frequency:
-    try:
-        return Frequency(text)
-    except ValueError:
-        raise RecurrenceInvalid(
-            text="FREQ is DAILY, WEEKLY, MONTHLY or YEARLY: a meeting is at most once a day."
-        ) from None
-
-
-def _number(parts: dict[str, str], name: str, highest: int) -> int | None:
-    if (text := parts.pop(name, None)) is None:
-        return None
-    if not re.fullmatch(r"[0-9]{1,5}", text) or not 1 <= int(text) <= highest:
-        raise RecurrenceInvalid(text=f"{name} is from 1 to {highest}.")
-    return int(text)
-
-
-def _numbers(parts: dict[str, str], name: str) -> tuple[int, ...]:
-    if (text := parts.pop(name, None)) is None:
-        return ()
-    lowest, highest, is_signed = _RANGES[name]
-    numbers = []
-    for each in text.split(","):
-        number = int(each) if each.isascii() and _NUMBER.fullmatch(each) else 0
-        if not lowest <= (abs(number) if is_signed else number) <= highest:
-            raise RecurrenceInvalid(text=f"{name} has numbers from {lowest} to {highest}.")
-        numbers.append(number)
-    return tuple(numbers)
-
-
-def _weekdays(text: str) -> tuple[tuple[int, int], ...]:
-    if not text:
-        return ()
-    found = []
-    for each in text.split(","):
-        match = _BY_DAY.fullmatch(each) if each.isascii() else None
-        if match is None or (match[1] and not 1 <= abs(int(match[1])) <= 53):
-            raise RecurrenceInvalid(text="BYDAY has weekdays: MO, 1MO, -1FR.")
-        found.append((int(match[1] or 0), WEEKDAYS.index(match[2])))
-    return tuple(found)
-
-
-def _weekday(text: str) -> int:
-    if text not in WEEKDAYS:
-        raise RecurrenceInvalid(text="WKST is a weekday: MO, SU.")
-    return WEEKDAYS.index(text)
-
-
-def _until(text: str) -> datetime | date | None:
-    if not text:
-        return None
-    forms: Mapping[int, str] = {8: "%Y%m%d", 15: "%Y%m%dT%H%M%S", 16: "%Y%m%dT%H%M%SZ"}
-    try:
-        moment = datetime.strptime(text, forms[len(text)])  # noqa: DTZ007  # the zone follows
-    except (KeyError, ValueError):
-        raise RecurrenceInvalid(
-            text="UNTIL is a day or a time: 20270131, 20270131T120000Z."
-        ) from None
-    if text.endswith("Z"):
-        return moment.replace(tzinfo=UTC)
-    return moment if "T" in text else moment.date()
+def _read(name: str, written: str) -> list[Any]:
+    """Read the values of a part, as icalendar has them. Raises RecurrenceInvalid."""
+    if name in _SUB_DAILY:
+        raise RecurrenceInvalid(text=f"{name} is not possible: start_time has the time of day.")
+    if (part := _PARTS.get(name)) is None:
+        raise RecurrenceInvalid(text=f"A recurrence has no {name[:40]!r}.")
+    with suppress(ValueError):
+        if re.fullmatch(part.form, written):  # icalendar takes spaces, too
+            values: list[Any] = vRecur.from_ical(f"{name}={written}")[name]
+            if all(map(part.is_right, values)):
+                return values
+    raise RecurrenceInvalid(text=part.text)
 
 
 def _check(rule: Rule) -> None:
@@ -297,17 +260,17 @@ def _check(rule: Rule) -> None:
     is_yearly, is_monthly = (
         rule.frequency is each for each in (Frequency.YEARLY, Frequency.MONTHLY)
     )
-    has_ordinals = any(ordinal for ordinal, _ in rule.weekdays)
-    said = rule.months or rule.weeks or rule.year_days or rule.month_days or rule.weekdays
+    has_weeks = "byweekno" in rule.by
     wrong = {
         "COUNT and UNTIL exclude each other.": rule.count is not None and rule.until is not None,
-        "BYWEEKNO goes with FREQ=YEARLY alone.": rule.weeks and not is_yearly,
-        "BYYEARDAY goes with FREQ=YEARLY alone.": rule.year_days and not is_yearly,
-        "BYMONTHDAY does not go with FREQ=WEEKLY.": rule.month_days
+        "BYWEEKNO goes with FREQ=YEARLY alone.": has_weeks and not is_yearly,
+        "BYYEARDAY goes with FREQ=YEARLY alone.": "byyearday" in rule.by and not is_yearly,
+        "BYMONTHDAY does not go with FREQ=WEEKLY.": "bymonthday" in rule.by
         and rule.frequency is Frequency.WEEKLY,
-        "Numbers in BYDAY go with FREQ=MONTHLY and YEARLY alone, without BYWEEKNO.": has_ordinals
-        and (rule.weeks or not (is_yearly or is_monthly)),
-        "BYSETPOS needs another part with BY.": rule.positions and not said,
+        "Numbers in BYDAY go with FREQ=MONTHLY and YEARLY alone, without BYWEEKNO.": (
+            _has_numbers(rule) and (has_weeks or not (is_yearly or is_monthly))
+        ),
+        "BYSETPOS needs another part with BY.": [*rule.by] == ["bysetpos"],
     }
     for text, is_wrong in wrong.items():
         if is_wrong:
@@ -322,6 +285,7 @@ __all__ = [
     "Frequency",
     "RecurrenceInvalid",
     "Rule",
+    "check_again",
     "days",
     "last_day",
     "parse",

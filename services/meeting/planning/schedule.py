@@ -17,7 +17,15 @@ from zoneinfo import ZoneInfo
 
 from chassis.errors import InvalidArgument, NotFound, ResourceExhausted
 from services.meeting.domain import EtagMismatch, Meeting, MeetingState
-from services.meeting.planning.recurrence import DAY, RecurrenceInvalid, Rule, days, last_day, parse
+from services.meeting.planning.recurrence import (
+    DAY,
+    RecurrenceInvalid,
+    Rule,
+    check_again,
+    days,
+    last_day,
+    parse,
+)
 from services.meeting.records.report import TimeRangeInvalid
 
 DEFAULT_DURATION = timedelta(hours=1)
@@ -197,7 +205,10 @@ def plan_of(
     exceptions: Sequence[datetime],
     now: datetime,
 ) -> Plan:
-    """Make a plan of what was asked for. Raises TimeZoneUnknown, RecurrenceInvalid, InvalidArgument."""
+    """Make a plan of what was asked for. Raises TimeZoneUnknown, RecurrenceInvalid, InvalidArgument.
+
+    This may take 0.2 s: a rule that never comes again is followed through 400 years before it is refused.
+    """
     zone, name = zone_of(time_zone or "UTC"), time_zone or "UTC"
     for each in (start, *exceptions):
         if not EARLIEST <= each < LATEST:
@@ -210,6 +221,7 @@ def plan_of(
         exceptions=tuple(sorted({wall(each, zone).replace(fold=0) for each in exceptions})),
     )
     if plan.rule is not None:
+        check_again(plan.rule, plan.begin.date())
         _check_first(plan)
     if (end := plan.end_time) is not None and end <= now:
         raise InvalidArgument(fields={"schedule.start_time": "it is over already"})
@@ -262,9 +274,9 @@ def _last_day(recurrence: str, start: date) -> date | None:
 
 
 def _end(rule: Rule, zone: tzinfo) -> datetime | None:
-    """Say when the last time may begin that UNTIL allows."""
+    """Say when the last time may begin that UNTIL allows; the year 9999, which calendars write for "never", is none."""
     until = rule.until
-    if until is None:
+    if until is None or until.year == date.max.year:
         return None
     if not isinstance(until, datetime):
         until = datetime.combine(until, datetime.max.time())

@@ -84,7 +84,8 @@ class ScheduleServicer(schedule_pb2_grpc.ScheduleServiceServicer):
         """Make a meeting for a time to come."""
         now, host = self._clock.now(), caller()
         meeting = new_meeting(request.meeting, host, now)
-        schedule = Schedule(meeting.id, _plan(request.schedule, now), now)
+        plan = await asyncio.to_thread(_plan, request.schedule, now)
+        schedule = Schedule(meeting.id, plan, now)
         request_id = UUID(request.request_id) if request.request_id else None
         made = await self._schedules.add(meeting, schedule, request_id, now)
         return schedule_pb2.ScheduleMeetingResponse(
@@ -107,7 +108,8 @@ class ScheduleServicer(schedule_pb2_grpc.ScheduleServiceServicer):
             transaction.meeting.check_open()
             if (before := await schedule_in(transaction)) is None:
                 raise NotScheduled(meeting=transaction.meeting.name)
-            schedule = before.schedule.changed(_plan(wanted, now), wanted.etag, now)
+            plan = await asyncio.to_thread(_plan, wanted, now)
+            schedule = before.schedule.changed(plan, wanted.etag, now)
             if schedule is not before.schedule:
                 await reschedule(transaction, schedule)
                 told = await self._mailroom.tell_all(
@@ -127,8 +129,7 @@ class ScheduleServicer(schedule_pb2_grpc.ScheduleServiceServicer):
             found = [await self._schedules.get(code_of(request.meeting))]
         else:
             found = await self._schedules.between(caller(), since, before)
-        every = heapq.merge(*(_starts(each, since, before) for each in found), key=_key)
-        page = [*islice((each for each in every if after is None or _key(each) > after), size + 1)]
+        page = await asyncio.to_thread(_page, found, since, before, after, size + 1)
         token = ""
         if len(page) > size:
             start, identifier, _ = page[size - 1]
@@ -280,6 +281,18 @@ def _plan(wanted: schedule_pb2.Schedule, now: datetime) -> Plan:
     duration = wanted.duration.ToTimedelta() if wanted.HasField("duration") else None
     times = [_time(each) for each in (wanted.start_time, *wanted.exceptions)]
     return plan_of(times[0], duration, wanted.time_zone, wanted.recurrence, times[1:], now)
+
+
+def _page(
+    found: list[Scheduled],
+    since: datetime,
+    before: datetime,
+    after: tuple[datetime, UUID] | None,
+    size: int,
+) -> list[Start]:
+    """List the first times within a window of some meetings, or those after another, earliest first."""
+    every = heapq.merge(*(_starts(each, since, before) for each in found), key=_key)
+    return [*islice((each for each in every if after is None or _key(each) > after), size)]
 
 
 def _starts(each: Scheduled, since: datetime, before: datetime) -> Iterator[Start]:

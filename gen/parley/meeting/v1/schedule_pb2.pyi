@@ -70,7 +70,7 @@ class Schedule(_message.Message):
     recurrence: _builtins.str
     """How it recurs: an RRULE's value (RFC 5545 section 3.3.10), `FREQ=WEEKLY;BYDAY=MO`; empty: it does not. It is followed
     on the clock of `time_zone`, at most once a day (no BYHOUR, BYMINUTE, BYSECOND, nor FREQ below DAILY), and
-    `start_time` is the first time by it.
+    `start_time` is the first time by it. It comes again within 12 years, times its INTERVAL.
     """
     etag: _builtins.str
     """Opaque version for optimistic locking."""
