@@ -50,7 +50,7 @@ TRANSPORTS: dict[str, Callable[[Stand, int, ClientMessage], Opened]] = {
 class Listener:
     """`heard` are names of SpeakersChanged since the last `joined`; `rebuilt` counts the `joined`s after the first.
 
-    It asserts that sequences grow. `reasons` are those of ends. It reads nothing while `reads` is cleared.
+    It asserts that sequences grow, but for those of pongs, which stay at least. `reasons` are those of ends. It reads nothing while `reads` is cleared.
     """
 
     def __init__(self, stand: Stand, transport: str, processes: list[int]) -> None:
@@ -91,9 +91,11 @@ class Listener:
                 first = ClientMessage(resume=resume)
 
     def _take(self, message: ServerMessage) -> None:
-        assert message.sequence > self._cursor, "told twice, or out of order"
-        self._cursor = message.sequence
         kind = str(message.WhichOneof("message"))
+        is_new = message.sequence > self._cursor or (kind == "pong" and message.sequence)
+        assert is_new, "told twice, or out of order"
+        assert message.sequence >= self._cursor, "a cursor goes back"
+        self._cursor = message.sequence
         if (take := _TAKES.get(kind)) is not None:
             take(self, message)
 

@@ -22,7 +22,6 @@ class Answers:
         self._peers = peers
         self._gestures = gestures
         self._handlers: dict[str, Handler] = {
-            "ping": self._ping,
             "start_media": self._start_media,
             "publish_offer": self._publish_offer,
             "subscribe_answer": self._subscribe_answer,
@@ -41,9 +40,6 @@ class Answers:
         if (handler := self._handlers.get(kind)) is None:
             raise Unimplemented(text=f"This server does not know what to do with {kind}.")
         return await handler(session, message)
-
-    async def _ping(self, _session: Session, _message: ClientMessage) -> ServerMessage:
-        return ServerMessage(pong=signaling_pb2.Pong())
 
     async def _start_media(self, session: Session, _message: ClientMessage) -> ServerMessage:
         await self._peers.start_peer(session)

@@ -6,6 +6,7 @@ what is wrong with it, and cuts it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Protocol
 
@@ -14,9 +15,9 @@ from parley.signaling.v1 import signaling_pb2
 from parley.signaling.v1.signaling_pb2 import ClientMessage, ServerMessage
 
 from chassis import logs, telemetry
-from chassis.calls import translated
+from chassis.calls import check, translated
 from chassis.clock import Clock
-from chassis.errors import DomainError, Internal
+from chassis.errors import DomainError, Internal, InvalidArgument
 from services.signaling.domain import (
     FAULT_BURST,
     FAULTS_PER_SECOND,
@@ -37,13 +38,15 @@ IDLE_SECONDS = 15.0
 STUCK_SECONDS = 30.0
 """How long a client may take to read one message."""
 SILENT_SECONDS = 25.0
-"""How long a client that has sent `ping` may say nothing: no TCP connection tells of a machine that has vanished."""
+"""How long a client that has sent `ping` may say nothing, if it does not promise to be back sooner: no TCP connection tells of
+a machine that has vanished."""
 LAST_MESSAGES = frozenset({"meeting_ended", "disconnected"})
 
 log = logs.get("signaling.conversation")
 
 REDIS_AWAY = (redis.exceptions.RedisError, OSError)
 
+heard = telemetry.counter("signaling_messages_in", "Client messages, by kind.", ("kind",))
 _told = telemetry.counter("signaling_messages_out", "Server messages, by kind.", ("kind",))
 
 Frames = AsyncIterator[ClientMessage | DomainError]
@@ -57,17 +60,17 @@ class Listener(Protocol):
         """Do what a client says; its answer goes to the log."""
         ...
 
-    async def say(self, session: Session, message: ServerMessage, connection: str = "") -> None:
-        """Append a message for one session, or one connection of it."""
-        ...
-
     async def refuse(self, session: Session, reply_to: str, error: DomainError) -> None:
         """Append a refusal."""
         ...
 
 
 class Conversation:
-    """Iterate `messages`; `listen` runs beside it, and `cut` ends it."""
+    """Iterate `told`; `listen` runs beside it, and `cut` ends it.
+
+    A `pong` comes from here, and not from the room's log: there would be more of them in it than of anything else. Its sequence
+    is that up to which all has been told. Of several pings that wait for their answers the last alone gets one.
+    """
 
     def __init__(
         self,
@@ -88,7 +91,9 @@ class Conversation:
         self._began = clock.monotonic()
         self._telling_since: float | None = None
         self._heard = self._began
-        self._pings = False
+        self._promised_seconds = math.inf
+        self._ping_id = ""
+        subscription.on_ping = self.pinged
         self._said = TokenBucket(MESSAGES_PER_SECOND, MESSAGE_BURST)
         self._faults = TokenBucket(FAULTS_PER_SECOND, FAULT_BURST)
         self.on_cut: Callable[[], object] | None = None
@@ -100,13 +105,9 @@ class Conversation:
         if self._first is not None:
             yield Told(self._first)
         async for entry in self._subscription.entries(IDLE_SECONDS):
-            if entry is None:
-                await self._tell_that_we_are_here()
-                continue
-            told = entry.told
-            if entry.to == self._answers_to:
+            told = self._pong() if entry is None else entry.told
+            if entry is not None and entry.to == self._answers_to:
                 self._heard = self._clock.monotonic()
-                self._pings = self._pings or told.kind == "pong"
             _told.labels(told.kind).inc()
             self._telling_since = self._clock.monotonic()
             yield told
@@ -118,6 +119,19 @@ class Conversation:
         """Do what a client says, in order, until it says no more; what goes wrong with that cuts the connection."""
         await self._or_cut(self._hear_all(frames))
 
+    def pinged(self, message: ClientMessage) -> None:
+        """Answer a ping, and count on the next."""
+        heard.labels("ping").inc()
+        self._heard = self._clock.monotonic()
+        promised = message.ping.next_within.ToTimedelta().total_seconds()
+        self._promised_seconds = promised or SILENT_SECONDS
+        self._ping_id = message.id
+        self._subscription.nudge()
+
+    def excuse(self) -> None:
+        """Nothing could be heard for a while: begin to wait anew."""
+        self._heard = self._clock.monotonic()
+
     def fault(self, max_seconds: float) -> DomainError | None:
         """Tell why the connection should be cut: it is too old, stuck, or its client has vanished."""
         now = self._clock.monotonic()
@@ -125,7 +139,7 @@ class Conversation:
             return ConnectionTooOld(retry_after=0.1)
         if self._telling_since is not None and now - self._telling_since > STUCK_SECONDS:
             return TooSlow()
-        if self._pings and now - self._heard > SILENT_SECONDS:
+        if now - self._heard > self._promised_seconds:
             self.has_vanished = True
             return Silent(retry_after=0.1)
         return None
@@ -136,12 +150,12 @@ class Conversation:
         if self.on_cut is not None:
             self.on_cut()
 
-    async def _tell_that_we_are_here(self) -> None:
-        pong = ServerMessage(pong=signaling_pb2.Pong())
-        try:
-            await self._listener.say(self.session, pong, self.connection)
-        except REDIS_AWAY as error:  # nobody can resume anywhere: the client may as well stay
-            log.warning("nothing can be said", error=type(error).__name__)
+    def _pong(self) -> Told:
+        """Tell that we are here, in answer to the last ping if there is one that waits."""
+        message = ServerMessage(sequence=self._subscription.position, pong=signaling_pb2.Pong())
+        message.reply_to, self._ping_id = self._ping_id, ""
+        message.time.GetCurrentTime()
+        return Told(message)
 
     async def _hear_all(self, frames: Frames) -> None:
         async for frame in frames:
@@ -150,8 +164,18 @@ class Conversation:
                 await self._fault("", frame)
             elif not self._said.take(self._clock.monotonic()):
                 await self._fault(frame.id, RateLimited(retry_after=1.0))
+            elif frame.HasField("ping"):
+                await self._hear_ping(frame)
             else:
                 await self._listener.hear(self.session, frame)
+
+    async def _hear_ping(self, frame: ClientMessage) -> None:
+        try:
+            check(frame)
+        except InvalidArgument as error:
+            await self._listener.refuse(self.session, frame.id, error)
+        else:
+            self.pinged(frame)
 
     async def _fault(self, reply_to: str, error: DomainError) -> None:
         """Refuse, unless that has happened too often: then raise."""
@@ -169,4 +193,4 @@ class Conversation:
             self.cut(error)
 
 
-__all__ = ["REDIS_AWAY", "Conversation", "Frames", "Listener"]
+__all__ = ["REDIS_AWAY", "Conversation", "Frames", "Listener", "heard"]

@@ -87,7 +87,7 @@ class StateLost(Unavailable):
 
 
 class Silent(Unavailable):
-    """You have sent `ping` before, and then nothing for 25 seconds, or have hung up. Resume at once, if you are there."""
+    """You have sent `ping` before, and then nothing for as long as it said, or have hung up. Resume at once, if you are there."""
 
     reason = "SILENT"
     message = "Nothing was heard of you for too long: resume."

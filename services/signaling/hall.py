@@ -1,7 +1,7 @@
 """The hall: where conversations begin, and where what is said in them is done.
 
 Nothing here answers a client directly: every answer is appended to the room's log, and the client's connection, in
-this process or another, delivers it from there. Only `joined` is told by the connection itself, since it is the
+this process or another, delivers it from there. Only `pong` and `joined` are told by the connection itself; `joined` is the
 client's own `participant_joined` entry, seen from the inside: it has that entry's sequence. It also answers a `resume`
 that can't be exact: after a loss, after too long, or when the room already believes the participant gone.
 """
@@ -25,7 +25,7 @@ from chassis.errors import DomainError, Unavailable, to_status
 from chassis.stopping import stop
 from services.signaling.answers import Answers
 from services.signaling.config import Config
-from services.signaling.conversation import REDIS_AWAY, Conversation, Frames
+from services.signaling.conversation import REDIS_AWAY, Conversation, Frames, heard
 from services.signaling.departures import Departures
 from services.signaling.domain import (
     ROLES,
@@ -53,12 +53,12 @@ TICKET_ISSUER = "services/meeting"
 FRESH = frozenset({"start_media", "send_reaction", "set_hand_raised", "update_notes"})
 """Messages that are done by what a participant may do now: a connection knows what held when it began."""
 CUT_SECONDS = 5.0
-"""How long a connection that was cut may take to say so to its client."""
+VANISHED_CUT_SECONDS = 0.5
+"""How long a connection that was cut may take to say so to its client; the second where nobody seems to be there."""
 DRAIN_SECONDS = 1.0
 
 log = logs.get("signaling.hall")
 
-_heard = telemetry.counter("signaling_messages_in", "Client messages, by kind.", ("kind",))
 _refusals = telemetry.counter("signaling_refused", "Client messages refused.", ("reason",))
 _openings = telemetry.counter("signaling_openings", "How conversations began.", ("how",))
 _live = telemetry.gauge("signaling_connections", "Live connections.", ("transport",))
@@ -126,12 +126,15 @@ class Hall:
         """Take a message that came by `Send`, of whichever process's client. Raises SessionExpired, RateLimited."""
         session = await self._sessions.open(token)
         await self._sessions.count_said(session)
-        await self.hear(session, message)
+        if message.HasField("ping"):
+            await self._rooms.pass_ping(session, message)
+        else:
+            await self.hear(session, message)
 
     async def hear(self, session: Session, message: ClientMessage) -> None:
         """Do what a client says and append the answer, or the refusal, to the log."""
         kind = str(message.WhichOneof("message"))
-        _heard.labels(kind).inc()
+        heard.labels(kind).inc()
         try:
             check(message)
             if kind == "leave":
@@ -240,7 +243,11 @@ class Hall:
         cutting: list[asyncio.TimerHandle] = []
         if carrier is not None:
             cancel = carrier.cancel
-            conversation.on_cut = lambda: cutting.append(loop.call_later(CUT_SECONDS, cancel))
+            conversation.on_cut = lambda: cutting.append(
+                loop.call_later(
+                    VANISHED_CUT_SECONDS if conversation.has_vanished else CUT_SECONDS, cancel
+                )
+            )
         listening = [] if frames is None else [asyncio.create_task(conversation.listen(frames))]
         self._keeper.add(conversation)
         try:

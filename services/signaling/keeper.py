@@ -11,6 +11,7 @@ from services.signaling.domain import Draining, SessionExpired, StateLost
 from services.signaling.sessions import Held, Sessions
 
 RENEWED_AT_ONCE = 100
+LOOK_SECONDS = 1.0
 
 log = logs.get("signaling.keeper")
 
@@ -33,25 +34,33 @@ class Keeper:
 
     async def run(self) -> None:
         """Renew leases and cut what is at fault, until cancelled. Redis may be away for as long as leases last, and longer."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._keep_leases())
+            group.create_task(self._keep_looking())
+
+    async def _keep_leases(self) -> None:
         while True:
             await asyncio.sleep(self._sessions.renew_seconds)
-            self._cut_faulty()
             live = tuple(self._conversations)
             for start in range(0, len(live), RENEWED_AT_ONCE):
                 try:
                     await self._renew(live[start : start + RENEWED_AT_ONCE])
                 except REDIS_AWAY as error:
                     log.warning("leases not renewed", error=type(error).__name__)
+                    for conversation in live:  # pings that come by `Send` come by Redis
+                        conversation.excuse()
 
     def send_all_on(self) -> None:
         """Cut every connection so that its client resumes elsewhere."""
         for conversation in tuple(self._conversations):
             conversation.cut(Draining(retry_after=0.1))
 
-    def _cut_faulty(self) -> None:
-        for conversation in tuple(self._conversations):
-            if (fault := conversation.fault(self._max_seconds)) is not None:
-                conversation.cut(fault)
+    async def _keep_looking(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            for conversation in tuple(self._conversations):
+                if (fault := conversation.fault(self._max_seconds)) is not None:
+                    conversation.cut(fault)
 
     async def _renew(self, conversations: tuple[Conversation, ...]) -> None:
         held = await self._sessions.renew(

@@ -32,6 +32,7 @@ LIFETIME_SECONDS = 3600
 """How long a room is kept after its last event, or after the last process that had connections in it told of it."""
 ENDED_LIFETIME_SECONDS = 300
 WAKE_CHANNEL = "signaling:wake"
+PING_CHANNEL = "signaling:pings"
 PAGE = 500
 
 JUMP = 1_000_000

@@ -6,6 +6,8 @@ no gaps, so that a gap on reading means that entries are lost: the subscription 
 
 Whenever Redis can be reached again, each room of which this process knows is looked after: what was delivered, or given to
 those who publish, must still be there. Otherwise the room's log is broken off, for all processes.
+
+Pings are in no log: those that came by `Send`, to whichever process, reach the one with the connection by a channel.
 """
 
 from __future__ import annotations
@@ -13,10 +15,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 import redis.exceptions
+from parley.signaling.v1.signaling_pb2 import ClientMessage
 from redis.asyncio import Redis
 
 from chassis import logs
@@ -25,6 +28,7 @@ from services.signaling.domain import Session, Simulated, StateLost, TakenOver, 
 from services.signaling.log import (
     LIFETIME_SECONDS,
     PAGE,
+    PING_CHANNEL,
     WAKE_CHANNEL,
     Entry,
     RoomLog,
@@ -44,7 +48,7 @@ log = logs.get("signaling.rooms")
 
 
 class Subscription:
-    """What one connection gets of a room: all entries after `cursor` that are for it, in order, once.
+    """What one connection gets of a room: all entries after `cursor` that are for it, in order, once. `on_ping` hears its pings.
 
     `attached` is the position of the room's tail when it was attached: up to there it reads the log by itself. Entries for
     connections of the same session tell which took it: those that did so before this one are history.
@@ -59,8 +63,10 @@ class Subscription:
         room_log: RoomLog,
     ) -> None:
         self.session = session
+        self.on_ping: Callable[[ClientMessage], None] = lambda _message: None
         self._log = room_log
-        self._cursor = cursor
+        self._cursor = self._given = cursor
+        self._seen = attached
         self._attached = attached
         self._wanted = {"", session.participant, f"session:{session.id}"}
         self._own = f"session:{session.id}/{connection}"
@@ -69,11 +75,13 @@ class Subscription:
         self._queue: deque[Entry] = deque()
         self._queued_bytes = 0
         self._wake = asyncio.Event()
+        self._nudged = False
         self._over = False
         self._reason: DomainError | None = None
 
     def offer(self, entry: Entry) -> None:
         """Queue an entry that the tail brings, if it is for this connection; a full queue is the end."""
+        self._seen = entry.sequence
         if self._over or not self._is_for_me(entry):
             return
         if self._queue and not self._has_room_for(entry):
@@ -88,6 +96,11 @@ class Subscription:
         """Tell whether it was ended."""
         return self._over
 
+    @property
+    def position(self) -> int:
+        """The sequence up to which all that is for this connection has been given, once what it missed has."""
+        return self._given if self._queue else max(self._given, self._seen)
+
     def close(self, reason: DomainError | None = None) -> None:
         """End it; what is queued is not delivered. `reason` is raised to whoever reads."""
         self._reason = self._reason or reason
@@ -95,17 +108,26 @@ class Subscription:
         self._queue.clear()
         self._wake.set()
 
+    def nudge(self) -> None:
+        """Have `entries` give None soon."""
+        self._nudged = True
+        self._wake.set()
+
     async def entries(self, idle_seconds: float) -> AsyncIterator[Entry | None]:
-        """Give entries until the end, and None whenever there was nothing for a while.
+        """Give entries until the end, and None whenever there was nothing for a while, or after a nudge.
 
         Raises what `close` was given, and StateLost when the log no longer has what comes next.
         """
         async for entry in self._missed():
             yield entry
         while not self.is_over:
-            if self._queue:
+            if self._nudged:
+                self._nudged = False
+                yield None
+            elif self._queue:
                 entry = self._queue.popleft()
                 self._queued_bytes -= len(entry.payload)
+                self._given = entry.sequence
                 if self._is_next(entry):
                     yield entry
             elif not await self._is_woken(idle_seconds):
@@ -125,6 +147,7 @@ class Subscription:
                     return
                 if self._is_for_me(entry) and self._is_next(entry):
                     yield entry
+        self._given = max(self._given, position)
 
     async def _is_woken(self, seconds: float) -> bool:
         self._wake.clear()
@@ -206,6 +229,11 @@ class Rooms:
             room.is_open = False
             room.woken.set()
 
+    async def pass_ping(self, session: Session, message: ClientMessage) -> None:
+        """Have a session's connection hear of a ping, whichever process holds it."""
+        whose = f"{session.meeting} {session.id} ".encode()
+        await self._redis.publish(PING_CHANNEL, whose + message.SerializeToString())
+
     async def run(self) -> None:
         """Deliver what is appended, until cancelled; a Redis that is away is waited for."""
         async with self._group:
@@ -250,7 +278,7 @@ class Rooms:
         while True:
             try:
                 async with self._redis.pubsub() as channel:
-                    await channel.subscribe(WAKE_CHANNEL)
+                    await channel.subscribe(WAKE_CHANNEL, PING_CHANNEL)
                     while True:
                         await self._hear(await channel.get_message(timeout=POLL_SECONDS))
             except (redis.exceptions.RedisError, OSError) as error:
@@ -261,10 +289,21 @@ class Rooms:
         """Wake the room that a message names; that wake-ups come (again) is told by a message of Redis's own."""
         if message is None:
             return
-        if message["type"] == "subscribe":
+        if message["channel"] == PING_CHANNEL.encode():
+            if message["type"] == "message":
+                self._hear_ping(message["data"])
+        elif message["type"] == "subscribe":
             await self._look_after_all()
         elif (room := self._rooms.get(message["data"].decode())) is not None:
             room.woken.set()
+
+    def _hear_ping(self, data: bytes) -> None:
+        meeting, session, ping = data.split(b" ", 2)
+        if (room := self._rooms.get(meeting.decode())) is None:
+            return
+        for subscription in room.subscriptions:
+            if subscription.session.id == session.decode():
+                subscription.on_ping(ClientMessage.FromString(ping))
 
     async def _look_after_all(self) -> None:
         known = [*self._log.lately_given().items()]

@@ -7,13 +7,18 @@ import time
 from contextlib import suppress
 
 import grpc
+from google.protobuf.duration_pb2 import Duration
 from parley.client._errors import ParleyError, from_call
 from parley.signaling.v1.signaling_pb2 import ClientMessage, Ping, ServerMessage
 from parley.signaling.v1.signaling_pb2_grpc import SignalingServiceStub
 
-PING_SECONDS = 10.0
+PING_SECONDS = 3.0
+PROMISE_SECONDS = 8
+"""Who has said nothing for so long is taken to have vanished, and is gone for the others within 15 seconds."""
 SILENCE_SECONDS = 25.0
 """A server that has said nothing for so long is not there any more, whatever TCP says."""
+
+_PING = ClientMessage(ping=Ping(next_within=Duration(seconds=PROMISE_SECONDS)))
 
 
 class Connection:
@@ -50,7 +55,7 @@ class Connection:
                 raise _silent()
             if now >= self._ping_at:
                 self._ping_at = now + PING_SECONDS
-                await self.say(ClientMessage(ping=Ping()))
+                await self.say(_PING)
             done, _ = await asyncio.wait({self._reading}, timeout=self._ping_at - now)
             if done:
                 break

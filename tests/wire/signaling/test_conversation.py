@@ -52,7 +52,7 @@ async def test_who_joins_sees_who_is_there_and_is_seen(valkey: str, tmp_path: Pa
         assert joined.reply_to == "join"
         await stand.publish(published("t1", ann), speaking(ann, stand.someone()))
         second, joined = await stand.joined(bob)
-        await second.say("x", ping={})
+        await second.say("x", restart_ice={})
         assert (await second.hear()).reply_to == "x", "one's own coming is told by joined alone"
         assert [p.name for p in joined.joined.participants] == [ann, bob]
         assert [t.id for t in joined.joined.tracks] == ["t1"]
@@ -73,8 +73,7 @@ async def test_what_is_asked_is_answered_with_its_mark(valkey: str, tmp_path: Pa
         hidden = {"candidate": "candidate:1 1 udp 2113937151 5f2c8c1e-6f0e.local 53211 typ host"}
         publisher = {"peer_connection": "PEER_CONNECTION_PUBLISHER"}
         await client.say("f", ice_candidate={**publisher, **hidden})
-        await client.say("g", ping={})
-        heard = [await client.hear() for _ in range(7)]
+        heard = [await client.hear() for _ in range(6)]
         kinds = [(m.reply_to, m.WhichOneof("message")) for m in heard]
         accepted = "accepted"
         assert kinds == [
@@ -84,7 +83,6 @@ async def test_what_is_asked_is_answered_with_its_mark(valkey: str, tmp_path: Pa
             ("d", accepted),
             ("e", accepted),
             ("f", accepted),
-            ("g", "pong"),
         ]
         assert heard[1].publish_answer.tracks[0].track_id == "track-0"
         sequences = [joined.sequence, *(m.sequence for m in heard)]
@@ -358,7 +356,7 @@ async def test_who_hears_nothing_is_told_that_the_server_is_there(
     async with standing(valkey, tmp_path) as stand:
         client, joined = await stand.joined()
         first, second = await client.hear(), await client.hear()
-        assert joined.sequence < first.sequence < second.sequence
+        assert joined.sequence == first.sequence == second.sequence, "a pong is in the room's log"
         assert (first.WhichOneof("message"), first.reply_to) == ("pong", "")
 
 

@@ -79,11 +79,11 @@ async def test_tracks_go_before_their_publisher_and_nothing_follows_the_end(
         track = signaling_pb2.Track(id="t1", participant=bob)
         published = signaling_pb2.TrackPublished(track=track)
         await stand.publish(ServerMessage(track_published=published))
-        await second.say("a", ping={})
+        await second.say("a", restart_ice={})
         await second.say("b", leave={})
-        await second.say("c", ping={})
+        await second.say("c", restart_ice={})
         kinds = [(await second.hear()).WhichOneof("message") for _ in range(3)]
-        assert kinds == ["track_published", "pong", "disconnected"]
+        assert kinds == ["track_published", "accepted", "disconnected"]
         with pytest.raises(EOFError):
             await second.hear()
         await first.hear("track_published")

@@ -8,6 +8,9 @@ import json
 from pathlib import Path
 
 import pytest
+from parley.client._connection import PING_SECONDS, PROMISE_SECONDS
+from parley.signaling.v1 import signaling_pb2, signaling_pb2_grpc
+from parley.signaling.v1.signaling_pb2 import ClientMessage, ServerMessage
 from redis.asyncio import Redis
 from websockets.asyncio.client import connect
 
@@ -16,9 +19,11 @@ from services.meeting.domain import MeetingEnded
 from services.signaling import websocket
 from services.signaling.config import Config
 from services.signaling.departures import SWEEP_SECONDS
+from services.signaling.hall import VANISHED_CUT_SECONDS
+from services.signaling.keeper import LOOK_SECONDS
 from services.signaling.sessions import RENEWALS_PER_LEASE, SWEPT, VANISHED_SECONDS
 from tests.signaling_listener import TRANSPORTS, Listener
-from tests.signaling_stand import standing, until
+from tests.signaling_stand import Client, standing, until
 from tests.wire.signaling.test_deaths import listening, publish_surely
 from tests.wire.signaling.test_resume import reason_of_end, resumed
 
@@ -34,6 +39,13 @@ def test_who_vanishes_from_a_websocket_is_gone_within_15_seconds() -> None:
     """They vanished just after a ping was answered, and no TCP connection was closed by their side."""
     noticed = websocket.PING_SECONDS + websocket.PONG_SECONDS + websocket.CLOSE_SECONDS
     assert noticed + VANISHED_SECONDS + 2 * SWEEP_SECONDS < 15
+
+
+def test_who_vanishes_from_a_stream_is_gone_within_15_seconds() -> None:
+    """They vanished just after a ping, and their stream takes nothing any more: to be told of the end it has a moment."""
+    noticed = PROMISE_SECONDS + LOOK_SECONDS + VANISHED_CUT_SECONDS
+    assert noticed + VANISHED_SECONDS + 2 * SWEEP_SECONDS < 15
+    assert PROMISE_SECONDS > 2 * PING_SECONDS, "a ping that is late is not made good by the next"
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
@@ -129,18 +141,94 @@ async def test_whoever_was_told_gone_while_media_is_away_is_gone_all_the_same(
             assert joined.joined.session_token
 
 
-async def test_a_client_that_pinged_and_vanished_is_cut(
+@pytest.mark.parametrize("by_send", [False, True])
+async def test_who_pinged_and_vanished_is_cut_and_gone(
+    valkey: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by_send: bool
+) -> None:
+    """A ping by Send goes to another process than that of the stream."""
+    monkeypatch.setattr("services.signaling.conversation.SILENT_SECONDS", 0.3)
+    async with standing(
+        valkey, tmp_path, processes=2, presence_seconds=600, resume_seconds=900
+    ) as stand:
+        bob = stand.someone()
+        client, joined = await stand.joined(bob)
+        quiet = Listener(stand, "connect", [0])
+        async with listening(quiet):
+            await until(lambda: bob in quiet.people)
+            if by_send:
+                message = ClientMessage(id="a", ping=signaling_pb2.Ping())
+                request = signaling_pb2.SendRequest(
+                    session_token=joined.joined.session_token, message=message
+                )
+                channel = await stand.channel(1)
+                await signaling_pb2_grpc.SignalingServiceStub(channel).Send(request)
+            else:
+                await client.say("a", ping={})
+            assert (await client.hear("pong")).reply_to == "a"
+            assert await reason_of_end(client) == "SILENT"
+            await until(lambda: quiet.left == [bob])
+            assert quiet.reasons == [], "who never pinged was cut"
+
+
+async def test_who_keeps_a_promise_stays(
     valkey: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.signaling.conversation.SILENT_SECONDS", 0.3)
-    async with standing(valkey, tmp_path, presence_seconds=1) as stand:
+    monkeypatch.setattr("services.signaling.keeper.LOOK_SECONDS", 0.1)
+    monkeypatch.setattr("services.signaling.conversation.SILENT_SECONDS", 0.1)
+    async with standing(valkey, tmp_path) as stand:
         client, _ = await stand.joined()
-        quiet, _ = await stand.joined()
+        await client.say("a", ping={"next_within": {"seconds": 60}})
+        await client.hear("pong")
+        await asyncio.sleep(1)
+        await client.say("b", restart_ice={})
+        assert (await client.hear()).reply_to == "b"
+
+
+async def test_nobody_is_taken_to_have_vanished_while_redis_is_away(
+    valkey: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pings that come by Send come by Redis."""
+
+    async def renew(*_: object) -> None:
+        raise ConnectionError
+
+    monkeypatch.setattr("services.signaling.keeper.LOOK_SECONDS", 0.1)
+    monkeypatch.setattr("services.signaling.conversation.SILENT_SECONDS", 1.0)
+    async with standing(valkey, tmp_path, presence_seconds=1, resume_seconds=900) as stand:
+        client, _ = await stand.joined()
         await client.say("a", ping={})
         await client.hear("pong")
-        assert await reason_of_end(client) == "SILENT"
-        await quiet.say("b", ping={})
-        assert (await quiet.hear("pong")).reply_to == "b", "who never pinged was cut"
+        with monkeypatch.context() as away:
+            away.setattr("services.signaling.sessions.Sessions.renew", renew)
+            await asyncio.sleep(3)
+            await client.say("b", ping={})
+            assert (await client.hear("pong")).reply_to == "b"
+
+
+async def test_pings_are_in_no_log_and_pongs_move_the_cursor(valkey: str, tmp_path: Path) -> None:
+    async with standing(valkey, tmp_path) as stand:
+        ann = stand.someone()
+        await stand.joined(ann)
+        client, joined = await stand.joined()
+        for mark in "abcdef":
+            await client.say(mark, ping={})
+            pong = await client.hear()
+            assert (pong.reply_to, pong.sequence) == (mark, joined.sequence)
+        offer = ServerMessage(subscribe_offer=signaling_pb2.SubscribeOffer(sdp="x", revision=1))
+        sequence = await stand.publish(offer, participant=ann)
+        assert sequence == joined.sequence + 1, "a ping is in the log"
+        while (await pong_of(client)).sequence < sequence:  # it is read a moment later
+            pass
+        await client.break_off()
+        client = await resumed(stand, joined.joined.session_token, sequence)
+        await client.hear("resumed")
+        await publish_surely(stand, 1)
+        assert (await client.hear()).WhichOneof("message") == "speakers_changed"
+
+
+async def pong_of(client: Client) -> ServerMessage:
+    await client.say(ping={})
+    return await client.hear("pong")
 
 
 async def test_who_vanishes_from_a_websocket_is_gone_though_nothing_was_closed(

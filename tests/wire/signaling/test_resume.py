@@ -108,7 +108,7 @@ async def test_a_cursor_that_the_log_does_not_cover_is_answered_by_all_that_is_t
         assert again.joined.session_token == token
         assert [person.name for person in again.joined.participants] == [ann]
         assert await reason_of_end(older) == "TAKEN_OVER"
-        await client.say("x", ping={})
+        await client.say("x", restart_ice={})
         assert (await client.hear()).reply_to == "x"
 
 

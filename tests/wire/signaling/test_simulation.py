@@ -20,7 +20,7 @@ async def test_nothing_fails_where_the_operator_has_not_allowed_it(
         client, _ = await stand.joined()
         await client.say("a", simulate_scenario={"scenario": "SCENARIO_DISCONNECT"})
         assert reason_of(await client.hear()) == "SIMULATION_OFF"
-        await client.say("b", ping={})
+        await client.say("b", restart_ice={})
         assert (await client.hear()).reply_to == "b"
 
 

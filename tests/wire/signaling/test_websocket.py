@@ -92,7 +92,7 @@ async def test_what_is_no_message_is_refused_and_the_conversation_goes_on(
         for text in NOT_MESSAGES:
             await connection.send(text)
             assert reason_of(await hear(connection)) in ("MESSAGE_MALFORMED", "INVALID_ARGUMENT")
-        await say(connection, id="a", ping={})
+        await say(connection, id="a", restart_ice={})
         assert (await hear(connection))["reply_to"] == "a"
 
 

@@ -1,7 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { anyPack } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, createClient, createRouterTransport } from "@connectrpc/connect";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { reasonOf } from "../api/errors";
 import { ErrorInfoSchema } from "../gen/google/rpc/error_details_pb";
 import { StatusSchema } from "../gen/google/rpc/status_pb";
@@ -119,4 +119,32 @@ test("a refusal has the server's reason", async () => {
   const refused = await signaling.ask({ case: "startMedia", value: {} as never }).catch((error: unknown) => error);
   expect(reasonOf(refused)).toBe("NOT_GRANTED");
   signaling.leave();
+});
+
+test("when the network comes back, a stream on which no pong comes is resumed, and one that answers stays", async () => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval", "Date"] });
+  try {
+    let answers = false;
+    const { signaling, sent, connected } = talk(async function* (_opening, stream, asked) {
+      yield say(1 + stream, stream === 0 ? joined : { case: "resumed", value: {} as never }, "join");
+      for (let told = 0; ; await new Promise((resolve) => setTimeout(resolve, 50))) {
+        if (answers && asked.length > told) yield say(1 + stream, { case: "pong", value: {} as never });
+        told = asked.length;
+      }
+    });
+    await signaling.join("ticket");
+    signaling.hurry();
+    await vi.advanceTimersByTimeAsync(4_000);
+    expect(connected).toEqual([true, false, true]);
+    answers = true;
+    signaling.hurry();
+    await vi.advanceTimersByTimeAsync(4_000);
+    expect(connected).toEqual([true, false, true]);
+    const pings = sent.map((each) => (each.message.case === "ping" ? each.message.value.nextWithin?.seconds : undefined));
+    expect(pings.length).toBeGreaterThanOrEqual(4);
+    expect(new Set(pings)).toEqual(new Set([8n]));
+    signaling.leave();
+  } finally {
+    vi.useRealTimers();
+  }
 });
