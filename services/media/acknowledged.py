@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Protocol
 
 from services.media.delay import Group, Trend
@@ -135,28 +137,25 @@ def _gather(
     sizes: Sequence[int],
     begun: Group | None,
 ) -> tuple[list[Group], int]:
-    """Gather what has arrived by groups, of which the last may go on; `begun` is the one that may from before."""
-    groups: list[Group] = []
-    received = octets = 0
-    first = last = arrived = 0.0
-    if begun is not None:
-        first, last, arrived, octets = begun
-    for arrival, sent, size in zip(arrivals, sent_at, sizes, strict=True):
-        if arrival is None or not size:
-            continue
-        received += 1
-        at, sent_ms = arrival / 1000, 1000 * sent
-        if not octets or sent_ms - first > GROUP_MS:
-            if octets:
-                groups.append((first, last, arrived, octets))
-            first, last, arrived, octets = sent_ms, sent_ms, at, size
-            continue
-        last = max(last, sent_ms)
-        arrived = max(arrived, at)
-        octets += size
-    if octets:
-        groups.append((first, last, arrived, octets))
-    return groups, received
+    """Gather what has arrived by groups, of which the last may go on; `begun` is the one that may from before.
+
+    Packets leave in the order of their numbers: none has left before the one that it follows.
+    """
+    if None in arrivals or 0 in sizes:
+        every = zip(arrivals, sent_at, sizes, strict=True)
+        known = [each for each in every if each[0] is not None and each[2]]
+        arrivals, sent_at, sizes = zip(*known, strict=True) if known else ((), (), ())
+    left = [*accumulate(map((1000.0).__mul__, sent_at), max)]
+    groups = [begun] if begun is not None else []
+    at = 0
+    while at < len(left):
+        is_new = not groups or left[at] > groups[-1][0] + GROUP_MS
+        first, last, arrived, octets = (left[at], 0.0, 0.0, 0) if is_new else groups.pop()
+        end = bisect_right(left, first + GROUP_MS, at)
+        arrived = max(arrived, max(arrivals[at:end]) / 1000)
+        groups.append((first, max(last, left[end - 1]), arrived, octets + sum(sizes[at:end])))
+        at = end
+    return groups, len(left)
 
 
 def unwrapped(base: int, highest: int) -> int:

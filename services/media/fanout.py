@@ -165,6 +165,7 @@ class PythonFanout:
     ) -> None:
         """Send a packet along lanes."""
         size, send = len(packet), self._send
+        octets, wire = size - MIN_HEADER, size + WIRE_BYTES
         picture_at, is_wide, tl0_at = numbers
         buffer, cdata, length = scratch.buffer, scratch.cdata, scratch.length
         for lane in lanes:  # the innermost loop of all: nothing here is a call that need not be one
@@ -190,16 +191,16 @@ class PythonFanout:
             number = outlet.number
             _WORD(buffer, TRANSPORT_SEQUENCE_AT, number & 0xFFFF)
             lane.packets += 1
-            lane.octets += size - MIN_HEADER
+            lane.octets += octets
             length[0] = size
             if srtp_protect(srtp.pointers[lane.ssrc % SHARDS], cdata, length):
                 outlet.failed += 1
                 continue
             outlet.number = number + 1
-            outlet._at[number % SENT] = now  # noqa: SLF001
-            outlet._size[number % SENT] = size + WIRE_BYTES  # noqa: SLF001
+            slot = number % SENT
+            outlet._at[slot] = now  # noqa: SLF001
+            outlet._size[slot] = wire  # noqa: SLF001
             sealed = length[0]
-            outlet.packets += 1
             outlet.octets += sealed
             send(buffer[0:sealed], address)
 

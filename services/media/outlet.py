@@ -18,16 +18,15 @@ WIRE_BYTES = 44
 class Outlet:
     """One peer's way out. Without `srtp` or `address` its packets are dropped.
 
-    `number` is the transport-wide sequence number of its next packet, unwrapped. `packets` and `octets` count SRTP.
+    `number` is the transport-wide sequence number of its next packet, unwrapped: so many have left. `octets` counts their SRTP.
     """
 
-    __slots__ = ("_at", "_size", "address", "failed", "number", "octets", "packets", "srtp")
+    __slots__ = ("_at", "_size", "address", "failed", "number", "octets", "srtp")
 
     def __init__(self) -> None:
         self.address: Address | None = None
         self.srtp: OutboundSrtp | None = None
         self.number = 0
-        self.packets = 0
         self.octets = 0
         self.failed = 0
         self._at = array("d", bytes(8 * SENT))

@@ -119,7 +119,7 @@ class Relay:
 
     def flush_counters(self) -> None:
         """Add what has passed to the metrics."""
-        came, went = self.transport.inlet.packets, self.transport.outlet.packets
+        came, went = self.transport.inlet.packets, self.transport.outlet.number
         _packets.labels("in").inc(came - self._told[0])
         _packets.labels("out").inc(went - self._told[1])
         self._told = came, went

@@ -166,9 +166,11 @@ def read_transport_feedback(body: bytes) -> tuple[int, Sequence[int | None]]:
         deltas = body[at : at + sum(symbols)]
         if len(deltas) < sum(symbols):
             raise RtcpInvalid
-        times = accumulate(deltas, lambda clock, delta: clock + 250 * delta, initial=clock)
-        next(times)
-        return base, [next(times) if symbol else None for symbol in symbols]
+        times = [clock + 250 * each for each in accumulate(deltas)]
+        if len(times) == count:
+            return base, times
+        came = iter(times)
+        return base, [next(came) if symbol else None for symbol in symbols]
     arrivals: list[int | None] = []
     for symbol in symbols:
         size = _DELTA_BYTES[symbol]

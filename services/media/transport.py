@@ -54,7 +54,7 @@ class _Counts(NamedTuple):
         return cls(
             inlet.packets,
             inlet.octets,
-            outlet.packets,
+            outlet.number,
             outlet.octets,
             inlet.early,
             inlet.unprotected,

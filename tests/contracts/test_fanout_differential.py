@@ -180,7 +180,7 @@ class Story:
     def _account(peer: Peer) -> object:
         outlet = peer.outlet
         times, sizes = outlet.sent(-2, 120)
-        counts = outlet.number, outlet.packets, outlet.octets, outlet.failed
+        counts = outlet.number, outlet.octets, outlet.failed
         return counts, list(times), list(sizes)
 
 

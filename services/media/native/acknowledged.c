@@ -74,7 +74,7 @@ static int take_packet(Acknowledged *self, double sent, double arrived, int size
     Group *open = &self->open;
     int closes = 0;
 
-    if (!open->octets || sent - open->first > GROUP_MS) {
+    if (!open->octets || sent > open->first + GROUP_MS) {
         closes = open->octets != 0;
         if (closes)
             close_group(self);
@@ -90,7 +90,7 @@ static int take_packet(Acknowledged *self, double sent, double arrived, int size
 static int take(Acknowledged *self, const Told *told, long long base)
 {
     long long received = 0, lost = 0, octets = 0;
-    double since = trend_latest(&self->trend);
+    double since = trend_latest(&self->trend), left = 0; /* none has left before the one that it follows */
     int closed = 0;
 
     for (int i = 0; i < told->count; i++) {
@@ -100,7 +100,8 @@ static int take(Acknowledged *self, const Told *told, long long base)
         if (told->arrivals[i] == LOST || !packet.size)
             continue;
         received++;
-        closed |= take_packet(self, 1000 * packet.at, (double)told->arrivals[i] / 1000, packet.size);
+        left = fmax(left, 1000 * packet.at);
+        closed |= take_packet(self, left, (double)told->arrivals[i] / 1000, packet.size);
     }
     if (!received)
         return 0;

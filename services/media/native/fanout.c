@@ -170,7 +170,6 @@ static void outlet_dealloc(Outlet *self)
 
 static PyMemberDef outlet_members[] = {
     {"number", T_LONGLONG, offsetof(Outlet, number), READONLY, NULL},
-    {"packets", T_ULONGLONG, offsetof(Outlet, packets), 0, NULL},
     {"octets", T_ULONGLONG, offsetof(Outlet, octets), 0, NULL},
     {"failed", T_ULONGLONG, offsetof(Outlet, failed), 0, NULL},
     {NULL, 0, 0, 0, NULL},
@@ -258,7 +257,6 @@ static int seal(const Fanout *self, Outlet *outlet, unsigned char *buffer, int s
     outlet->at[outlet->number % SENT] = now;
     outlet->size[outlet->number % SENT] = (uint16_t)(size + WIRE_BYTES);
     outlet->number++;
-    outlet->packets++;
     outlet->octets += (unsigned long long)length;
     return length;
 }

@@ -51,7 +51,7 @@ typedef struct {
     struct sockaddr_storage to;
     socklen_t to_length; /* 0: no datagram address */
     long long number;
-    unsigned long long packets, octets, failed;
+    unsigned long long octets, failed;
     int head, tail;     /* its queued packets, NONE when there are none */
     double at[SENT];
     uint16_t size[SENT];
