@@ -145,7 +145,9 @@ def _gather(
         every = zip(arrivals, sent_at, sizes, strict=True)
         known = [each for each in every if each[0] is not None and each[2]]
         arrivals, sent_at, sizes = zip(*known, strict=True) if known else ((), (), ())
-    left = [*accumulate(map((1000.0).__mul__, sent_at), max)]
+    left = [1000 * each for each in sent_at]
+    if left != sorted(left):
+        left = [*accumulate(left, max)]
     groups = [begun] if begun is not None else []
     at = 0
     while at < len(left):
