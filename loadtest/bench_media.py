@@ -37,10 +37,12 @@ OTHERS = (
 )
 JOINED = OTHERS[0]
 """Where joins and memory are measured: thirty people come to one who talks."""
+BARRED = (MAIN, BUSY, OTHERS[2])
+"""Where the bars are."""
 PACKETS_PER_SECOND = 9_600.0
 """Forwarded, whatever the shape: what differs is the fan-out. Cameras of 600 kbit/s, in the main one."""
 SLOWER = {"werift": 3_000.0}
-"""What does not get that far is measured at less, and once: it is no rival."""
+"""What does not get that far is measured at less, and once: it is no rival. Nor is Janus as installed."""
 WINDOW_SECONDS = 8.0
 ROUNDS = 3
 TRIES = 3
@@ -79,9 +81,9 @@ class Bench:
     def measure(self, shape: Shape) -> None:
         """Measure all SFUs once, one after the other."""
         for name in tuple(self.names):
-            if name in SLOWER and self.is_known(name):
-                continue
             results = self.results[name, shape.name]
+            if (name in SLOWER and self.is_known(name)) or (name == JANUS_AS_INSTALLED and results):
+                continue
             rate, verify = SLOWER.get(name, PACKETS_PER_SECOND), 1
             if shape is BUSY:
                 rate, verify = 2 * PACKETS_PER_SECOND, SPARING_VERIFY
@@ -136,9 +138,7 @@ def main() -> list[Figure]:
         tempfile.TemporaryDirectory(prefix="parley-bench-") as folder,
     ):
         bench = Bench(place, Path(folder), names)
-        for shape in (MAIN, BUSY) * ROUNDS:
-            bench.measure(shape)
-        for shape in OTHERS:
+        for shape in (MAIN, BUSY, *OTHERS) * ROUNDS:
             bench.measure(shape)
         figures = [*_costs(bench), *_ratios(bench), *_joins(bench)]
         for name in (each for each in bench.names if each not in SLOWER):
@@ -172,12 +172,14 @@ def _costs(bench: Bench) -> list[Figure]:
 def _ratios(bench: Bench) -> list[Figure]:
     figures = []
     for name, bar in ((PURE, PURE_BAR), (COMPILED, COMPILED_BAR)):
-        for shape in (MAIN, BUSY):
+        for shape in (MAIN, BUSY, *OTHERS):
             pairs = list(zip(bench.costs(name, shape), bench.costs(PEER, shape), strict=False))
             if pairs:
                 ratio = statistics.median(ours / theirs for ours, theirs in pairs)
                 title = f"{name}: of Janus's CPU, {shape.name}, median of {len(pairs)}"
-                figures.append(Figure(title, ratio, "x", f"<= {bar} x", ratio <= bar))
+                has_bar = shape in BARRED
+                met = ratio <= bar if has_bar else None
+                figures.append(Figure(title, ratio, "x", f"<= {bar} x" if has_bar else "", met))
     return figures
 
 

@@ -69,7 +69,7 @@ class Conversation:
     """Iterate `told`; `listen` runs beside it, and `cut` ends it.
 
     A `pong` comes from here, and not from the room's log: there would be more of them in it than of anything else. Its sequence
-    is that up to which all has been told. Of several pings that wait for their answers the last alone gets one.
+    is that up to which all has been told. Of several pings that wait for their answers the last with an id alone gets one.
     """
 
     def __init__(
@@ -125,7 +125,7 @@ class Conversation:
         self._heard = self._clock.monotonic()
         promised = message.ping.next_within.ToTimedelta().total_seconds()
         self._promised_seconds = promised or SILENT_SECONDS
-        self._ping_id = message.id
+        self._ping_id = message.id or self._ping_id
         self._subscription.nudge()
 
     def excuse(self) -> None:

@@ -301,8 +301,9 @@ class Rooms:
         meeting, session, ping = data.split(b" ", 2)
         if (room := self._rooms.get(meeting.decode())) is None:
             return
+        whose = session.decode()
         for subscription in room.subscriptions:
-            if subscription.session.id == session.decode():
+            if subscription.session.id == whose:
                 subscription.on_ping(ClientMessage.FromString(ping))
 
     async def _look_after_all(self) -> None:

@@ -1043,7 +1043,7 @@ Global___Resumed: _TypeAlias = Resumed  # noqa: Y015
 
 @_typing.final
 class Pong(_message.Message):
-    """Answers `ping`, or says after 15 quiet seconds that the server is there. Of several pings the last alone may be answered."""
+    """Answers `ping`, or says after 15 quiet seconds that the server is there. Of several pings the last with an `id` alone may be answered."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
