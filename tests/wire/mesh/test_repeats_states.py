@@ -81,7 +81,11 @@ def named(*groups: str) -> set[str]:
 
 
 @pytest.fixture
-async def stand(database: DatabaseFactory, tmp_path: Path) -> AsyncIterator[Stand]:
+async def stand(
+    database: DatabaseFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Stand]:
+    """A service whose rounds do not come by: they end breakout rooms a moment after these were closed."""
+    monkeypatch.setattr("services.meeting.breakouts.watch.ROUND_SECONDS", 3600.0)
     async for it in stand_with(database, tmp_path, webhook_private=True, webhook_http=True):
         await note_what_is_said(it.database_url)
         yield it
