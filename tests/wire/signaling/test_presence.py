@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import random
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,8 @@ from services.signaling.keeper import LOOK_SECONDS
 from services.signaling.sessions import RENEWALS_PER_LEASE, SWEPT, VANISHED_SECONDS
 from tests.signaling_listener import TRANSPORTS, Listener
 from tests.signaling_stand import Client, standing, until
-from tests.wire.signaling.test_deaths import listening, publish_surely
+from tests.wire.signaling.test_conversation import reason_of
+from tests.wire.signaling.test_deaths import listening, publish_surely, speaking
 from tests.wire.signaling.test_resume import reason_of_end, resumed
 
 
@@ -224,6 +226,57 @@ async def test_pings_are_in_no_log_and_pongs_move_the_cursor(valkey: str, tmp_pa
         await client.hear("resumed")
         await publish_surely(stand, 1)
         assert (await client.hear()).WhichOneof("message") == "speakers_changed"
+
+
+async def test_a_flood_of_pings_is_bounded_and_in_no_log(
+    valkey: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.signaling.conversation.MESSAGES_PER_SECOND", 0.0)
+    monkeypatch.setattr("services.signaling.conversation.MESSAGE_BURST", 100.0)
+    async with standing(valkey, tmp_path) as stand:
+        client, joined = await stand.joined()
+        for number in range(80):
+            await client.say(str(number), ping={})
+        pongs = [await client.hear()]
+        while pongs[-1].reply_to != "79":
+            pongs.append(await client.hear())
+        assert {each.WhichOneof("message") for each in pongs} == {"pong"}
+        assert {each.sequence for each in pongs} == {joined.sequence}
+        assert await stand.publish(speaking("a")) == joined.sequence + 1, "a ping is in the log"
+        for _ in range(21):
+            await client.say(ping={})
+        assert reason_of(await client.hear("refused")) == "RATE_LIMITED"
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_pongs_between_events_lose_none_and_double_none(
+    valkey: str, tmp_path: Path, seed: int
+) -> None:
+    """Wherever a connection breaks off, the sequence heard last is a cursor, a pong's too."""
+    chance = random.Random(seed)
+    async with standing(valkey, tmp_path, processes=2) as stand:
+        client, joined = await stand.joined()
+        token, cursor = joined.joined.session_token, joined.sequence
+        heard: list[str] = []
+        said = 0
+        for _ in range(20):
+            for _ in range(chance.randrange(5)):
+                await stand.publish(speaking(str(said := said + 1)))
+                await client.say(str(said), ping={})
+            await client.say("last", ping={})
+            for _ in range(chance.randrange(1, 5)):
+                message = await client.hear()
+                assert message.sequence >= cursor, "a cursor goes back"
+                cursor = message.sequence
+                heard += message.speakers_changed.speakers
+                if message.reply_to == "last":
+                    break
+            await client.break_off()
+            client = await resumed(stand, token, cursor)
+        await stand.publish(speaking("end"))
+        while not heard or heard[-1] != "end":
+            heard += (await client.hear()).speakers_changed.speakers
+        assert heard == [*map(str, range(1, said + 1)), "end"]
 
 
 async def pong_of(client: Client) -> ServerMessage:
