@@ -31,14 +31,13 @@ class Connection:
         self._ping_at = self._heard_at = time.monotonic()
 
     async def open(self, opening: ClientMessage) -> None:
-        """Say the first message. Raises ParleyError."""
+        """Say the first message; `read` pings at once, since nothing is promised before. Raises ParleyError."""
         try:
             async with asyncio.timeout(SILENCE_SECONDS):
                 await self.say(opening)
         except TimeoutError:
             raise _silent() from None
-        self._heard_at = time.monotonic()
-        self._ping_at = self._heard_at + PING_SECONDS
+        self._ping_at = self._heard_at = time.monotonic()
 
     async def say(self, message: ClientMessage) -> None:
         """Say a message. What is said on a connection that has ended is lost: `read` tells of the end."""

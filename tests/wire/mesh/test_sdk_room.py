@@ -277,3 +277,24 @@ async def test_a_server_that_says_nothing_is_left_and_one_that_answers_pings_is_
         async with parley.join("abc-defg-hij") as room:
             assert await read(room, 2) == [("snapshot", 1), ("reaction", 2)]
         assert len(server.openings) == 2
+
+
+async def test_a_connection_begins_with_a_promise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who vanishes before their first ping has promised nothing, and stays in the room as a ghost."""
+    monkeypatch.setattr(_connection, "PING_SECONDS", 600.0)
+
+    async def cut(line: Line) -> None:
+        await line.joined(1)
+        assert (await line.next()).ping.next_within.seconds == _connection.PROMISE_SECONDS
+        await line.fail(Unavailable())
+
+    async def alive(line: Line) -> None:
+        await line.resumed(1)
+        assert (await line.next()).ping.next_within.seconds == _connection.PROMISE_SECONDS
+        await line.reaction(2)
+        await to_the_end(line)
+
+    async with signed_in() as (server, parley):
+        server.lines.extend((cut, alive))
+        async with parley.join("abc-defg-hij") as room:
+            assert await read(room, 2) == [("snapshot", 1), ("reaction", 2)]

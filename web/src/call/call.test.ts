@@ -104,6 +104,10 @@ function room(refusals: Any[][] = []) {
         }
       },
       send: ({ message }) => {
+        if (message?.message.case === "ping") {
+          say({ case: "pong", value: {} as never });
+          return {};
+        }
         asked.push(message?.message ?? { case: undefined });
         const answer =
           message?.message.case === "publishOffer"

@@ -19,20 +19,27 @@ const say = (sequence: number, message: Message, replyTo = ""): ServerMessage =>
 const joined: Message = { case: "joined", value: { sessionToken: "s.secret" } as never };
 const speakers = (name: string): Message => ({ case: "speakersChanged", value: { speakers: [name] } as never });
 
-/** A server whose every stream says what `script` yields; collects what it was told. */
+const promised = ({ message }: ClientMessage) => (message.case === "ping" ? message.value.nextWithin?.seconds : undefined);
+
+/** A server whose every stream says what `script` yields; collects what it was told, and pings apart. */
 function talk(
-  script: (opening: ClientMessage, stream: number, sent: ClientMessage[]) => AsyncIterable<ServerMessage>,
+  script: (opening: ClientMessage, stream: number, sent: ClientMessage[], pings: ClientMessage[]) => AsyncIterable<ServerMessage>,
   take: (attempt: number) => void = () => undefined,
 ) {
   let attempts = 0;
   const sent: ClientMessage[] = [];
+  const pings: ClientMessage[] = [];
   let streams = 0;
   const transport = createRouterTransport(({ service }) => {
     service(SignalingService, {
-      subscribe: (request) => script(request.message as ClientMessage, streams++, sent),
+      subscribe: (request) => script(request.message as ClientMessage, streams++, sent, pings),
       send: (request) => {
-        take(attempts++);
-        sent.push(request.message as ClientMessage);
+        const message = request.message as ClientMessage;
+        if (message.message.case === "ping") pings.push(message);
+        else {
+          take(attempts++);
+          sent.push(message);
+        }
         return {};
       },
     });
@@ -46,7 +53,7 @@ function talk(
     connected: (is) => connected.push(is),
     over: finish,
   });
-  return { signaling, heard, connected, over, sent };
+  return { signaling, heard, connected, over, sent, pings };
 }
 
 test("a broken stream is resumed after the last message, and nothing is heard twice", async () => {
@@ -125,7 +132,7 @@ test("when the network comes back, a stream on which no pong comes is resumed, a
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval", "Date"] });
   try {
     let answers = false;
-    const { signaling, sent, connected } = talk(async function* (_opening, stream, asked) {
+    const { signaling, pings, connected } = talk(async function* (_opening, stream, _sent, asked) {
       yield say(1 + stream, stream === 0 ? joined : { case: "resumed", value: {} as never }, "join");
       for (let told = 0; ; await new Promise((resolve) => setTimeout(resolve, 50))) {
         if (answers && asked.length > told) yield say(1 + stream, { case: "pong", value: {} as never });
@@ -140,9 +147,26 @@ test("when the network comes back, a stream on which no pong comes is resumed, a
     signaling.hurry();
     await vi.advanceTimersByTimeAsync(4_000);
     expect(connected).toEqual([true, false, true]);
-    const pings = sent.map((each) => (each.message.case === "ping" ? each.message.value.nextWithin?.seconds : undefined));
     expect(pings.length).toBeGreaterThanOrEqual(4);
-    expect(new Set(pings)).toEqual(new Set([8n]));
+    expect(new Set(pings.map(promised))).toEqual(new Set([8n]));
+    signaling.leave();
+  } finally {
+    vi.useRealTimers();
+  }
+});
+
+test("each stream begins with a promise, since whoever vanishes before has promised nothing", async () => {
+  vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
+  try {
+    const { signaling, pings } = talk(async function* (_opening, stream) {
+      yield say(1 + stream, stream === 0 ? joined : { case: "resumed", value: {} as never }, "join");
+      await vi.waitFor(() => expect(pings.length).toBe(1 + stream));
+      if (stream === 0) throw new ConnectError("gone", Code.Unavailable);
+      await new Promise(() => undefined);
+    });
+    await signaling.join("ticket");
+    await vi.waitFor(() => expect(pings.length).toBe(2));
+    expect(pings.map(promised)).toEqual([8n, 8n]);
     signaling.leave();
   } finally {
     vi.useRealTimers();

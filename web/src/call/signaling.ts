@@ -181,6 +181,7 @@ export class Signaling {
   #setConnected(connected: boolean): void {
     if (connected === this.#connected) return;
     this.#connected = connected;
+    if (connected) this.#ping(); // who vanishes before the first has promised nothing
     this.listener.connected(connected);
   }
 

@@ -676,8 +676,8 @@ Global___Leave: _TypeAlias = Leave  # noqa: Y015
 
 @_typing.final
 class Ping(_message.Message):
-    """Asks for a `pong`, and promises a sign of life. Every 3 seconds, with a promise of 8, lets the room know within 15 seconds when
-    the client's machine has vanished.
+    """Asks for a `pong`, and promises a sign of life. At once on each connection and then every 3 seconds, with a promise of 8, lets
+    the room know within 15 seconds when the client's machine has vanished.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
