@@ -243,11 +243,12 @@ class Hall:
         cutting: list[asyncio.TimerHandle] = []
         if carrier is not None:
             cancel = carrier.cancel
-            conversation.on_cut = lambda: cutting.append(
-                loop.call_later(
-                    VANISHED_CUT_SECONDS if conversation.has_vanished else CUT_SECONDS, cancel
-                )
-            )
+
+            def cut_soon() -> None:
+                seconds = VANISHED_CUT_SECONDS if conversation.has_vanished else CUT_SECONDS
+                cutting.append(loop.call_later(seconds, cancel))
+
+            conversation.on_cut = cut_soon
         listening = [] if frames is None else [asyncio.create_task(conversation.listen(frames))]
         self._keeper.add(conversation)
         try:

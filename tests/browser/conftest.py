@@ -53,7 +53,7 @@ class Place:
 def place() -> Iterator[Place]:
     """Give the network and the stack in it, the same for the session."""
     if not is_possible():
-        pytest.skip("not root")  # reason: only root makes the namespaces of this network
+        pytest.skip(reason="only root makes the network namespaces that this place is made of")
     with open_folder() as folder, network("server", "bob", "wifi") as net:
         how = ("--listen", "0.0.0.0", "--media-workers", "2")
         with stack_at(net.sites["server"], folder, *how) as address:
