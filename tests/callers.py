@@ -19,8 +19,6 @@ from tests.rtc import RtcClient, on_loopback
 from tests.running_stack import RunningStack
 
 PATIENCE_SECONDS = 60.0
-
-
 RETRY_SECONDS = 0.5
 
 
@@ -41,6 +39,7 @@ class Caller:
         self._channel = channel
         self._token = ""
         self._stream: Any = None
+        self._writing = asyncio.Lock()  # a stream takes one message at a time
         self._listening: asyncio.Task[None] | None = None
         self._joined = asyncio.Event()
 
@@ -92,7 +91,8 @@ class Caller:
 
     async def say(self, **message: Any) -> str:
         mark = secrets.token_hex(4)
-        await self._stream.write(ClientMessage(id=mark, **message))
+        async with self._writing:
+            await self._stream.write(ClientMessage(id=mark, **message))
         return mark
 
     async def _listen(self) -> None:
@@ -146,12 +146,13 @@ class Caller:
                 return
 
     async def close(self) -> None:
-        if self._listening is not None:
-            self._listening.cancel()
+        was_listening = self._listening is None or self._listening.cancel()
         if self._stream is not None:
             self._stream.cancel()
         for rtc in (*self.older, self.rtc):
             await rtc.close()
+        if self._listening is not None and not was_listening:
+            self._listening.result()  # what broke it tells why the test waited in vain
 
 
 @asynccontextmanager
