@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 
 import hypothesis
@@ -72,18 +72,27 @@ def patient_receivers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def stack(request: pytest.FixtureRequest) -> Iterator[RunningStack]:
-    """Give a whole stack, the same for the session; the ends of its logs are shown if tests fail."""
+def stack() -> Iterator[RunningStack]:
+    """Give a whole stack, the same for the session."""
     with fresh_stack() as running:
         yield running
-        if request.session.testsfailed:
-            print(running.log_tails())
 
 
 @pytest.fixture(scope="session")
-def reachable(request: pytest.FixtureRequest) -> Iterator[Reachable]:
+def reachable() -> Iterator[Reachable]:
     """Give a stack that is set up for everybody to get through, the same for the session."""
     with reachable_stack() as it:
         yield it
-        if request.session.testsfailed:
-            print(it.stack.log_tails())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show with a test that failed the ends of its stack's logs, as they were then."""
+    report = yield
+    for fixture in getattr(item, "funcargs", {}).values() if report.failed else ():
+        stack = fixture.stack if isinstance(fixture, Reachable) else fixture
+        if isinstance(stack, RunningStack):
+            report.sections.append(("the stack's logs", stack.log_tails()))
+    return report

@@ -25,14 +25,12 @@ expect.set_options(timeout=30_000)
 
 
 @pytest.fixture(scope="module")
-def small_workers(request: pytest.FixtureRequest) -> Iterator[RunningStack]:
-    """A stack whose media workers take one person of a meeting each; the ends of its logs are shown if tests fail."""
+def small_workers() -> Iterator[RunningStack]:
+    """A stack whose media workers take one person of a meeting each."""
     with pytest.MonkeyPatch.context() as environment, open_folder() as folder:
         environment.setenv("PARLEY_MAX_PEERS_PER_ROOM", "1")
         with stack_running(folder, free_offset()) as running:
             yield running
-            if request.session.testsfailed:
-                print(running.log_tails())
 
 
 @pytest.fixture(scope="module")
