@@ -18,6 +18,8 @@ from parley.meeting.v1 import (
     chat_pb2_grpc,
     meeting_pb2,
     meeting_pb2_grpc,
+    participant_pb2,
+    participant_pb2_grpc,
     webhook_pb2,
     webhook_pb2_grpc,
 )
@@ -117,6 +119,8 @@ class Server:
         self.request_ids: list[str] = []
         self.made: dict[str, meeting_pb2.Meeting] = {}
         self.lines: deque[Script] = deque()
+        self.visits: deque[meeting_pb2.ParticipantState.ValueType | None] = deque()
+        """How waiting in the lobby ends, each time that it is begun; None: it breaks off. None of them: there is no lobby."""
         self.openings: list[ClientMessage] = []
         self.written: list[str] = []
         self.gate: asyncio.Event | None = None
@@ -211,12 +215,31 @@ class _Meetings(meeting_pb2_grpc.MeetingServiceServicer):
         return meeting_pb2.JoinMeetingResponse(
             meeting=meeting_pb2.Meeting(name=request.name),
             participant=meeting_pb2.Participant(name=ME),
-            ticket=f"ticket-{self._server.called['JoinMeeting']}",
+            ticket="" if self._server.visits else f"ticket-{self._server.called['JoinMeeting']}",
         )
 
     async def LeaveMeeting(self, request: Any, context: Any) -> Any:
         await self._server.enter("LeaveMeeting", context)
         return meeting_pb2.LeaveMeetingResponse()
+
+
+class _Lobby(participant_pb2_grpc.ParticipantServiceServicer):
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    async def WaitForAdmission(self, request: Any, context: Any) -> AsyncIterator[Any]:
+        await self._server.enter("WaitForAdmission", context)
+        waits = meeting_pb2.PARTICIPANT_STATE_WAITING
+        for state in (waits, waits, self._server.visits.popleft()):
+            if state is None:
+                await fail(context, Unavailable(retry_after=0.01))
+                return
+            person = meeting_pb2.Participant(name=request.name, state=state)
+            answer = participant_pb2.WaitForAdmissionResponse(participant=person)
+            if state == meeting_pb2.PARTICIPANT_STATE_JOINING:
+                answer.admission.meeting.name = MEETING
+                answer.admission.ticket = "ticket of the lobby"
+            yield answer
 
 
 class _Chat(chat_pb2_grpc.ChatServiceServicer):
@@ -290,6 +313,7 @@ async def serving() -> AsyncIterator[tuple[Server, str]]:
     user_pb2_grpc.add_AuthServiceServicer_to_server(_Auth(server), listening)
     api_key_pb2_grpc.add_ApiKeyServiceServicer_to_server(_Keys(server), listening)
     meeting_pb2_grpc.add_MeetingServiceServicer_to_server(_Meetings(server), listening)
+    participant_pb2_grpc.add_ParticipantServiceServicer_to_server(_Lobby(server), listening)
     chat_pb2_grpc.add_ChatServiceServicer_to_server(_Chat(server), listening)
     library_pb2_grpc.add_LibraryServiceServicer_to_server(_Library(server), listening)
     ai_pb2_grpc.add_AiServiceServicer_to_server(_Ai(server), listening)

@@ -10,6 +10,7 @@ import grpc
 import pytest
 from parley.client import Event, Guest, Parley, ParleyError, Password, Room
 from parley.meeting.v1.meeting_pb2 import CreateMeetingRequest, Meeting
+from parley.meeting.v1.participant_pb2 import AdmitAllParticipantsRequest
 from parley.meeting.v1.settings_pb2 import Settings, UpdateSettingsRequest
 
 from stack.certificates import authority_path
@@ -60,6 +61,31 @@ async def test_a_room_goes_on_when_signaling_dies(stack: RunningStack, ann: Pers
             assert sequences == sorted(set(sequences))
             await room.react("🎉")
             await until(room, "reaction")
+
+
+async def test_a_bot_waits_in_the_lobby_until_the_host_lets_it_in(
+    stack: RunningStack, ann: Person, bob: Person
+) -> None:
+    async with signed_in(stack, ann) as host, signed_in(stack, bob) as bot:
+        made = await host.meetings.CreateMeeting(
+            CreateMeetingRequest(meeting=Meeting(title="Shut"))
+        )
+        settings = Settings(name=f"{made.name}/settings", lobby=True)
+        await host.settings.UpdateSettings(UpdateSettingsRequest(settings=settings))
+        async with host.join(made.name) as room:
+
+            async def come() -> set[str]:
+                async with bot.join(made.name) as their_room:
+                    return {each.display_name for each in their_room.participants.values()}
+
+            coming = asyncio.create_task(come())
+            (waiting,) = (await until(room, "lobby_changed"))[-1].body.waiting
+            stack.wait_until_back("meeting", stack.kill("meeting"))
+            let_in = AdmitAllParticipantsRequest(parent=made.name)
+            admitted = await host.participants.AdmitAllParticipants(let_in)
+            assert (waiting.display_name, admitted.admitted_count) == ("Bob", 1)
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                assert await coming == {"Ann", "Bob"}
 
 
 async def test_a_guest_and_the_host_see_each_other_come_and_go(

@@ -13,17 +13,17 @@ from parley.client._calls import Calls, interceptors
 from parley.client._credentials import Credentials, meeting_name
 from parley.client._endpoint import Endpoint
 from parley.client._errors import ParleyError
+from parley.client._lobby import let_in
 from parley.client._pages import pages
 from parley.client._retries import Retries
 from parley.client._room import Admission, Room
 from parley.client._services import Services
 from parley.client._session import Session
-from parley.meeting.v1 import meeting_pb2, participant_pb2
+from parley.meeting.v1 import meeting_pb2
 
 DEADLINE_SECONDS = 30.0
 BUFFERED_EVENTS = 1_000
 PATIENCE_SECONDS = 120.0
-LOBBY_SECONDS = 3_600.0
 
 _Request = TypeVar("_Request", bound=Message)
 
@@ -104,13 +104,7 @@ class Parley(Services):
 
     async def _admit(self, request: meeting_pb2.JoinMeetingRequest) -> Admission:
         admission = await self.meetings.JoinMeeting(request)
-        if admission.ticket:
-            return admission
-        waiting = participant_pb2.WaitForAdmissionRequest(name=admission.participant.name)
-        async for news in self.participants.WaitForAdmission(waiting, timeout=LOBBY_SECONDS):
-            if news.admission.ticket:
-                return news.admission
-        raise ParleyError(grpc.StatusCode.PERMISSION_DENIED, "A host did not let you in.")
+        return admission if admission.ticket else await let_in(self, admission.participant.name)
 
 
 __all__ = ["Parley"]

@@ -159,7 +159,7 @@ class Room:
             request = meeting_pb2.LeaveMeetingRequest(
                 name=self.meeting.name, participant=self.participant.name
             )
-            with suppress(ParleyError):  # then the server finds out by itself, within 25 seconds
+            with suppress(ParleyError):  # then the server finds out by itself, within 15 seconds
                 await self._services.meetings.LeaveMeeting(request, timeout=LEAVE_SECONDS)
 
     async def _answer(self, message: ClientMessage) -> ServerMessage:

@@ -6,9 +6,11 @@ import asyncio
 from collections import deque
 from typing import Any
 
+import grpc
 import pytest
 from google.rpc.status_pb2 import Status
 from parley.client import Missed, ParleyError, Room, Snapshot, _connection
+from parley.meeting.v1.meeting_pb2 import PARTICIPANT_STATE_DENIED, PARTICIPANT_STATE_JOINING
 from parley.signaling.v1 import signaling_pb2
 from parley.signaling.v1.signaling_pb2 import Caption, ClientMessage
 
@@ -30,12 +32,43 @@ async def to_the_end(line: Line) -> None:
     await line.say(1_000_000, disconnected=left)
 
 
+async def beginning(line: Line) -> None:
+    """Let the client in, until it leaves."""
+    await line.joined(1)
+    await to_the_end(line)
+
+
 async def read(room: Room, count: int) -> list[tuple[str, int]]:
     """Read so many events."""
     events = room.events()
     async with asyncio.timeout(20):
         found = [await anext(events) for _ in range(count)]
     return [(event.kind, event.sequence) for event in found]
+
+
+async def test_who_waits_in_the_lobby_is_let_in_though_the_stream_breaks_off() -> None:
+    async with signed_in() as (server, parley):
+        server.visits.extend((None, None, PARTICIPANT_STATE_JOINING))
+        server.lines.append(beginning)
+        async with parley.join(LINK) as room:
+            assert room.meeting.name == MEETING
+        assert server.called["WaitForAdmission"] == 3
+        assert server.openings[0].join.ticket == "ticket of the lobby"
+
+
+async def test_who_is_turned_away_is_told_so_and_who_has_lost_their_place_too() -> None:
+    async with signed_in() as (server, parley):
+        server.visits.append(PARTICIPANT_STATE_DENIED)
+        with pytest.raises(ParleyError, match="A host did not let you in") as caught:
+            async with parley.join(LINK):
+                pass
+        assert caught.value.code == grpc.StatusCode.PERMISSION_DENIED
+        server.visits.append(PARTICIPANT_STATE_JOINING)
+        server.failures["WaitForAdmission"] = deque([FailedPrecondition(text="gone")])
+        with pytest.raises(ParleyError) as caught:
+            async with parley.join(LINK):
+                pass
+        assert caught.value.code == grpc.StatusCode.FAILED_PRECONDITION
 
 
 async def test_a_stream_that_is_cut_is_taken_up_after_the_last_event() -> None:
