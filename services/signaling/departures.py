@@ -52,13 +52,27 @@ class Departures:
         """Say goodbye for those whose leases have run out, until cancelled."""
         async with self._group:
             while True:
-                try:
-                    for session, until in await self._sessions.claim_run_out(SWEPT_AT_ONCE):
-                        work = self._lapse(session, until) if until else self._depart(session, None)
-                        self._group.create_task(self._unless_away(work))
-                except REDIS_AWAY as error:
-                    log.warning("sweep failed", error=type(error).__name__)
-                await asyncio.sleep(SWEEP_SECONDS)
+                farewells = await self._sweep()
+                if len(farewells) == SWEPT_AT_ONCE:  # there may be more: as soon as these are gone
+                    await asyncio.wait(farewells, timeout=SWEEP_SECONDS)
+                else:
+                    await asyncio.sleep(SWEEP_SECONDS)
+
+    async def _sweep(self) -> list[asyncio.Task[None]]:
+        """Begin to say goodbye for some."""
+        try:
+            claimed = await self._sessions.claim_run_out(SWEPT_AT_ONCE)
+        except REDIS_AWAY as error:
+            log.warning("sweep failed", error=type(error).__name__)
+            return []
+        return [
+            self._group.create_task(
+                self._unless_away(
+                    self._lapse(session, until) if until else self._depart(session, None)
+                )
+            )
+            for session, until in claimed
+        ]
 
     async def _unless_away(self, work: Awaitable[None]) -> None:
         try:
