@@ -10,7 +10,14 @@ from typing import Any
 
 import grpc
 from aiortc.mediastreams import MediaStreamError
-from parley.meeting.v1 import meeting_pb2, meeting_pb2_grpc, schedule_pb2, schedule_pb2_grpc
+from parley.meeting.v1 import (
+    meeting_pb2,
+    meeting_pb2_grpc,
+    schedule_pb2,
+    schedule_pb2_grpc,
+    settings_pb2,
+    settings_pb2_grpc,
+)
 from parley.signaling.v1 import signaling_pb2, signaling_pb2_grpc
 from parley.signaling.v1.signaling_pb2 import ClientMessage, ServerMessage
 from parley.user.v1 import user_pb2, user_pb2_grpc
@@ -36,6 +43,7 @@ class Caller:
         self.heard: list[str] = []
         self.sequences: list[int] = []
         self.track_ids: dict[str, str] = {}
+        self.muted: dict[str, bool] = {}
         self._channel = channel
         self._token = ""
         self._stream: Any = None
@@ -62,6 +70,13 @@ class Caller:
     async def create_meeting(self) -> str:
         request = meeting_pb2.CreateMeetingRequest(meeting=meeting_pb2.Meeting(title="By stub"))
         return str((await self.meetings.CreateMeeting(request, metadata=self.credentials)).name)
+
+    async def set_up(self, meeting: str, **settings: Any) -> None:
+        """Change a meeting's settings."""
+        changed = settings_pb2.Settings(name=f"{meeting}/settings", **settings)
+        stub: Any = settings_pb2_grpc.SettingsServiceStub(self._channel)
+        request = settings_pb2.UpdateSettingsRequest(settings=changed)
+        await stub.UpdateSettings(request, metadata=self.credentials)
 
     async def schedule_meeting(self, recurrence: str) -> str:
         """Plan a meeting that recurs from now on."""
@@ -109,6 +124,9 @@ class Caller:
                 self.track_ids = {
                     self.rtc.mids[track.mid]: track.track_id for track in said.publish_answer.tracks
                 }
+                self.muted = {
+                    self.rtc.mids[track.mid]: track.muted for track in said.publish_answer.tracks
+                }
                 await self.rtc.answered(said.publish_answer.sdp)
             case "subscribe_offer":
                 answer = signaling_pb2.SubscribeAnswer(
@@ -117,13 +135,14 @@ class Caller:
                 )
                 await self.say(subscribe_answer=answer)
             case "media_moving" | "media_reset" if self.rebuilds:
-                await self._rebuild()
+                await self.rebuild()
             case "refused" if self.rebuilds and said.reply_to in self._asked:
                 self._asked = set()
                 await asyncio.sleep(RETRY_SECONDS)  # no node is there just now
-                await self._rebuild()
+                await self.rebuild()
 
-    async def _rebuild(self) -> None:
+    async def rebuild(self) -> None:
+        """Build the media path anew."""
         self.older.append(self.rtc)
         self.rtc = RtcClient()
         await self.start_media()

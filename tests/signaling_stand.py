@@ -155,7 +155,9 @@ class Stand:
     stack: AsyncExitStack
     services: grpc.aio.Channel
 
-    def ticket(self, participant: str, lifetime: timedelta = timedelta(minutes=10)) -> str:
+    def ticket(
+        self, participant: str, lifetime: timedelta = timedelta(minutes=10), **more: Any
+    ) -> str:
         claims = {
             "sub": participant,
             "user": "users/7",
@@ -163,6 +165,7 @@ class Stand:
             "role": "host",
             "grants": {"publish": ["microphone", "camera"], "subscribe": True},
             "voice_activity": True,
+            **more,
         }
         return self.identity("meeting").sign(claims, "parley-signaling", lifetime)
 

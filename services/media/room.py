@@ -81,10 +81,19 @@ class Room:
             subscriber.add(self._others(participant))
         return peer
 
-    def publish(self, participant: str, sdp: str, wanted: Mapping[str, Wanted]) -> Published:
+    def publish(
+        self,
+        participant: str,
+        sdp: str,
+        wanted: Mapping[str, Wanted],
+        *,
+        mutes_microphone: bool = False,
+    ) -> Published:
         """Answer a publisher's offer and pass its tracks on. Raises PeerNotFound, and what Publisher.negotiate does."""
         peer = self.peer(participant)
         published = peer.publisher.negotiate(sdp, wanted)
+        for track in published.added:
+            track.forwarder.muted |= mutes_microphone and track.source == "microphone"
         for track in published.removed:
             self._unpublish(track)
         for track in published.added:

@@ -146,9 +146,16 @@ class RoomServicer(media_pb2_grpc.RoomServiceServicer):
             for track in request.offer.tracks
         }
         room = self._room(request.participant)
-        published = room.publish(request.participant, request.offer.sdp, wanted)
+        published = room.publish(
+            request.participant,
+            request.offer.sdp,
+            wanted,
+            mutes_microphone=request.mutes_microphone,
+        )
         tracks = [
-            signaling_pb2.PublishedTrack(mid=track.mid, track_id=track.id)
+            signaling_pb2.PublishedTrack(
+                mid=track.mid, track_id=track.id, muted=track.forwarder.muted
+            )
             for track in room.peer(request.participant).publisher.tracks.values()
         ]
         answer = signaling_pb2.PublishAnswer(sdp=published.answer, tracks=tracks)

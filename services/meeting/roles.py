@@ -50,6 +50,12 @@ def granted(participant: Participant, meeting: Meeting) -> Grants:
     return grants
 
 
+def begins_muted(participant: Participant, meeting: Meeting) -> bool:
+    """Tell whether a participant's microphone is muted when it is first published."""
+    runs = participant.role in (ParticipantRole.HOST, ParticipantRole.COHOST)
+    return meeting.settings.mute_on_entry and not runs
+
+
 def standing(
     meeting: Meeting, user_id: UUID, own: Iterable[Participant], *, has_been: bool = False
 ) -> Standing:
@@ -82,4 +88,12 @@ def standing_of(participant: Participant, meeting: Meeting) -> Standing:
     return Standing(participant.role.value)
 
 
-__all__ = ["BY_ROLE", "EVERYTHING", "Standing", "granted", "standing", "standing_of"]
+__all__ = [
+    "BY_ROLE",
+    "EVERYTHING",
+    "Standing",
+    "begins_muted",
+    "granted",
+    "standing",
+    "standing_of",
+]

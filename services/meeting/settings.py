@@ -176,6 +176,7 @@ class Settings:
     chat_policy: ChatPolicy = ChatPolicy.EVERYONE
     chat_retention_seconds: int = RETENTION_SECONDS
     lobby: bool = False
+    mute_on_entry: bool = False
     screen_sharing_allowed: bool = True
     host_leave_policy: str = HOST_LEAVES_HAND_OVER
 

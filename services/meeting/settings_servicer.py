@@ -1,8 +1,4 @@
-"""SettingsService: a meeting's settings, as far as they are built.
-
-What nobody has built yet is shown with its default and refused when it is to be changed: a setting that is stored and
-does nothing would be a lie.
-"""
+"""SettingsService: a meeting's settings."""
 
 from __future__ import annotations
 
@@ -11,7 +7,7 @@ from typing import Any
 
 from parley.meeting.v1 import settings_pb2, settings_pb2_grpc
 
-from chassis.errors import InvalidArgument, Unimplemented
+from chassis.errors import InvalidArgument
 from services.meeting import audit
 from services.meeting.desk import Desk
 from services.meeting.domain import Meeting, NotHost
@@ -43,12 +39,12 @@ STORED = frozenset(
         "chat_policy",
         "chat_retention",
         "lobby",
+        "mute_on_entry",
         "screen_sharing_allowed",
         "host_leave_policy",
     }
 )
 """What is kept as settings; whether a meeting is encrypted is kept with it."""
-BUILT = STORED | {"end_to_end_encrypted"}
 
 CHAT_POLICIES = {
     ChatPolicy.EVERYONE: settings_pb2.CHAT_POLICY_EVERYONE,
@@ -114,8 +110,6 @@ class SettingsServicer(settings_pb2_grpc.SettingsServiceServicer):
             encrypted = wanted.end_to_end_encrypted
         if encrypted and any(getattr(wanted, path) for path in paths & set(SWITCHES)):
             raise MeetingEncrypted(meeting=meeting.name)
-        if unbuilt := sorted(paths - BUILT):
-            raise Unimplemented(text=f"This server does not have {', '.join(unbuilt)} yet.")
         settings = meeting.settings.changed(
             _values(wanted, paths & STORED), emotions_allowed=self._emotions_allowed
         )
@@ -125,12 +119,13 @@ class SettingsServicer(settings_pb2_grpc.SettingsServiceServicer):
 
 
 def settings_proto(meeting: Meeting) -> settings_pb2.Settings:
-    """Show a meeting's settings: what is built, and the documented defaults of the rest."""
+    """Show a meeting's settings."""
     kept = meeting.settings
     shown = settings_pb2.Settings(
         name=f"{meeting.name}/settings",
         etag=meeting.etag,
         lobby=kept.lobby,
+        mute_on_entry=kept.mute_on_entry,
         screen_sharing_allowed=kept.screen_sharing_allowed,
         host_leave_policy=HOST_LEAVE_POLICIES[kept.host_leave_policy],
         chat_policy=CHAT_POLICIES[kept.chat_policy],

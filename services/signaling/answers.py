@@ -11,6 +11,7 @@ from chassis.errors import Unimplemented
 from services.signaling.domain import Session
 from services.signaling.gestures import Gestures
 from services.signaling.peers import Peers
+from services.signaling.sessions import Sessions
 
 Handler = Callable[[Session, ClientMessage], Awaitable[ServerMessage]]
 
@@ -18,8 +19,9 @@ Handler = Callable[[Session, ClientMessage], Awaitable[ServerMessage]]
 class Answers:
     """Answers what clients ask once they are in."""
 
-    def __init__(self, peers: Peers, gestures: Gestures) -> None:
+    def __init__(self, peers: Peers, gestures: Gestures, sessions: Sessions) -> None:
         self._peers = peers
+        self._sessions = sessions
         self._gestures = gestures
         self._handlers: dict[str, Handler] = {
             "start_media": self._start_media,
@@ -46,7 +48,12 @@ class Answers:
         return ServerMessage(accepted=signaling_pb2.Accepted())
 
     async def _publish_offer(self, session: Session, message: ClientMessage) -> ServerMessage:
-        answer = await self._peers.publish(session.participant, message.publish_offer)
+        mutes = session.begins_muted and not await self._sessions.has_published(session)
+        answer = await self._peers.publish(
+            session.participant, message.publish_offer, mutes_microphone=mutes
+        )
+        if mutes:
+            await self._sessions.published(session)
         return ServerMessage(publish_answer=answer)
 
     async def _subscribe_answer(self, session: Session, message: ClientMessage) -> ServerMessage:

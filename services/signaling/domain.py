@@ -158,7 +158,10 @@ class Draining(Unavailable):
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A participant's conversation, whatever connection carries it. `grants` and the rest are the ticket's."""
+    """A participant's conversation, whatever connection carries it. `publish` and the rest are the ticket's.
+
+    The last two may be absent in what a process of before has kept, and in tickets of such a service.
+    """
 
     id: str
     secret_hash: str
@@ -170,7 +173,7 @@ class Session:
     subscribe: bool
     voice_activity: bool
     end_to_end_encrypted: bool = False
-    """Absent in what a process of before has kept."""
+    begins_muted: bool = False
 
     def allowed(self, participant: meeting_pb2.Participant) -> Session:
         """Go by what a participant may do now, whatever its ticket says."""
@@ -217,6 +220,7 @@ def new_session(claims: Mapping[str, Any]) -> tuple[Session, str]:
         subscribe=bool(claims["grants"]["subscribe"]),
         voice_activity=bool(claims["voice_activity"]),
         end_to_end_encrypted=bool(claims.get("e2ee", False)),
+        begins_muted=bool(claims.get("begins_muted", False)),
     )
     return session, f"{identifier}.{secret}"
 

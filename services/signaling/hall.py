@@ -90,7 +90,7 @@ class Hall:
         self._draining = False
         self._keeper = Keeper(sessions, config.max_connection_seconds)
         self._departures = Departures(sessions, room_log, peers)
-        self._answers = Answers(peers, Gestures(room_log, sessions))
+        self._answers = Answers(peers, Gestures(room_log, sessions), sessions)
         self._simulation = Simulation(sessions, room_log, peers) if config.simulate else None
 
     @asynccontextmanager

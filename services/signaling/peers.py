@@ -71,10 +71,12 @@ class Peers:
         await _answer(self._rooms.StartPeer(request))
 
     async def publish(
-        self, participant: str, offer: signaling_pb2.PublishOffer
+        self, participant: str, offer: signaling_pb2.PublishOffer, *, mutes_microphone: bool
     ) -> signaling_pb2.PublishAnswer:
         """Have the publisher connection's offer answered."""
-        request = media_pb2.PublishRequest(participant=participant, offer=offer)
+        request = media_pb2.PublishRequest(
+            participant=participant, offer=offer, mutes_microphone=mutes_microphone
+        )
         return (await _answer(self._rooms.Publish(request))).answer
 
     async def answer(self, participant: str, answer: signaling_pb2.SubscribeAnswer) -> None:

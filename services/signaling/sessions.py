@@ -8,7 +8,8 @@ the lease did, and another process goes on. Each change is one script, by Redis'
 could renew: then all have a little longer. All keys share one slot of a Redis Cluster.
 
 Fields of a session: `session`, `taken` (how often), `live` (the connection that holds it), `away` (the end of the window, from when the
-lease ran out to being taken up), `gone` (the room believes so), `leaving` (it ends), `refuse` (it is not to be taken up).
+lease ran out to being taken up), `gone` (the room believes so), `leaving` (it ends), `refuse` (it is not to be taken up),
+`published` (the first offer of what it sends has been answered).
 """
 
 from __future__ import annotations
@@ -94,10 +95,10 @@ end
 return held
 """
 
-# KEYS: session. ARGV: session.
+# KEYS: session. ARGV: field, value.
 CHANGE = """
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
-redis.call('HSET', KEYS[1], 'session', ARGV[1])
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 return 1
 """
 
@@ -221,7 +222,7 @@ class Sessions:
 
     async def change(self, session: Session) -> None:
         """Write what a session's participant may do from now on; one that is over stays so."""
-        await self._change(keys=[_key(session.id)], args=[session.to_json()])
+        await self._change(keys=[_key(session.id)], args=["session", session.to_json()])
 
     async def open(self, token: str) -> Session:
         """Find the session of a token. Raises SessionExpired."""
@@ -300,6 +301,14 @@ class Sessions:
     async def refuse(self, session: Session) -> None:
         """Have a session not be taken up any more."""
         await self._redis.hset(_key(session.id), "refuse", 1)
+
+    async def has_published(self, session: Session) -> bool:
+        """Tell whether an offer of what its participant sends has been answered, as `published` says."""
+        return bool(await self._redis.hexists(_key(session.id), "published"))
+
+    async def published(self, session: Session) -> None:
+        """An offer of what a session's participant sends has been answered."""
+        await self._change(keys=[_key(session.id)], args=["published", 1])
 
     async def forget(self, session: Session) -> None:
         """A session is over."""

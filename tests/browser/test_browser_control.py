@@ -113,6 +113,29 @@ async def test_a_host_lets_in_mutes_asks_gives_a_role_and_takes_out(
         ).to_be_visible()
 
 
+async def test_who_joins_begins_muted_where_the_host_wants_it(
+    browser: Browser, stack: RunningStack
+) -> None:
+    async with two_people(browser, stack.http) as (ann, bob):
+        code = await ann.start_meeting("General assembly")
+        await ann.button("Settings").click()
+        dialog = ann.page.get_by_role("dialog", name="Settings")
+        await dialog.get_by_label("Those who join begin muted").click()
+        await expect(dialog.get_by_label("Those who join begin muted")).to_be_checked()
+        await dialog.get_by_role("button", name="Close").click()
+
+        await bob.join_by_code(code)
+        notice = told(bob, "You begin muted in this meeting.")
+        await expect(notice).to_be_visible()
+        await expect(ann.tile(bob).get_by_label("muted")).to_be_visible()
+        await expect(bob.tile(bob).get_by_label("muted")).to_be_visible()
+        await expect(ann.button("Mute")).to_be_visible()
+        await notice.get_by_role("button", name="Unmute").click()
+        await expect(notice).to_have_count(0)
+        await expect(ann.tile(bob).get_by_label("muted")).to_have_count(0)
+        await expect(bob.button("Mute")).to_be_visible()
+
+
 async def test_a_host_hands_over(browser: Browser, stack: RunningStack) -> None:
     async with two_people(browser, stack.http) as (ann, bob):
         await bob.join_by_code(await ann.start_meeting("Handover"))

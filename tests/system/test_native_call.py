@@ -34,6 +34,27 @@ async def test_two_programs_see_and_hear_each_other(stack: RunningStack) -> None
             assert caller.sequences == sorted(set(caller.sequences))
 
 
+async def test_who_comes_in_begins_muted_and_is_heard_once_they_unmute(stack: RunningStack) -> None:
+    async with callers(stack) as (ann, bob):
+        await ann.sign_up()
+        await bob.sign_up()
+        meeting = await ann.create_meeting()
+        await ann.set_up(meeting, mute_on_entry=True)
+        await ann.join(meeting)
+        await bob.join(meeting)
+        await bob.hears("publish_answer")
+        assert ann.muted == {"audio": False, "video": False}
+        assert bob.muted == {"audio": True, "video": False}
+        assert (await ann.rtc.frame("video")).width > 0
+        unmute = signaling_pb2.SetTrackMuted(track_id=bob.track_ids["audio"], muted=False)
+        await bob.say(set_track_muted=unmute)
+        assert (await ann.rtc.frame("audio")).samples > 0
+        bob.heard.clear()
+        await bob.rebuild()  # a path that is built anew is not muted again
+        await bob.hears("publish_answer")
+        assert bob.muted == {"audio": False, "video": False}
+
+
 async def test_a_meeting_that_recurs_is_held_again_after_its_end(stack: RunningStack) -> None:
     async with callers(stack) as (ann, bob), callers(stack) as (carol, dave):
         for caller in (ann, bob, carol, dave):

@@ -27,7 +27,15 @@ def test_a_new_meeting_has_the_documented_settings_and_is_not_encrypted(ann: Per
     assert settings["name"] == f"{meeting}/settings"
     assert settings["screen_sharing_allowed"]
     assert settings["chat_retention"] == settings["transcript_retention"] == "2592000s"
-    off = ("lobby", "captions", "transcript", "summary", "emotions", "end_to_end_encrypted")
+    off = (
+        "lobby",
+        "mute_on_entry",
+        "captions",
+        "transcript",
+        "summary",
+        "emotions",
+        "end_to_end_encrypted",
+    )
     assert not any(settings[name] for name in off)
     assert ticket(ann, meeting)["e2ee"] is False
 
@@ -62,13 +70,14 @@ def test_an_encrypted_meeting_has_nothing_that_listens(ann: Person) -> None:
         assert (refused.status_code, reason(refused)) == (400, "MEETING_ENCRYPTED")
 
 
-def test_what_is_not_built_is_refused_and_not_stored(ann: Person) -> None:
+def test_who_joins_begins_muted_where_the_host_wants_it(ann: Person, bob: Person) -> None:
     meeting = ann.create_meeting()
-    refused = change(ann, meeting, mute_on_entry=True, end_to_end_encrypted=True)
-    assert (refused.status_code, reason(refused)) == (501, "NOT_IMPLEMENTED")
-    settings = ann.call("GET", f"/api/v1/{meeting}/settings").json()
-    assert not settings["mute_on_entry"]
-    assert not settings["end_to_end_encrypted"]
+    assert ticket(bob, meeting)["begins_muted"] is False
+    assert change(ann, meeting, mute_on_entry=True).json()["mute_on_entry"]
+    assert ticket(bob, meeting)["begins_muted"] is True
+    assert ticket(ann, meeting)["begins_muted"] is False
+    path, mask = f"/api/v1/{meeting}/settings", {"update_mask": "mute_on_entry"}
+    assert not ann.call("PATCH", path, params=mask, json={}).json()["mute_on_entry"]
     nothing = change(ann, meeting)
     assert (nothing.status_code, reason(nothing)) == (400, "INVALID_ARGUMENT")
 

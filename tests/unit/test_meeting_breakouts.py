@@ -73,12 +73,15 @@ def sizes(them: Breakouts) -> list[int]:
 
 
 def test_rooms_are_meetings_as_theirs_is_set_without_its_doors() -> None:
-    configured = Settings(lobby=True, captions=True, host_leave_policy=HOST_LEAVES_END)
+    configured = Settings(
+        lobby=True, mute_on_entry=True, captions=True, host_leave_policy=HOST_LEAVES_END
+    )
     meeting = a_meeting(passcode="secret", locked=True, settings=configured, capacity=7)
     (room,), (breakout,) = opened(meeting, ["One"], NOW)
     assert (room.title, room.host_id, room.capacity) == ("One", HOST, 7)
     assert (room.passcode, room.locked, room.settings.lobby) == ("", False, False)
     assert room.settings.captions
+    assert not room.settings.mute_on_entry
     assert room.settings.host_leave_policy != HOST_LEAVES_END
     assert (room.parent_id, room.parent_code) == (meeting.id, meeting.code)
     assert (breakout.id, breakout.code) == (room.id, room.code) != (meeting.id, meeting.code)

@@ -20,7 +20,7 @@ from services.meeting.domain import (
 )
 from services.meeting.grants import Grants
 from services.meeting.joining.lobby import MAX_WAITING, Banned, LobbyFull, NotWaiting
-from services.meeting.roles import EVERYTHING, Standing, granted
+from services.meeting.roles import EVERYTHING, Standing, begins_muted, granted
 from services.meeting.settings import HOST_LEAVES_END, Settings
 from tests.gatherings import TICKET, Room
 from tests.meetings import HOST, a_meeting
@@ -299,6 +299,19 @@ def test_screens_are_presenters_alone_where_the_settings_say_so_and_all_are_told
     assert [each.id for each in room.told] == [bob.id]
     assert not granted(room.person(bob), room.meeting).publish_screen
     assert granted(room.person(eve), room.meeting).publish_screen
+
+
+def test_microphones_begin_muted_where_the_settings_say_so_but_for_those_who_run_the_meeting() -> (
+    None
+):
+    room = Room()
+    ann = room.host()
+    bob, eve = room.enter(), room.enter()
+    room.do(lambda it: it.set_role(eve.id, Role.COHOST, HOST))
+    everyone = [room.person(each) for each in (ann, bob, eve)]
+    assert not any(begins_muted(each, room.meeting) for each in everyone)
+    muting = replace(room.meeting, settings=Settings(mute_on_entry=True))
+    assert [begins_muted(each, muting) for each in everyone] == [False, True, False]
 
 
 def test_who_is_not_there_is_not_found_and_who_is_gone_is_given_nothing() -> None:

@@ -204,7 +204,12 @@ def _room(meeting: Meeting, title: str, now: datetime) -> Meeting:
         end_time=None,
         revision=1,
         analysis_revision=0,
-        settings=replace(meeting.settings, lobby=False, host_leave_policy=HOST_LEAVES_HAND_OVER),
+        settings=replace(
+            meeting.settings,
+            lobby=False,
+            mute_on_entry=False,
+            host_leave_policy=HOST_LEAVES_HAND_OVER,
+        ),
         host_away_time=None,
         parent_id=meeting.id,
         parent_code=meeting.code,

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from chassis.auth import ServiceIdentity
 from services.meeting.domain import Meeting, Participant, ParticipantGone, ParticipantState
-from services.meeting.roles import granted
+from services.meeting.roles import begins_muted, granted
 
 AUDIENCE = "parley-signaling"
 
@@ -32,6 +32,7 @@ class Tickets:
             "grants": {"publish": grants.sources, "subscribe": grants.subscribe},
             "voice_activity": meeting.voice_activity,
             "e2ee": meeting.end_to_end_encrypted,
+            "begins_muted": begins_muted(participant, meeting),
         }
         return self._identity.sign(claims, AUDIENCE, self._left(participant, now))
 

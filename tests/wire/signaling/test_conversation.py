@@ -91,6 +91,39 @@ async def test_what_is_asked_is_answered_with_its_mark(valkey: str, tmp_path: Pa
         assert len(stand.media.asked[0].grants.publish) == 2
 
 
+async def test_who_begins_muted_is_muted_at_the_first_offer_that_is_answered_and_never_again(
+    valkey: str, tmp_path: Path
+) -> None:
+    async with standing(valkey, tmp_path) as stand:
+
+        async def offered(client: Client) -> bool:
+            await client.say("b", publish_offer={"sdp": "v=0", "tracks": [{"mid": "0"}]})
+            await client.hear("publish_answer")
+            return bool(stand.media.asked[-1].mutes_microphone)
+
+        first, _ = await stand.joined()
+        assert not await offered(first), "a ticket that does not say so"
+        client, ticket = await stand.client(), stand.ticket(stand.someone(), begins_muted=True)
+        await client.say("join", join={"ticket": ticket})
+        joined = await client.hear("joined")
+        stand.media.error = Unavailable(retry_after=2.0)
+        await client.say("a", publish_offer={"sdp": "v=0"})
+        refused = await client.hear("refused")
+        stand.media.error = None
+        assert await offered(client)
+        assert not await offered(client)
+        await client.break_off()
+        again = await stand.client()
+        resume = {"session_token": joined.joined.session_token, "cursor": refused.sequence}
+        await again.say("resume", resume=resume)
+        await again.hear("resumed")
+        assert not await offered(again)
+        anew = await stand.client()
+        await anew.say("join", join={"ticket": ticket})
+        await anew.hear("joined")
+        assert await offered(anew), "who comes in again begins muted again"
+
+
 async def test_a_refusal_of_the_media_node_reaches_the_client_as_it_is(
     valkey: str, tmp_path: Path
 ) -> None:

@@ -84,7 +84,7 @@ beforeEach(() => {
 afterEach(() => void vi.useRealTimers());
 
 /** A room that lets one in, answers what it is asked, and says what it is told to say. `refusals` are for who starts media. */
-function room(refusals: Any[][] = []) {
+function room(refusals: Any[][] = [], mutes: ReadonlySet<string> = new Set()) {
   const asked: ClientMessage["message"][] = [];
   const queue: ServerMessage[] = [];
   let wake: () => void = () => undefined;
@@ -111,7 +111,7 @@ function room(refusals: Any[][] = []) {
         asked.push(message?.message ?? { case: undefined });
         const answer =
           message?.message.case === "publishOffer"
-            ? message.message.value.tracks.map(({ mid }) => ({ mid, trackId: `track ${mid}` }))
+            ? message.message.value.tracks.map(({ mid, muted }) => ({ mid, trackId: `track ${mid}`, muted: muted || mutes.has(mid) }))
             : undefined;
         const refusal = message?.message.case === "startMedia" ? refusals.shift() : undefined;
         if (refusal !== undefined) {
@@ -165,12 +165,31 @@ test("what a host mutes is told and stays muted; what we mute ourselves is not",
   await vi.waitFor(() => expect(call.state.tracks).toMatchObject([{ muted: false }]));
   expect(call.state.silenced).toBeUndefined();
   told(true);
-  await vi.waitFor(() => expect(call.state.silenced).toEqual({ source: "microphone", count: 1 }));
+  await vi.waitFor(() => expect(call.state.silenced).toEqual({ source: "microphone", by: "host", count: 1 }));
   const before = asked.length;
   await call.mute("microphone", true);
   expect(asked).toHaveLength(before); // the room knows
   await call.mute("microphone", false);
   expect(asked.at(-1)).toMatchObject({ case: "setTrackMuted", value: { muted: false } });
+});
+
+test("who begins muted is told so once, and unmutes", async () => {
+  const { call, say, asked } = room([], new Set(["0"]));
+  await call.start();
+  expect(call.state.silenced).toEqual({ source: "microphone", by: "entry", count: 1 });
+  const track = { id: "track 0", participant: call.state.me, source: TrackSource.MICROPHONE, muted: true };
+  say({ case: "trackPublished", value: { track } as never });
+  await vi.waitFor(() => expect(call.state.tracks).toMatchObject([{ muted: true }]));
+  expect(call.state.silenced).toMatchObject({ count: 1 });
+  await call.mute("microphone", false);
+  expect(asked.at(-1)).toMatchObject({ case: "setTrackMuted", value: { trackId: "track 0", muted: false } });
+});
+
+test("who has begun muted by themselves is not told", async () => {
+  const { call } = room([], new Set(["0"]));
+  await call.mute("microphone", true);
+  await call.start();
+  expect(call.state.silenced).toBeUndefined();
 });
 
 test("what a host takes away is published no more, and silent when it is given back", async () => {

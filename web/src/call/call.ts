@@ -38,9 +38,10 @@ export interface CallState extends Room {
   readonly silenced: Silenced | undefined;
 }
 
-/** Somebody else has muted a source of ours; `count` tells one time from the next. */
+/** A source of ours was muted, by a host or because all begin muted; `count` tells one time from the next. */
 export interface Silenced {
   readonly source: Source;
+  readonly by: "host" | "entry";
   readonly count: number;
 }
 
@@ -90,6 +91,7 @@ export class Call {
       made: (transceiver, source) => encryption?.made(transceiver, source),
       arrived: (trackId, receiver) =>
         encryption?.arrived(trackId, receiver, this.state.tracks.find(({ id }) => id === trackId)),
+      silenced: (source) => this.#silence(source, "entry"),
       changed: (media, refusal) => this.#change({ media, refusal }),
       opened: () => this.wishes.again(),
       received: (received, arrived) => this.#change({ received, arrived }),
@@ -251,10 +253,10 @@ export class Call {
     for (const source of taken) if (this.#plane.own[source]) this.#silence(source);
   }
 
-  #silence(source: Source): void {
+  #silence(source: Source, by: Silenced["by"] = "host"): void {
     const own = this.#plane.own[source];
     if (own) own.enabled = false;
-    this.#change({ silenced: { source, count: (this.state.silenced?.count ?? 0) + 1 } });
+    this.#change({ silenced: { source, by, count: (this.state.silenced?.count ?? 0) + 1 } });
   }
 
   #over(error: ConnectError | undefined): void {

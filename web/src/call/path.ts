@@ -5,8 +5,11 @@ import type { Signaling } from "./signaling";
 import type { OwnMedia } from "./sources";
 import { Subscriber, type SubscriberListener } from "./subscriber";
 
-/** Told of every transceiver and receiver before anything goes through it: where media is encrypted. */
-export type Seams = Pick<PublisherListener, "made"> & Pick<SubscriberListener, "arrived">;
+/**
+ * Told of every transceiver and receiver before anything goes through it, where media is encrypted; and of what the
+ * server has muted.
+ */
+export type Seams = Pick<PublisherListener, "made" | "silenced"> & Pick<SubscriberListener, "arrived">;
 
 export class Path {
   readonly publisher: Publisher;

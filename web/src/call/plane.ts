@@ -179,6 +179,7 @@ export class Plane {
         moved: () => this.#moved(),
         received: () => this.#tell(),
         made: (transceiver, source) => this.listener.made?.(transceiver, source),
+        silenced: (source) => this.listener.silenced?.(source),
         arrived: (trackId, receiver) => this.listener.arrived?.(trackId, receiver),
       });
       this.#paths = [...others, path];

@@ -2,7 +2,7 @@
  * The publisher connection: what we send. We offer; the server answers; one negotiation at a time, and what changes
  * while one goes on is in the next. Its senders' parameters follow the layers that anybody watches.
  */
-import type { TrackSource } from "../gen/parley/signaling/v1/signaling_pb";
+import type { PublishedTrack, TrackSource } from "../gen/parley/signaling/v1/signaling_pb";
 import type { Signaling } from "./signaling";
 import { encodingsOf, fit, kindOf, type OwnMedia, PASSING, preferred, type Source, SOURCES, TRACK_SOURCES } from "./sources";
 
@@ -24,6 +24,8 @@ export interface PublisherListener {
   moved(): void;
   /** A transceiver was made, and is not offered yet. */
   made?(transceiver: RTCRtpTransceiver, source: TrackSource): void;
+  /** The server has muted from its beginning what we did not offer as muted. */
+  silenced?(source: Source): void;
 }
 
 export class Publisher {
@@ -190,7 +192,7 @@ export class Publisher {
       });
       if (said.case !== "publishAnswer" || this.#isClosed()) return;
       await this.#connection.setRemoteDescription({ type: "answer", sdp: said.value.sdp });
-      this.#published(offered, new Map(said.value.tracks.map(({ mid, trackId }) => [mid, trackId])));
+      this.#published(offered, new Map(said.value.tracks.map((track) => [track.mid, track])));
     } catch (error) {
       if (!this.#isClosed()) await this.#connection.setLocalDescription({ type: "rollback" }).catch(() => undefined);
       throw error;
@@ -198,13 +200,22 @@ export class Publisher {
     for (const sent of offered) await this.#tell(sent);
   }
 
-  #published(offered: readonly Sent[], trackIds: ReadonlyMap<string, string>): void {
+  #published(offered: readonly Sent[], tracks: ReadonlyMap<string, PublishedTrack>): void {
     for (const sent of offered) {
-      sent.trackId = trackIds.get(sent.transceiver.mid ?? "") ?? "";
+      const track = tracks.get(sent.transceiver.mid ?? "");
+      if (sent.trackId === "" && track?.muted === true) this.#begunMuted(sent);
+      sent.trackId = track?.trackId ?? "";
       this.#fit(sent);
     }
-    const ours = new Set(trackIds.values());
+    const ours = new Set([...tracks.values()].map(({ trackId }) => trackId));
     for (const trackId of [...this.#watched.keys()]) if (!ours.has(trackId)) this.#watched.delete(trackId);
+  }
+
+  #begunMuted(sent: Sent): void {
+    sent.told = true;
+    if (sent.muted) return;
+    sent.muted = true;
+    this.listener.silenced?.(sent.source);
   }
 
   /** Set a sender's parameters anew: one after the other, as each change needs the parameters of the one before. */

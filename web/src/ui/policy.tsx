@@ -1,4 +1,4 @@
-/** Who comes in by themselves, shows a screen and writes in a meeting's chat, as its hosts choose: each takes effect at once. */
+/** Who comes in by themselves, and muted, shows a screen and writes in a meeting's chat, as its hosts choose: each takes effect at once. */
 import { useState } from "react";
 import { settings as service } from "../api/client";
 import { ChatPolicy, type Settings } from "../gen/parley/meeting/v1/settings_pb";
@@ -12,10 +12,12 @@ const POLICIES = [
   { policy: ChatPolicy.OFF, label: "setChat.off" },
 ] as const;
 
+type Policy = "chatPolicy" | "lobby" | "muteOnEntry" | "screenSharingAllowed";
+
 export function Policies({ settings, changed }: { settings: Settings; changed: (settings: Settings) => void }) {
   const { t, explain } = useI18n();
   const [problem, setProblem] = useState("");
-  const update = (path: string, change: { chatPolicy?: ChatPolicy; lobby?: boolean; screenSharingAllowed?: boolean }) => {
+  const update = (path: string, change: Partial<Pick<Settings, Policy>>) => {
     setProblem("");
     service
       .updateSettings({ settings: { name: settings.name, ...change }, updateMask: { paths: [path] } })
@@ -28,6 +30,12 @@ export function Policies({ settings, changed }: { settings: Settings; changed: (
         label={t("setLobby")}
         checked={settings.lobby}
         onChange={(event) => update("lobby", { lobby: event.target.checked })}
+      />
+      <Checkbox
+        name="muted"
+        label={t("setMuted")}
+        checked={settings.muteOnEntry}
+        onChange={(event) => update("mute_on_entry", { muteOnEntry: event.target.checked })}
       />
       <Checkbox
         name="screens"

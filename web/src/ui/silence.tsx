@@ -1,4 +1,4 @@
-/** What one is told when a host has muted something, and when a host asks to unmute. */
+/** What one is told when a host has muted something, or all begin muted, and when a host asks to unmute. */
 import { useEffect, useRef, useState } from "react";
 import type { Call, CallState } from "../call/call";
 import type { Source } from "../call/sources";
@@ -12,7 +12,7 @@ const MUTED = {
   screenAudio: "screenOffByHost",
 } as const;
 
-/** Have `silence` done whenever somebody else has muted a source of ours, or has taken it away. */
+/** Have `silence` done whenever a source of ours was muted, not by us, or was taken away. */
 export function useSilence(call: Call, silence: (source: Source) => void): void {
   const does = useRef(silence);
   useEffect(() => {
@@ -38,7 +38,7 @@ interface SilenceProps {
   unmute: (source: Source) => void;
 }
 
-/** Says who has muted us, until we unmute or have read it. */
+/** Says why we are muted, until we unmute or have read it. */
 export function SilencedNotice({ state, sends, may, unmute }: SilenceProps) {
   const { t } = useI18n();
   const [read, setRead] = useState(0);
@@ -50,7 +50,7 @@ export function SilencedNotice({ state, sends, may, unmute }: SilenceProps) {
       {isShown && (
         <div className="notice">
           <span>
-            {t(MUTED[silenced.source])}
+            {t(silenced.by === "entry" ? "mutedOnEntry" : MUTED[silenced.source])}
             {isForGood && ` ${t("silencedForGood")}`}
           </span>
           <span className="actions">

@@ -115,8 +115,11 @@ class PublishRequest(_message.Message):
 
     PARTICIPANT_FIELD_NUMBER: _builtins.int
     OFFER_FIELD_NUMBER: _builtins.int
+    MUTES_MICROPHONE_FIELD_NUMBER: _builtins.int
     participant: _builtins.str
     """`meetings/{code}/participants/{id}`."""
+    mutes_microphone: _builtins.bool
+    """Whether a microphone that it publishes begins muted, whatever the offer says."""
     @_builtins.property
     def offer(self) -> _signaling_pb2.PublishOffer:
         """The offer."""
@@ -126,10 +129,11 @@ class PublishRequest(_message.Message):
         *,
         participant: _builtins.str = ...,
         offer: _signaling_pb2.PublishOffer | None = ...,
+        mutes_microphone: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["offer", b"offer"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["offer", b"offer", "participant", b"participant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["mutes_microphone", b"mutes_microphone", "offer", b"offer", "participant", b"participant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

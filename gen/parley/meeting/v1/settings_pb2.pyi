@@ -110,7 +110,9 @@ class Settings(_message.Message):
     guests_allowed: _builtins.bool
     """Whether people without an account may join by link. Default false."""
     mute_on_entry: _builtins.bool
-    """Whether those who join begin muted. Default false."""
+    """Whether the microphones of those who join begin muted; they can unmute. Hosts and co-hosts don't, nor does anybody in a
+    breakout room. Default false.
+    """
     screen_sharing_allowed: _builtins.bool
     """Whether participants may show their screens; hosts and presenters always may. Default true."""
     host_leave_policy: Global___HostLeavePolicy.ValueType

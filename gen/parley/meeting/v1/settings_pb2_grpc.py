@@ -65,7 +65,7 @@ class SettingsServiceServicer:
 
         Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), ABORTED (ETAG_MISMATCH),
         INVALID_ARGUMENT (LANGUAGE_NOT_SUPPORTED), FAILED_PRECONDITION (MEETING_ENDED, MEETING_ACTIVE, MEETING_ENCRYPTED,
-        EMOTIONS_NOT_ALLOWED), UNIMPLEMENTED (NOT_IMPLEMENTED: a field that this server does not have).
+        EMOTIONS_NOT_ALLOWED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -43,7 +43,7 @@ class SettingsServiceStub:
 
     Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), ABORTED (ETAG_MISMATCH),
     INVALID_ARGUMENT (LANGUAGE_NOT_SUPPORTED), FAILED_PRECONDITION (MEETING_ENDED, MEETING_ACTIVE, MEETING_ENCRYPTED,
-    EMOTIONS_NOT_ALLOWED), UNIMPLEMENTED (NOT_IMPLEMENTED: a field that this server does not have).
+    EMOTIONS_NOT_ALLOWED).
     """
 
 @_typing.type_check_only
@@ -61,7 +61,7 @@ class SettingsServiceAsyncStub(SettingsServiceStub):
 
     Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), ABORTED (ETAG_MISMATCH),
     INVALID_ARGUMENT (LANGUAGE_NOT_SUPPORTED), FAILED_PRECONDITION (MEETING_ENDED, MEETING_ACTIVE, MEETING_ENCRYPTED,
-    EMOTIONS_NOT_ALLOWED), UNIMPLEMENTED (NOT_IMPLEMENTED: a field that this server does not have).
+    EMOTIONS_NOT_ALLOWED).
     """
 
 class SettingsServiceServicer:
@@ -86,7 +86,7 @@ class SettingsServiceServicer:
 
         Errors: NOT_FOUND (MEETING_NOT_FOUND), PERMISSION_DENIED (NOT_HOST), ABORTED (ETAG_MISMATCH),
         INVALID_ARGUMENT (LANGUAGE_NOT_SUPPORTED), FAILED_PRECONDITION (MEETING_ENDED, MEETING_ACTIVE, MEETING_ENCRYPTED,
-        EMOTIONS_NOT_ALLOWED), UNIMPLEMENTED (NOT_IMPLEMENTED: a field that this server does not have).
+        EMOTIONS_NOT_ALLOWED).
         """
 
 def add_SettingsServiceServicer_to_server(servicer: SettingsServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

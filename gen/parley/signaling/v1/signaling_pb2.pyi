@@ -1135,19 +1135,23 @@ class PublishedTrack(_message.Message):
 
     MID_FIELD_NUMBER: _builtins.int
     TRACK_ID_FIELD_NUMBER: _builtins.int
+    MUTED_FIELD_NUMBER: _builtins.int
     mid: _builtins.str
     """The section's `a=mid`."""
     track_id: _builtins.str
     """The track's id in the room."""
+    muted: _builtins.bool
+    """Whether it is muted. It may be though the offer did not say so: see `mute_on_entry` of the meeting's settings."""
     def __init__(
         self,
         *,
         mid: _builtins.str = ...,
         track_id: _builtins.str = ...,
+        muted: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["mid", b"mid", "track_id", b"track_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["mid", b"mid", "muted", b"muted", "track_id", b"track_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
