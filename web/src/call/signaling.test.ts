@@ -25,6 +25,7 @@ const promised = ({ message }: ClientMessage) => (message.case === "ping" ? mess
 function talk(
   script: (opening: ClientMessage, stream: number, sent: ClientMessage[], pings: ClientMessage[]) => AsyncIterable<ServerMessage>,
   take: (attempt: number) => void = () => undefined,
+  isThere: () => boolean = () => true,
 ) {
   let attempts = 0;
   const sent: ClientMessage[] = [];
@@ -35,6 +36,7 @@ function talk(
       subscribe: (request) => script(request.message as ClientMessage, streams++, sent, pings),
       send: (request) => {
         const message = request.message as ClientMessage;
+        if (!isThere()) throw new ConnectError("away", Code.Unavailable);
         if (message.message.case === "ping") pings.push(message);
         else {
           take(attempts++);
@@ -149,6 +151,29 @@ test("when the network comes back, a stream on which no pong comes is resumed, a
     expect(connected).toEqual([true, false, true]);
     expect(pings.length).toBeGreaterThanOrEqual(4);
     expect(new Set(pings.map(promised))).toEqual(new Set([8n]));
+    signaling.leave();
+  } finally {
+    vi.useRealTimers();
+  }
+});
+
+test("a stream that says nothing is resumed soon if pings get through, and late if they don't", async () => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval", "Date"] });
+  try {
+    let isThere = false;
+    const mute = async function* (_opening: ClientMessage, stream: number) {
+      yield say(1 + stream, stream === 0 ? joined : { case: "resumed", value: {} as never }, "join");
+      await new Promise(() => undefined);
+    };
+    const { signaling, connected } = talk(mute, undefined, () => isThere);
+    await signaling.join("ticket");
+    await vi.advanceTimersByTimeAsync(20_000);
+    expect(connected).toEqual([true]);
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(connected).toEqual([true, false, true]);
+    isThere = true;
+    await vi.advanceTimersByTimeAsync(13_000);
+    expect(connected).toEqual([true, false, true, false, true]);
     signaling.leave();
   } finally {
     vi.useRealTimers();

@@ -26,6 +26,8 @@ const RETRY_MIN_MS = 200;
 const RETRY_MAX_MS = 3_000;
 /** Without a word from the server for this long, pings included, the stream counts as broken. */
 const SILENCE_MS = 25_000;
+/** Without a word for so long although pings get through, as by another network, only the stream is broken. */
+const DEAF_MS = 8_000;
 /** When the network has come back, the stream has this long to answer a ping. */
 const PROBE_MS = 3_000;
 /** The server keeps a session for 30 s: after twice as long there is nothing to resume. */
@@ -61,6 +63,8 @@ export class Signaling {
   #over = false;
   #connected = false;
   #heard = 0;
+  /** When the last ping had got through. */
+  #pinged = 0;
   #stream: AbortController | undefined;
   #sending: Promise<unknown> = Promise.resolve();
   readonly #pauses = new Set<() => void>();
@@ -187,7 +191,8 @@ export class Signaling {
 
   #beat(): void {
     if (!this.#connected) return;
-    if (Date.now() - this.#heard > SILENCE_MS) this.#stream?.abort();
+    const longest = this.#pinged > this.#heard ? DEAF_MS : SILENCE_MS;
+    if (Date.now() - this.#heard > longest) this.#stream?.abort();
     else this.#ping();
   }
 
@@ -195,7 +200,8 @@ export class Signaling {
   #ping(): void {
     const ping = { nextWithin: { seconds: PROMISE_SECONDS } };
     const message = create(ClientMessageSchema, { message: { case: "ping", value: ping } });
-    this.client.send({ sessionToken: this.#token, message }, { timeoutMs: REPLY_MS }).catch(() => undefined);
+    const sent = this.client.send({ sessionToken: this.#token, message }, { timeoutMs: REPLY_MS });
+    sent.then(() => (this.#pinged = Date.now())).catch(() => undefined);
   }
 
   #wait(id: string, milliseconds: number): Promise<Said> {
