@@ -76,22 +76,26 @@ Metadata = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """A method that is served: its full name, `/package.Service/Method`, and who may call it."""
+    """A method that is served: its full name, `/package.Service/Method`, and who may call it.
+
+    `callers` are the services that may, by name, where `access` is ACCESS_SERVICE.
+    """
 
     path: str
     access: int
+    callers: frozenset[str] = frozenset()
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):
-    """Wraps every method of ours; methods that are not in `access` (health, reflection) pass untouched."""
+    """Wraps every method of ours, `methods` by path; others (health, reflection) pass untouched."""
 
     def __init__(
         self,
-        access: Mapping[str, int],
+        methods: Mapping[str, Method],
         identity: auth.ServiceIdentity,
         users: auth.UserTokenVerifier | None,
     ) -> None:
-        self._access = access
+        self._methods = methods
         self._identity = identity
         self._users = users
         self._wrapped: dict[str, Any] = {}
@@ -106,9 +110,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         if (wrapped := self._wrapped.get(path)) is not None:
             return wrapped
         handler = await continuation(handler_call_details)
-        if handler is None or path not in self._access:
+        if handler is None or path not in self._methods:
             return handler
-        wrapped = self._wrapped[path] = self._wrap(Method(path, self._access[path]), handler)
+        wrapped = self._wrapped[path] = self._wrap(self._methods[path], handler)
         return wrapped
 
     def _wrap(self, method: Method, handler: Any) -> Any:
@@ -202,7 +206,10 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             if not (token := metadata.get(auth.SERVICE_TOKEN_METADATA, "")):
                 raise Unauthenticated(text="This method is for services alone.")
             claims = self._identity.trust.verify(token, auth.MESH_AUDIENCE)
-            return auth.ServicePrincipal(str(claims["iss"]))
+            service = auth.ServicePrincipal(str(claims["iss"]))
+            if service.name.removeprefix("services/") not in method.callers:
+                raise PermissionDenied(text=f"This method is not for {service.name}.")
+            return service
         if method.access in (Access.ACCESS_USER, Access.ACCESS_ADMIN):
             user = await self._user(metadata)
             scopes.check_may_call(user, method.path)

@@ -24,7 +24,7 @@ from parley.options.v1 import options_pb2
 
 from chassis import logs, telemetry
 from chassis.auth import ServiceIdentity, UserTokenVerifier
-from chassis.calls import CallInterceptor
+from chassis.calls import CallInterceptor, Method
 from chassis.channels import MESSAGE_LIMIT
 from chassis.config import ServiceConfig
 from chassis.stopping import stop
@@ -74,9 +74,9 @@ async def serving(
 
     Raises OSError when an address is taken.
     """
-    access: dict[str, int] = {}
+    methods: dict[str, Method] = {}
     grpc_server = grpc.aio.server(
-        interceptors=[CallInterceptor(access, identity, verifier)],
+        interceptors=[CallInterceptor(methods, identity, verifier)],
         options=OPTIONS,
         maximum_concurrent_rpcs=CONCURRENT_CALLS,
     )
@@ -86,7 +86,7 @@ async def serving(
     for add, servicer in unbuilt(registrar.names):
         add(servicer, registrar)
     for service in registrar.names:
-        access.update(method_access(service))
+        methods.update(methods_of(service))
     well = HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(well, grpc_server)
     reflection.enable_server_reflection(
@@ -138,13 +138,14 @@ def unbuilt(built: Sequence[str]) -> list[tuple[Any, object]]:
     return found
 
 
-def method_access(service: str) -> dict[str, int]:
-    """Read who may call each method of a service: full path → parley.options.v1.Access."""
-    descriptor = descriptor_pool.Default().FindServiceByName(service)
-    return {
-        f"/{service}/{method.name}": method.GetOptions().Extensions[options_pb2.access]
-        for method in descriptor.methods
-    }
+def methods_of(service: str) -> dict[str, Method]:
+    """Read who may call each method of a service, by full path."""
+    methods = {}
+    for method in descriptor_pool.Default().FindServiceByName(service).methods:
+        path, said = f"/{service}/{method.name}", method.GetOptions().Extensions
+        callers = frozenset(said[options_pb2.callers])
+        methods[path] = Method(path, said[options_pb2.access], callers)
+    return methods
 
 
 class _Registrar:
@@ -207,4 +208,4 @@ async def _trouble(checks: Sequence[Check]) -> str:
     return ""
 
 
-__all__ = ["Check", "Server", "method_access", "serving"]
+__all__ = ["Check", "Server", "methods_of", "serving"]

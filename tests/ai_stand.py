@@ -18,12 +18,10 @@ from parley.ai.v1 import ai_pb2, ai_pb2_grpc
 from parley.media.v1 import library_pb2, library_pb2_grpc
 from parley.user.v1 import user_pb2_grpc
 
-from chassis import channels
-from chassis.auth import ServiceIdentity
 from services.ai import messages
 from services.ai.app import running
 from services.ai.config import Config
-from tests.identities import make_identities
+from tests.identities import as_callers, make_identities
 from tests.user_keys import Keys, credentials
 
 MODELS = Path(__file__).parents[1] / ".pytest_cache" / "models"
@@ -80,11 +78,9 @@ async def ai_running(folder: Path, *tasks: str, **config: Any) -> AsyncIterator[
             "model_tasks": tasks or ("voice-activity",),
             **config,
         }
-        caller = Config(**{**values, "service_key": keys / "media.key"})
-        identity = ServiceIdentity.load(caller, "media")
         async with (
             running(Config(**values)) as server,
-            channels.direct(f"127.0.0.1:{server.port}", identity) as channel,
+            as_callers(f"127.0.0.1:{server.port}", keys) as channel,
         ):
             yield AiStand(
                 ai_pb2_grpc.AiServiceStub(channel),

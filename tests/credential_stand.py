@@ -23,11 +23,10 @@ from parley.user.v1 import (
 )
 
 from chassis import channels
-from chassis.auth import ServiceIdentity
 from chassis.clock import Clock
 from services.user.app import running
 from services.user.config import Config
-from tests.identities import make_identities
+from tests.identities import identity_in, make_identities
 from tests.servers import PostgresServer, open_folder
 
 PASSWORD = "correct horse battery"
@@ -154,7 +153,7 @@ async def _running(
         outbox=folder / "outbox",
         **settings,
     )
-    identity = ServiceIdentity.load(config, "user")
+    identity = identity_in(identities, "meeting")
     async with (
         running(config, clock) as it,
         channels.direct(f"127.0.0.1:{it.port}", identity, timeout=30) as channel,

@@ -1,13 +1,23 @@
-"""Keys and trust for services that tests start: as the stack makes them, in a folder of the test's own."""
+"""Keys and trust for services that tests start, as the stack makes them; and calls in the services' names."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import cache
 from pathlib import Path
+from typing import Any
 
+import grpc
 import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from chassis import channels
+from chassis.auth import SERVICE_TOKEN_METADATA, ServiceIdentity, Trust
+from chassis.server import methods_of
 
 SERVICES = ("user", "meeting", "signaling", "media", "ai")
 
@@ -28,3 +38,59 @@ def make_identities(folder: Path) -> Path:
         public.append({**jwk, "kid": service, "alg": "EdDSA", "use": "sig"})
     (folder / "trust.jwks").write_text(json.dumps({"keys": public}))
     return folder
+
+
+def identity_in(folder: Path, service: str) -> ServiceIdentity:
+    """Read a service's identity from the folder that has its key, and the trust."""
+    key = load_pem_private_key((folder / f"{service}.key").read_bytes(), password=None)
+    assert isinstance(key, Ed25519PrivateKey)
+    return ServiceIdentity(service, key, Trust.load(folder / "trust.jwks"))
+
+
+@cache
+def callers_of(path: str) -> frozenset[str]:
+    """Look up which services may call an internal method, `/package.Service/Method`."""
+    return methods_of(path.split("/")[1])[path].callers
+
+
+@asynccontextmanager
+async def as_callers(address: str, folder: Path) -> AsyncIterator[grpc.aio.Channel]:
+    """Open a channel on which every internal method is called by one of the services that may."""
+    identities = {service: identity_in(folder, service) for service in SERVICES}
+
+    def signed(details: Any) -> Any:
+        callers = callers_of(details.method.decode())
+        metadata = grpc.aio.Metadata(*(details.metadata or ()))
+        if callers:
+            metadata[SERVICE_TOKEN_METADATA] = identities[min(callers)].service_token()
+        return details._replace(metadata=metadata)
+
+    interceptors = (_UnaryUnary(signed), _UnaryStream(signed), _StreamStream(signed))
+    async with grpc.aio.insecure_channel(address, channels.OPTIONS, None, interceptors) as channel:
+        yield channel
+
+
+class _Signing:
+    def __init__(self, sign: Callable[[Any], Any]) -> None:
+        self._sign = sign
+
+
+class _UnaryUnary(_Signing, grpc.aio.UnaryUnaryClientInterceptor):
+    async def intercept_unary_unary(
+        self, continuation: Any, client_call_details: Any, request: Any
+    ) -> Any:
+        return await continuation(self._sign(client_call_details), request)
+
+
+class _UnaryStream(_Signing, grpc.aio.UnaryStreamClientInterceptor):
+    async def intercept_unary_stream(
+        self, continuation: Any, client_call_details: Any, request: Any
+    ) -> Any:
+        return await continuation(self._sign(client_call_details), request)
+
+
+class _StreamStream(_Signing, grpc.aio.StreamStreamClientInterceptor):
+    async def intercept_stream_stream(
+        self, continuation: Any, client_call_details: Any, request_iterator: Any
+    ) -> Any:
+        return await continuation(self._sign(client_call_details), request_iterator)

@@ -32,7 +32,7 @@ from parley.meeting.v1 import transcript_pb2_grpc
 from parley.signaling.v1 import signaling_pb2, signaling_pb2_grpc
 from parley.user.v1 import user_pb2_grpc
 
-from chassis import bus, channels
+from chassis import bus
 from chassis.auth import ServiceIdentity
 from chassis.config import ServiceConfig
 from chassis.server import serving
@@ -40,7 +40,7 @@ from services.media.app import running
 from services.media.config import Config
 from services.media.stress import Stress
 from tests.analyses_stand import Analyses, Minutes
-from tests.identities import make_identities
+from tests.identities import as_callers, make_identities
 from tests.media_room import until
 from tests.rtc import RtcClient, on_loopback
 from tests.servers import free_port
@@ -234,7 +234,7 @@ class Stand:
     analyses: Analyses
     minutes: Minutes
     key: Ed25519PrivateKey
-    identity: ServiceIdentity
+    identities: Path
     stack: AsyncExitStack
     processes: dict[str, asyncio.subprocess.Process] = field(default_factory=dict)
     channels: dict[str, grpc.aio.Channel] = field(default_factory=dict)
@@ -259,7 +259,7 @@ class Stand:
             own = self.running[identifier] = await self.stack.enter_async_context(AsyncExitStack())
             await own.enter_async_context(running(config))
         self.channels[identifier] = await self.stack.enter_async_context(
-            channels.direct(config.listen, self.identity)
+            as_callers(config.listen, self.identities)
         )
         await _until_well(config.listen)
 
@@ -404,7 +404,7 @@ async def standing(
             udp_listen="127.0.0.1:0",
             **{**common, **changes},
         )
-        stand = Stand(config, events, analyses, minutes, key, identity, stack)
+        stand = Stand(config, events, analyses, minutes, key, identities, stack)
         stack.push_async_callback(_end, stand)
         for identifier in workers:
             await stand.start(identifier, apart=apart)

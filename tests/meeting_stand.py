@@ -30,12 +30,11 @@ from parley.signaling.v1 import signaling_pb2, signaling_pb2_grpc
 from parley.user.v1 import admin_pb2, admin_pb2_grpc, user_pb2_grpc
 
 from chassis import channels
-from chassis.auth import ServiceIdentity
 from chassis.clock import Clock
 from services.meeting.app import running
 from services.meeting.config import Config
 from tests.conftest import DatabaseFactory
-from tests.identities import make_identities
+from tests.identities import as_callers, make_identities
 from tests.user_keys import Keys, credentials
 
 PATIENCE_SECONDS = 20
@@ -261,11 +260,9 @@ async def stand_with(
         "database_url": database("meeting"),
         **values,
     }
-    media = Config(service_key=identities / "media.key", **common)
-    identity = ServiceIdentity.load(media, "media")
     async with (
         running(Config(service_key=identities / "meeting.key", **common), clock) as server,
-        channels.direct(f"127.0.0.1:{server.port}", identity) as channel,
+        as_callers(f"127.0.0.1:{server.port}", identities) as channel,
     ):
         yield Stand(channel, neighbours, key, common["database_url"])
     await mesh.stop(None)

@@ -21,12 +21,11 @@ from parley.user.v1 import (
 )
 
 from chassis import channels
-from chassis.auth import ServiceIdentity
 from chassis.clock import Clock
 from services.user.app import running
 from services.user.config import Config
 from services.user.promote import promote
-from tests.identities import make_identities
+from tests.identities import identity_in, make_identities
 
 PASSWORD = "correct horse battery"
 
@@ -121,7 +120,7 @@ async def stand_with(
         database_url=database_url,
         **{"mesh": "127.0.0.1:1", **values},
     )
-    identity = ServiceIdentity.load(config, "meeting")
+    identity = identity_in(identities, "meeting")
     async with (
         running(config, clock) as server,
         channels.direct(f"127.0.0.1:{server.port}", identity, timeout=30) as channel,

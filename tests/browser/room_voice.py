@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from parley.ai.v1 import ai_pb2
 from parley.meeting.v1 import settings_pb2
 from parley.signaling.v1 import signaling_pb2, signaling_pb2_grpc
 
-from chassis.auth import ServiceIdentity, Trust
 from chassis.channels import direct
-from stack.secrets import Secrets
 from stack.state import State
+from tests.identities import identity_in
 from tests.running_stack import RunningStack
 
 
@@ -71,10 +68,7 @@ class RoomVoice:
 @asynccontextmanager
 async def room_voice(stack: RunningStack, code: str) -> AsyncIterator[RoomVoice]:
     """Speak to the room of a meeting."""
-    secrets = Secrets(State(stack.state).secrets)
-    key = load_pem_private_key(secrets.key("media").read_bytes(), password=None)
-    assert isinstance(key, Ed25519PrivateKey)
-    identity = ServiceIdentity("media", key, Trust.load(secrets.trust))
+    identity = identity_in(State(stack.state).secrets, "media")
     target = f"127.0.0.1:{stack.process('signaling').ports['grpc']}"
     async with direct(target, identity) as channel:
         yield RoomVoice(signaling_pb2_grpc.EventServiceStub(channel), f"meetings/{code}")

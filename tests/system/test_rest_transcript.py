@@ -9,14 +9,11 @@ from typing import Any
 
 import httpx
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from parley.meeting.v1 import transcript_pb2, transcript_pb2_grpc
 
 from chassis import channels
-from chassis.auth import ServiceIdentity, Trust
-from stack.secrets import Secrets
 from stack.state import State
+from tests.identities import identity_in
 from tests.meeting_stand import said
 from tests.rest import Person, reason, sign_up
 from tests.running_stack import RunningStack
@@ -44,10 +41,7 @@ def speaker(ann: Person, meeting: str) -> str:
 
 def record(stack: RunningStack, *segments: transcript_pb2.TranscriptSegment) -> None:
     """Tell the meeting service, as a media node of this stack does, what was said."""
-    secrets = Secrets(State(stack.state).secrets)
-    key = load_pem_private_key(secrets.key("media").read_bytes(), password=None)
-    assert isinstance(key, Ed25519PrivateKey)
-    identity = ServiceIdentity("media", key, Trust.load(secrets.trust))
+    identity = identity_in(State(stack.state).secrets, "media")
 
     async def call() -> None:
         address = f"127.0.0.1:{stack.layout.port('envoy', 'mesh')}"

@@ -18,6 +18,7 @@ from chassis.errors import DomainError
 from stack import codegen, errorsdoc, openapi
 from stack.contracts import Contracts
 from stack.rest import rest_regex
+from tests.identities import SERVICES
 
 FOR_PEOPLE = {Access.ACCESS_PUBLIC, Access.ACCESS_USER, Access.ACCESS_ADMIN}
 
@@ -70,6 +71,15 @@ def test_every_method_says_who_may_call_it(contracts: Contracts) -> None:
         for service, method in contracts.methods()
         if access(method) == Access.ACCESS_UNSPECIFIED
     ]
+
+
+def test_internal_methods_and_no_others_say_which_services_may_call_them(
+    contracts: Contracts,
+) -> None:
+    for service, method in contracts.methods():
+        callers = set(method.options.Extensions[options_pb2.callers])
+        assert bool(callers) == (access(method) == Access.ACCESS_SERVICE), service + method.name
+        assert callers <= set(SERVICES), f"{service}.{method.name}"
 
 
 def test_what_people_may_call_has_a_rest_name_unless_it_streams_both_ways(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,19 +11,17 @@ from typing import Any
 
 import grpc
 import httpx
-import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from google.rpc.error_details_pb2 import BadRequest, RetryInfo
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from parley.ai.v1 import ai_pb2, ai_pb2_grpc
 from parley.user.v1 import user_pb2, user_pb2_grpc
 
 from chassis import channels
-from chassis.auth import ServiceIdentity, Trust, parse_jwks
 from chassis.config import ServiceConfig
 from chassis.errors import NotFound, Unavailable
 from chassis.server import Server, serving
+from tests.identities import identity_in, make_identities
 
 
 class Auth(user_pb2_grpc.AuthServiceServicer):
@@ -60,14 +57,13 @@ class Running:
     server: Server
     stranger: grpc.aio.Channel
     service: grpc.aio.Channel
+    other: grpc.aio.Channel
 
 
 @asynccontextmanager
 async def running(tmp_path: Path, *, well: list[bool]) -> AsyncIterator[Running]:
-    key = Ed25519PrivateKey.generate()
-    public = jwt.algorithms.OKPAlgorithm.to_jwk(key.public_key(), as_dict=True)
-    trust = Trust(parse_jwks(json.dumps({"keys": [{**public, "kid": "user", "alg": "EdDSA"}]})))
-    identity = ServiceIdentity("user", key, trust)
+    identities = make_identities(tmp_path)
+    identity = identity_in(identities, "user")
 
     async def check() -> None:
         if not well[0]:
@@ -89,9 +85,10 @@ async def running(tmp_path: Path, *, well: list[bool]) -> AsyncIterator[Running]
         address = f"127.0.0.1:{server.port}"
         async with (
             grpc.aio.insecure_channel(address) as stranger,
-            channels.direct(address, identity) as service,
+            channels.direct(address, identity_in(identities, "media")) as service,
+            channels.direct(address, identity) as other,
         ):
-            yield Running(server, stranger, service)
+            yield Running(server, stranger, service, other)
 
 
 @pytest.fixture
@@ -166,7 +163,13 @@ async def test_an_internal_method_refuses_strangers(call: Running) -> None:
     assert error.code() == grpc.StatusCode.UNAUTHENTICATED
 
 
-async def test_an_internal_method_serves_services_and_checks_each_message(call: Running) -> None:
+async def test_an_internal_method_refuses_services_that_it_is_not_for(call: Running) -> None:
+    stream = ai_pb2_grpc.AiServiceStub(call.other).Analyze()
+    error = await refusal(stream.read())
+    assert error.code() == grpc.StatusCode.PERMISSION_DENIED
+
+
+async def test_an_internal_method_serves_its_callers_and_checks_each_message(call: Running) -> None:
     stream = ai_pb2_grpc.AiServiceStub(call.service).Analyze()
     await stream.write(ai_pb2.AnalyzeRequest(audio=ai_pb2.AudioChunk(pcm=b"1234")))
     answer: Any = await stream.read()

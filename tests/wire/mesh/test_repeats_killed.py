@@ -16,12 +16,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from parley.user.v1 import user_pb2_grpc
 
-from chassis import channels
-from chassis.auth import ServiceIdentity
-from chassis.config import ServiceConfig
 from tests.conftest import DatabaseFactory
 from tests.credential_stand import PASSWORD
-from tests.identities import make_identities
+from tests.identities import as_callers, make_identities
 from tests.killed_service import process_of, rows, way_to
 from tests.lost_replies import repeatable
 from tests.user_keys import Keys, credentials
@@ -74,18 +71,10 @@ async def test_who_asks_again_after_the_process_died_gets_the_first_answer(
     method = repeatable(f"parley.{service}.v1")[name]
     request = method.request(**asked, request_id=str(uuid4()))
     metadata = credentials(signing) if service == "meeting" else None
-    config = ServiceConfig(
-        listen="",
-        metrics_listen="",
-        mesh="",
-        service_key=identities / "media.key",
-        trust=identities / "trust.jwks",
-    )
-    identity = ServiceIdentity.load(config, "media")
     async with (
         process_of(service, url, identities, mesh) as (process, port),
         way_to(port) as way,
-        channels.direct(f"127.0.0.1:{way.port}", identity, timeout=30) as channel,
+        as_callers(f"127.0.0.1:{way.port}", identities) as channel,
     ):
         await channel.channel_ready()
         way.withhold()
@@ -100,7 +89,7 @@ async def test_who_asks_again_after_the_process_died_gets_the_first_answer(
         assert lost.value.code() is grpc.StatusCode.UNAVAILABLE
     async with (
         process_of(service, url, identities, mesh) as (_, port),
-        channels.direct(f"127.0.0.1:{port}", identity, timeout=30) as channel,
+        as_callers(f"127.0.0.1:{port}", identities) as channel,
     ):
         answer = await method.call(channel, request, metadata)
         assert (answer.user.name if service == "user" else answer.name) == made

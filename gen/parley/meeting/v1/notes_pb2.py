@@ -26,7 +26,7 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from parley.options.v1 import options_pb2 as parley_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dparley/meeting/v1/notes.proto\x12\x11parley.meeting.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fparley/options/v1/options.proto\"\xa9\x01\n\x17\x41pplyNotesUpdateRequest\x12i\n\x0bparticipant\x18\x01 \x01(\tBG\xbaHDrB2@^meetings/[a-z]{3}-[a-z]{4}-[a-z]{3}/participants/[0-9a-f-]{36}$R\x0bparticipant\x12#\n\x06update\x18\x02 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x01\x18\x80\x80\x04R\x06update\"\x1a\n\x18\x41pplyNotesUpdateResponse2\x81\x01\n\x0cNotesService\x12q\n\x10\x41pplyNotesUpdate\x12*.parley.meeting.v1.ApplyNotesUpdateRequest\x1a+.parley.meeting.v1.ApplyNotesUpdateResponse\"\x04\xe0\xe0\x18\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dparley/meeting/v1/notes.proto\x12\x11parley.meeting.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fparley/options/v1/options.proto\"\xa9\x01\n\x17\x41pplyNotesUpdateRequest\x12i\n\x0bparticipant\x18\x01 \x01(\tBG\xbaHDrB2@^meetings/[a-z]{3}-[a-z]{4}-[a-z]{3}/participants/[0-9a-f-]{36}$R\x0bparticipant\x12#\n\x06update\x18\x02 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x01\x18\x80\x80\x04R\x06update\"\x1a\n\x18\x41pplyNotesUpdateResponse2\x8e\x01\n\x0cNotesService\x12~\n\x10\x41pplyNotesUpdate\x12*.parley.meeting.v1.ApplyNotesUpdateRequest\x1a+.parley.meeting.v1.ApplyNotesUpdateResponse\"\x11\xe0\xe0\x18\x04\xea\xe0\x18\tsignalingb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,11 +38,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_APPLYNOTESUPDATEREQUEST'].fields_by_name['update']._loaded_options = None
   _globals['_APPLYNOTESUPDATEREQUEST'].fields_by_name['update']._serialized_options = b'\272H\010z\006\020\001\030\200\200\004'
   _globals['_NOTESSERVICE'].methods_by_name['ApplyNotesUpdate']._loaded_options = None
-  _globals['_NOTESSERVICE'].methods_by_name['ApplyNotesUpdate']._serialized_options = b'\340\340\030\004'
+  _globals['_NOTESSERVICE'].methods_by_name['ApplyNotesUpdate']._serialized_options = b'\340\340\030\004\352\340\030\tsignaling'
   _globals['_APPLYNOTESUPDATEREQUEST']._serialized_start=115
   _globals['_APPLYNOTESUPDATEREQUEST']._serialized_end=284
   _globals['_APPLYNOTESUPDATERESPONSE']._serialized_start=286
   _globals['_APPLYNOTESUPDATERESPONSE']._serialized_end=312
   _globals['_NOTESSERVICE']._serialized_start=315
-  _globals['_NOTESSERVICE']._serialized_end=444
+  _globals['_NOTESSERVICE']._serialized_end=457
 # @@protoc_insertion_point(module_scope)

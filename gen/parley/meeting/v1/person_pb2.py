@@ -27,7 +27,7 @@ from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from parley.options.v1 import options_pb2 as parley_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eparley/meeting/v1/person.proto\x12\x11parley.meeting.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fparley/options/v1/options.proto\"\x92\x01\n\x11ReadPersonRequest\x12L\n\x04user\x18\x01 \x01(\tB8\xbaH5r321^users/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x04user\x12/\n\x0everified_email\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xfe\x01R\rverifiedEmail\"[\n\x12ReadPersonResponse\x12\x12\n\x04kind\x18\x01 \x01(\tR\x04kind\x12\x31\n\x07records\x18\x02 \x03(\x0b\x32\x17.google.protobuf.StructR\x07records\"\x94\x01\n\x13\x46orgetPersonRequest\x12L\n\x04user\x18\x01 \x01(\tB8\xbaH5r321^users/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x04user\x12/\n\x0everified_email\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xfe\x01R\rverifiedEmail\"\x16\n\x14\x46orgetPersonResponse2\xd9\x01\n\rPersonService\x12\x61\n\nReadPerson\x12$.parley.meeting.v1.ReadPersonRequest\x1a%.parley.meeting.v1.ReadPersonResponse\"\x04\xe0\xe0\x18\x04\x30\x01\x12\x65\n\x0c\x46orgetPerson\x12&.parley.meeting.v1.ForgetPersonRequest\x1a\'.parley.meeting.v1.ForgetPersonResponse\"\x04\xe0\xe0\x18\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eparley/meeting/v1/person.proto\x12\x11parley.meeting.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fparley/options/v1/options.proto\"\x92\x01\n\x11ReadPersonRequest\x12L\n\x04user\x18\x01 \x01(\tB8\xbaH5r321^users/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x04user\x12/\n\x0everified_email\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xfe\x01R\rverifiedEmail\"[\n\x12ReadPersonResponse\x12\x12\n\x04kind\x18\x01 \x01(\tR\x04kind\x12\x31\n\x07records\x18\x02 \x03(\x0b\x32\x17.google.protobuf.StructR\x07records\"\x94\x01\n\x13\x46orgetPersonRequest\x12L\n\x04user\x18\x01 \x01(\tB8\xbaH5r321^users/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x04user\x12/\n\x0everified_email\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xfe\x01R\rverifiedEmail\"\x16\n\x14\x46orgetPersonResponse2\xe9\x01\n\rPersonService\x12i\n\nReadPerson\x12$.parley.meeting.v1.ReadPersonRequest\x1a%.parley.meeting.v1.ReadPersonResponse\"\x0c\xe0\xe0\x18\x04\xea\xe0\x18\x04user0\x01\x12m\n\x0c\x46orgetPerson\x12&.parley.meeting.v1.ForgetPersonRequest\x1a\'.parley.meeting.v1.ForgetPersonResponse\"\x0c\xe0\xe0\x18\x04\xea\xe0\x18\x04userb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,9 +43,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FORGETPERSONREQUEST'].fields_by_name['verified_email']._loaded_options = None
   _globals['_FORGETPERSONREQUEST'].fields_by_name['verified_email']._serialized_options = b'\272H\005r\003\030\376\001'
   _globals['_PERSONSERVICE'].methods_by_name['ReadPerson']._loaded_options = None
-  _globals['_PERSONSERVICE'].methods_by_name['ReadPerson']._serialized_options = b'\340\340\030\004'
+  _globals['_PERSONSERVICE'].methods_by_name['ReadPerson']._serialized_options = b'\340\340\030\004\352\340\030\004user'
   _globals['_PERSONSERVICE'].methods_by_name['ForgetPerson']._loaded_options = None
-  _globals['_PERSONSERVICE'].methods_by_name['ForgetPerson']._serialized_options = b'\340\340\030\004'
+  _globals['_PERSONSERVICE'].methods_by_name['ForgetPerson']._serialized_options = b'\340\340\030\004\352\340\030\004user'
   _globals['_READPERSONREQUEST']._serialized_start=146
   _globals['_READPERSONREQUEST']._serialized_end=292
   _globals['_READPERSONRESPONSE']._serialized_start=294
@@ -55,5 +55,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FORGETPERSONRESPONSE']._serialized_start=538
   _globals['_FORGETPERSONRESPONSE']._serialized_end=560
   _globals['_PERSONSERVICE']._serialized_start=563
-  _globals['_PERSONSERVICE']._serialized_end=780
+  _globals['_PERSONSERVICE']._serialized_end=796
 # @@protoc_insertion_point(module_scope)

@@ -5,6 +5,7 @@ Options that every Parley contract uses: who may call a method."""
 
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import descriptor_pb2 as _descriptor_pb2
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf.internal import extension_dict as _extension_dict
 import builtins as _builtins
@@ -33,7 +34,7 @@ class _AccessEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Access.ValueTy
     ACCESS_TICKET: _Access.ValueType  # 3
     """A meeting participant: the join ticket or session token travels inside the request message."""
     ACCESS_SERVICE: _Access.ValueType  # 4
-    """Another Parley service: a valid service token. Never routed at the edge."""
+    """Another Parley service, one of the method's `callers`: a valid service token. Never routed at the edge."""
     ACCESS_ADMIN: _Access.ValueType  # 5
     """A signed-in user whose role is admin."""
 
@@ -49,11 +50,14 @@ ACCESS_USER: Access.ValueType  # 2
 ACCESS_TICKET: Access.ValueType  # 3
 """A meeting participant: the join ticket or session token travels inside the request message."""
 ACCESS_SERVICE: Access.ValueType  # 4
-"""Another Parley service: a valid service token. Never routed at the edge."""
+"""Another Parley service, one of the method's `callers`: a valid service token. Never routed at the edge."""
 ACCESS_ADMIN: Access.ValueType  # 5
 """A signed-in user whose role is admin."""
 Global___Access: _TypeAlias = Access  # noqa: Y015
 
 ACCESS_FIELD_NUMBER: _builtins.int
+CALLERS_FIELD_NUMBER: _builtins.int
 access: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, Global___Access.ValueType]
 """Who may call the method; enforced by the chassis and, for ACCESS_SERVICE, by the edge's routes."""
+callers: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, _containers.RepeatedScalarFieldContainer[_builtins.str]]
+"""The services that may call the method, by name; for ACCESS_SERVICE. Enforced by the chassis."""
