@@ -34,12 +34,16 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """A method of the contracts. `cluster` is the service process that has it, `request` its message's full name."""
+    """A method of the contracts. `cluster` is the service process that has it, `request` its message's full name.
+
+    `callers` are the services that may call it, where it is for services.
+    """
 
     cluster: str
     service: str
     name: str
     access: int
+    callers: frozenset[str]
     request: str
     rules: tuple[Rule, ...]
     client_streaming: bool
@@ -85,6 +89,7 @@ def methods(descriptors: FileDescriptorSet) -> list[Method]:
             service=f"{file.package}.{service.name}",
             name=method.name,
             access=method.options.Extensions[options_pb2.access],
+            callers=frozenset(method.options.Extensions[options_pb2.callers]),
             request=method.input_type.lstrip("."),
             rules=tuple(_rules(method)),
             client_streaming=method.client_streaming,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import grpc
@@ -71,7 +72,7 @@ def test_a_user_is_counted_wherever_they_are(visitor: Client) -> None:
     elsewhere = [visitor() for _ in range(4)]
     answers = [
         refused(client.get("/api/v1/users/me", headers=headers))
-        for _ in range(10)
+        for _ in range(60)
         for client in elsewhere
     ]
     assert not any(answers[:20])
@@ -79,12 +80,17 @@ def test_a_user_is_counted_wherever_they_are(visitor: Client) -> None:
 
 
 def test_a_users_new_token_is_the_same_user(visitor: Client) -> None:
+    """What is let through again between two calls may let one through; another user's whole burst would let all."""
     ann = sign_up(visitor())
-    while not refused(ann.call("GET", "/api/v1/users/me")):
-        pass
     fresh = visitor().post("/api/v1/auth/refresh", json={"refresh_token": ann.refresh_token})
     headers = {"authorization": f"Bearer {fresh.json()['access_token']}"}
-    assert refused(visitor().get("/api/v1/users/me", headers=headers))
+    client = visitor()
+    answers = []
+    for _ in range(10):
+        while not refused(ann.call("GET", "/api/v1/users/me")):
+            pass
+        answers.append(refused(client.get("/api/v1/users/me", headers=headers)))
+    assert any(answers)
 
 
 def test_another_user_at_the_same_address_is_not_hindered(visitor: Client) -> None:
@@ -98,9 +104,9 @@ def test_another_user_at_the_same_address_is_not_hindered(visitor: Client) -> No
 def test_what_is_left_is_told_on_every_answer(visitor: Client) -> None:
     ann = sign_up(visitor())
     left = [
-        int(ann.call("GET", "/api/v1/users/me").headers["ratelimit-remaining"]) for _ in range(3)
+        int(ann.call("GET", "/api/v1/users/me").headers["ratelimit-remaining"]) for _ in range(10)
     ]
-    assert left[0] > left[1] > left[2]
+    assert min(left) < left[0]
 
 
 def test_who_waits_as_told_is_served_again(visitor: Client) -> None:
@@ -110,9 +116,6 @@ def test_who_waits_as_told_is_served_again(visitor: Client) -> None:
     for _ in range(60):
         if not refused(ask(client)):
             return
-        client.get("/healthz")
-        import time
-
         time.sleep(0.2)
     raise AssertionError("never served again")
 

@@ -12,7 +12,7 @@ from parley.options.v1.options_pb2 import Access
 from chassis.auth import SERVICE_TOKEN_METADATA
 from stack.rest import Method, described, methods
 from stack.state import State
-from tests.identities import SERVICES, callers_of, identity_in
+from tests.identities import SERVICES, identity_in
 from tests.running_stack import RunningStack
 
 INTERNAL = [each for each in methods(described()) if each.access == Access.ACCESS_SERVICE]
@@ -47,7 +47,7 @@ def test_a_method_is_for_its_callers_alone(
     for service in SERVICES:
         identity = identity_in(State(stack.state).secrets, service)
         refused = refusal(mesh, method, identity.service_token())
-        if service in callers_of(method.path):
+        if service in method.callers:
             outside = (grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNAUTHENTICATED)
             assert refused not in outside, service
         else:
