@@ -245,7 +245,7 @@ class Stand:
     _turn: itertools.count[int] = field(default_factory=itertools.count)
 
     async def start(self, identifier: str, *, apart: bool = False, **changes: Any) -> None:
-        """Start a worker and wait until it is well."""
+        """Start a worker and wait until it is well, and the others know of it."""
         config = dataclasses.replace(
             self.config,
             node_id=identifier,
@@ -262,6 +262,14 @@ class Stand:
             as_callers(config.listen, self.identities)
         )
         await _until_well(config.listen)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not await self._knows(identifier):  # noqa: ASYNC110  # it tells of no change
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _knows(self, identifier: str) -> bool:
+        with contextlib.suppress(grpc.aio.AioRpcError):
+            return identifier in await self.nodes()
+        return False
 
     async def stop(self, identifier: str) -> None:
         """Stop a worker of this process as SIGTERM would."""

@@ -13,6 +13,8 @@ from tests.rest import Person, sign_up
 from tests.running_stack import RunningStack, eventually
 
 KEPT = {"cache-control": "max-age=5"}
+FROM_CACHE = {"HIT", "STALE", "UPDATING"}
+"""A machine that stands still for a second makes of the first one of the others."""
 ME = "/api/v1/users/me"
 
 
@@ -20,7 +22,7 @@ def test_an_answer_is_kept_for_who_asks_for_one(visitor: Client) -> None:
     ann = sign_up(visitor())
     assert ann.call("GET", ME).headers["x-cache-status"] == "BYPASS"
     assert ann.call("GET", ME, headers=KEPT).headers["x-cache-status"] == "MISS"
-    assert ann.call("GET", ME, headers=KEPT).headers["x-cache-status"] == "HIT"
+    assert ann.call("GET", ME, headers=KEPT).headers["x-cache-status"] in FROM_CACHE
 
 
 def test_nobody_gets_anothers_answer(visitor: Client) -> None:
@@ -71,7 +73,7 @@ def test_many_who_ask_at_once_are_answered_by_one_call(visitor: Client, edge: Ru
     with ThreadPoolExecutor(len(clients)) as pool:
         statuses = list(pool.map(ask, clients))
     assert statuses.count("MISS") == 1, statuses
-    assert set(statuses) <= {"MISS", "HIT"}
+    assert set(statuses) <= {"MISS", *FROM_CACHE}
 
 
 def test_an_answer_that_is_the_same_is_not_sent_again(visitor: Client) -> None:
@@ -94,7 +96,7 @@ def test_refusals_are_not_kept(visitor: Client) -> None:
 def test_the_keys_are_kept_for_all(visitor: Client) -> None:
     client = visitor()
     client.get("/.well-known/jwks.json")
-    assert client.get("/.well-known/jwks.json").headers["x-cache-status"] == "HIT"
+    assert client.get("/.well-known/jwks.json").headers["x-cache-status"] in FROM_CACHE
 
 
 def test_no_token_lies_in_the_cache(visitor: Client, edge: RunningStack) -> None:
