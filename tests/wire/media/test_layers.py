@@ -34,9 +34,8 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_a_layer_is_asked_for_in_the_tick_in_which_somebody_wants_it(at_once: None) -> None:
-    async with a_room() as (room, told):
-        wanting = Wanting()
-        room.listener = wanting
+    wanting = Wanting()
+    async with a_room(told=wanting) as (room, _):
         room.start_peer(ANN, ALL)
         published = room.publish(ANN, HEAD + SIMULCAST, {"1": Wanted("camera", muted=False)})
         (camera,) = published.added
@@ -48,10 +47,11 @@ async def test_a_layer_is_asked_for_in_the_tick_in_which_somebody_wants_it(at_on
         for later in (4.0, 6.0):
             room.tick(time.monotonic() + later)
         assert wanting.wanted == [[]], "nobody watches"
-        room.listener = told
-        await join(room, told, "bob", publish=False)
+        await join(room, wanting, "bob", publish=False)
+        room.set_subscriptions(BOB, {camera.id: Want(paused=True)})  # before he is there
         await until(lambda: room.peer(BOB).subscriber.transport.is_connected)
-        room.listener = wanting
+        room.tick(time.monotonic())
+        assert wanting.wanted == [[]], "nobody watches"
         room.set_subscriptions(BOB, {camera.id: Want(height=720)})
         room.tick(time.monotonic())
         assert wanting.wanted[-1] == ["q", "h", "f"]
