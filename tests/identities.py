@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from chassis import channels
 from chassis.auth import SERVICE_TOKEN_METADATA, ServiceIdentity, Trust
-from chassis.server import methods_of
+from stack.rest import described, methods
 
 SERVICES = ("user", "meeting", "signaling", "media", "ai")
 
@@ -48,9 +48,9 @@ def identity_in(folder: Path, service: str) -> ServiceIdentity:
 
 
 @cache
-def callers_of(path: str) -> frozenset[str]:
-    """Look up which services may call an internal method, `/package.Service/Method`."""
-    return methods_of(path.split("/")[1])[path].callers
+def callers() -> dict[str, frozenset[str]]:
+    """List which services may call each method, by `/package.Service/Method`: none what is not internal."""
+    return {method.path: method.callers for method in methods(described())}
 
 
 @asynccontextmanager
@@ -59,10 +59,10 @@ async def as_callers(address: str, folder: Path) -> AsyncIterator[grpc.aio.Chann
     identities = {service: identity_in(folder, service) for service in SERVICES}
 
     def signed(details: Any) -> Any:
-        callers = callers_of(details.method.decode())
+        may_call = callers()[details.method.decode()]
         metadata = grpc.aio.Metadata(*(details.metadata or ()))
-        if callers:
-            metadata[SERVICE_TOKEN_METADATA] = identities[min(callers)].service_token()
+        if may_call:
+            metadata[SERVICE_TOKEN_METADATA] = identities[min(may_call)].service_token()
         return details._replace(metadata=metadata)
 
     interceptors = (_UnaryUnary(signed), _UnaryStream(signed), _StreamStream(signed))

@@ -53,7 +53,7 @@ class Answers:
             session.participant, message.publish_offer, mutes_microphone=mutes
         )
         if mutes:
-            await self._sessions.published(session)
+            await self._sessions.note_published(session)
         return ServerMessage(publish_answer=answer)
 
     async def _subscribe_answer(self, session: Session, message: ClientMessage) -> ServerMessage:

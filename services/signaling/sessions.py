@@ -303,11 +303,11 @@ class Sessions:
         await self._redis.hset(_key(session.id), "refuse", 1)
 
     async def has_published(self, session: Session) -> bool:
-        """Tell whether an offer of what its participant sends has been answered, as `published` says."""
+        """Tell whether an offer of what its participant sends has been answered, as `note_published` says."""
         return bool(await self._redis.hexists(_key(session.id), "published"))
 
-    async def published(self, session: Session) -> None:
-        """An offer of what a session's participant sends has been answered."""
+    async def note_published(self, session: Session) -> None:
+        """Note that an offer of what its participant sends has been answered."""
         await self._change(keys=[_key(session.id)], args=["published", 1])
 
     async def forget(self, session: Session) -> None:
